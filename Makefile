@@ -1,0 +1,52 @@
+# Everything a person or a CI job runs. `make setup` needs nothing but python3 and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+IMAGE ?= medlora:dev
+BASE_IMAGE ?=
+
+.PHONY: help setup demo demo-data test check format image smoke clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+$(BIN)/uv: requirements-uv.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: python3 is older than 3.11" >&2; exit 1; }
+	@python3 -m venv .venv || { echo "error: python3 has no venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@touch $@
+
+setup: $(BIN)/uv ## bring uv into .venv and sync the lock
+	$(BIN)/uv sync --frozen --inexact --quiet
+
+demo: setup ## train the demo on this machine's CPU or GPU
+	$(BIN)/medlora train
+
+demo-data: setup ## rebuild the demo's data, tokenizer and base model
+	$(BIN)/python -m demo.build
+
+test: setup ## unit tests
+	$(BIN)/pytest
+
+check: setup ## format, lint, types, imports, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	scripts/lint-delivery.sh
+	$(BIN)/pytest
+
+format: setup ## put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+image: ## build the image: make image [IMAGE=name:tag] [BASE_IMAGE=local/base]
+	scripts/build-image.sh "$(IMAGE)" "$(BASE_IMAGE)"
+
+smoke: setup ## run the container tests against the image
+	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest tests/image
+
+clean: ## delete what the targets made here
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Fine-tune a medical language model with LoRA: offline, reproducible, one container image."""

@@ -1,0 +1,67 @@
+"""Every failure a user can cause, with the exit code that the process ends with.
+
+The codes are a contract with batch services (README, "Exit codes"): they tell "fix the input"
+from "run me again" without anybody reading a log.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class MedloraError(Exception):
+    """Base of all expected failures; anything else is a bug and ends with 70."""
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, problem: str, *, fix: str) -> None:
+        super().__init__(f"{problem}\n  fix: {fix}")
+
+
+class DataError(MedloraError):
+    """A dataset file or record cannot be used."""
+
+    exit_code = 65
+
+
+class MissingPartError(MedloraError):
+    """Something that the run needs is not there: a model, data, a mount, a device."""
+
+    exit_code = 69
+
+
+class RunInUseError(MedloraError):
+    """The run's folder belongs to another run."""
+
+    exit_code = 73
+
+
+class StorageError(MedloraError):
+    """A disk is full, a mount cannot be written, a file cannot be read."""
+
+    exit_code = 74
+
+
+class ConfigError(MedloraError):
+    """The run config is wrong; all problems are reported in one go."""
+
+    exit_code = 78
+
+
+class DivergedError(MedloraError):
+    """Training produced NaN or Inf."""
+
+    exit_code = 79
+
+
+class OutOfMemoryError(MedloraError):
+    """The smallest unit of work does not fit in memory."""
+
+    exit_code = 80
+
+
+def listed(problems: Sequence[str], *, what: str, most: int = 20) -> str:
+    """Join problems into one message: a count, then the first `most`, one a line."""
+    count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+    shown = "".join(f"\n  {problem}" for problem in problems[:most])
+    rest = f"\n  ... and {len(problems) - most} more" if len(problems) > most else ""
+    return f"{what}: {count}{shown}{rest}"
