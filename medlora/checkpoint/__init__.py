@@ -1,0 +1,1 @@
+"""Keep state: whole folders with a manifest of hashes, one writer a run."""

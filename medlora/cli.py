@@ -1,0 +1,152 @@
+"""Command line of the image: parse, call one job, turn errors into exit codes.
+
+Stays free of torch so that `--help` and usage errors answer at once: heavy imports live
+inside the commands.
+"""
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from medlora.errors import MedloraError
+
+_STOPPED = 128 + signal.SIGTERM
+_BUG = 70
+
+
+@click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="medlora")
+def cli() -> None:
+    r"""Fine-tune a medical language model with LoRA, offline and reproducibly.
+
+    Mount data, a config and a base model; take away an adapter and its evidence:
+
+    \b
+      docker run --gpus all --network none \
+        -v ./data:/data:ro -v ./config:/config:ro -v ./model:/models:ro \
+        -v ./checkpoints:/checkpoints medlora train
+
+    With nothing mounted, `train` runs a small demo.
+    """
+
+
+def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every command which reads a run config has."""
+    for option in reversed(
+        (
+            click.option(
+                "--config",
+                metavar="FILE",
+                help="Run config (YAML), or the word recommended.  "
+                "[mount: /config; env: MEDLORA_CONFIG]",
+            ),
+            click.option(
+                "--data",
+                metavar="PATH",
+                help="Folder with train.jsonl, or one file.  [mount: /data; env: MEDLORA_DATA]",
+            ),
+            click.option(
+                "--model",
+                metavar="FOLDER",
+                help="Base model: config.json and *.safetensors.  "
+                "[mount: /models; env: MEDLORA_MODEL]",
+            ),
+            click.option(
+                "--checkpoints",
+                metavar="FOLDER",
+                help="Where runs write their folders.  "
+                "[mount: /checkpoints; env: MEDLORA_CHECKPOINTS; else ./checkpoints]",
+            ),
+            click.option(
+                "--set",
+                "overrides",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Set one config key, e.g. lora.r=16; may be repeated.  "
+                "[env: MEDLORA_LORA__R=16]",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@_run_options
+def train(**options: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
+    """Train an adapter: DATA + CONFIG + MODEL -> CHECKPOINTS/<run_name>/final."""
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(**options), snapshot())
+
+    from medlora.jobs import train as job  # torch and all: only once the config is good
+
+    job.run(plan)
+
+
+@cli.command()
+@_run_options
+def config(**options: Any) -> None:  # noqa: ANN401
+    """Print every config key with its value and where the value came from."""
+    from medlora.config.show import as_yaml
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    click.echo(
+        as_yaml(resolve(Options(**options), snapshot(), allow_demo=False).resolved), nl=False
+    )
+
+
+def main() -> NoReturn:
+    """Run the command line; an expected failure ends with its code and without a traceback."""
+    # Before anything slow: as process 1 of a container, Python ignores SIGTERM by default.
+    signal.signal(signal.SIGTERM, _stop)
+    from medlora import logs, runtime
+
+    logs.set_up()
+    runtime.go_offline()
+    try:
+        cli(standalone_mode=False)
+    except MedloraError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(_STOPPED)
+    except Exception as error:  # noqa: BLE001  (the last line before the user)
+        _report_bug(error)
+        sys.exit(_BUG)
+    sys.exit(0)
+
+
+def _stop(signum: int, _frame: object) -> NoReturn:
+    click.echo(f"stopped by {signal.Signals(signum).name}", err=True)
+    sys.exit(_STOPPED)
+
+
+def _report_bug(error: BaseException) -> None:
+    """Print where a bug is, but not its message, which may quote a training row."""
+    from medlora import runtime
+
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    click.echo(f"{frames}{type(error).__name__}: a bug in MedLoRA", err=True)
+    if runtime.snapshot().variables.get("MEDLORA_SHOW_BUG_MESSAGES"):
+        click.echo(str(error), err=True)
+    else:
+        click.echo(
+            "  fix: report the lines above; the message is withheld because it may quote data "
+            "(MEDLORA_SHOW_BUG_MESSAGES=1 shows it)",
+            err=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

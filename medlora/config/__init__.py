@@ -1,0 +1,25 @@
+"""The run as data: one schema, four ways to set any key, each value with its origin."""
+
+from medlora.config.load import Resolved, from_mapping, load
+from medlora.config.schema import (
+    ColumnsConfig,
+    DataConfig,
+    LoraConfig,
+    ModelConfig,
+    RunConfig,
+    TrainingConfig,
+)
+from medlora.config.sources import Setting
+
+__all__ = [
+    "ColumnsConfig",
+    "DataConfig",
+    "LoraConfig",
+    "ModelConfig",
+    "Resolved",
+    "RunConfig",
+    "Setting",
+    "TrainingConfig",
+    "from_mapping",
+    "load",
+]

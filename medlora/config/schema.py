@@ -1,0 +1,187 @@
+"""Every key of a run, with its type, range and default; a default lives nowhere else.
+
+Names are those of Hugging Face's TrainingArguments and PEFT's LoraConfig where they have one.
+The defaults are the recommended values; `configs/recommended.yaml` spells them out.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A group of keys: unknown ones are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_bool_as_number(cls, values: Any) -> Any:  # noqa: ANN401  (pydantic's own contract)
+        """Keep `r: true` from becoming 1."""
+        if not isinstance(values, dict):
+            return values
+        for name, field in cls.model_fields.items():
+            number = field.annotation in (int, float, int | None, float | None)
+            if number and isinstance(values.get(name), bool):
+                values = values | {name: str(values[name]).lower()}
+        return values
+
+
+def _as_list(value: object) -> object:
+    """Read `a,b` from a variable or an option as a list; leave everything else alone."""
+    if isinstance(value, str) and value != "all-linear":
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _no_trackers(value: object) -> object:
+    """Read Hugging Face's word `none` as the empty list."""
+    return [] if value in ("none", ["none"]) else _as_list(value)
+
+
+class ModelConfig(Section):
+    """Which base model, and how it is loaded."""
+
+    base_model_name: str | None = Field(
+        None, description="folder of the base model, or its name below /models"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="type of the frozen weights; auto: half on a GPU, float32 on a CPU"
+    )
+    attn_implementation: Literal["sdpa", "eager"] = Field(
+        "sdpa", description="attention code of the base model"
+    )
+
+
+class LoraConfig(Section):
+    """The adapter; keys and meanings are PEFT's."""
+
+    r: int = Field(32, ge=1, description="rank of the update")
+    lora_alpha: int = Field(64, ge=1, description="scale of the update; applied as alpha / r")
+    lora_dropout: float = Field(0.1, ge=0, lt=1, description="dropout on the adapter's input")
+    target_modules: Annotated[list[str] | Literal["all-linear"], BeforeValidator(_as_list)] = Field(
+        ["q_proj", "k_proj", "v_proj", "o_proj"],
+        min_length=1,
+        description="names of the linear layers that get an adapter, or all-linear",
+    )
+
+
+class TrainingConfig(Section):
+    """The loop; keys and meanings are those of Hugging Face's TrainingArguments."""
+
+    num_train_epochs: int = Field(3, ge=1, description="passes over the training rows")
+    max_steps: int | None = Field(None, ge=1, description="stop after so many optimizer steps")
+    per_device_train_batch_size: int = Field(2, ge=1, description="rows in a micro-batch")
+    per_device_eval_batch_size: int = Field(8, ge=1, description="rows in an evaluation batch")
+    gradient_accumulation_steps: int = Field(4, ge=1, description="micro-batches in a step")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate")
+    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up")
+    min_lr_rate: float = Field(
+        0.1, ge=0, le=1, description="floor of the cosine as a share of the peak"
+    )
+    max_grad_norm: float = Field(1.0, ge=0, description="clip the gradient's norm; 0 is off")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's second decay")
+    adam_epsilon: float = Field(1e-8, gt=0, description="AdamW's epsilon")
+    bf16: bool | None = Field(
+        None, description="bfloat16 autocast; unset: where a GPU has it, never on a CPU"
+    )
+    fp16: bool | None = Field(
+        None,
+        description="float16 autocast with a loss scaler; unset: on a GPU without bfloat16",
+    )
+    gradient_checkpointing: bool = Field(
+        True, description="recompute activations: less memory, about a third more time"
+    )
+    logging_steps: int = Field(10, ge=1, description="record metrics every so many steps")
+    eval_steps: int = Field(200, ge=1, description="evaluate every so many steps")
+    save_steps: int = Field(500, ge=1, description="save a checkpoint every so many steps")
+    save_epochs: int = Field(1, ge=1, description="save a checkpoint every so many epochs")
+    output_dir: str = Field("./checkpoints", description="where runs write their folders")
+    report_to: Annotated[list[str], BeforeValidator(_no_trackers)] = Field(
+        [], max_length=0, description="trackers beside metrics.jsonl; none so far"
+    )
+    seed: int = Field(42, ge=0, lt=2**32, description="data order, initial adapter, dropout")
+    dataloader_pin_memory: bool = Field(
+        False, description="page-locked batches; only a GPU has a use for them"
+    )
+
+    @model_validator(mode="after")
+    def _one_half_precision(self) -> "TrainingConfig":
+        if self.bf16 and self.fp16:
+            msg = "bf16 and fp16 are both true: choose one"
+            raise ValueError(msg)
+        return self
+
+
+class ColumnsConfig(Section):
+    """Our field -> the name that it has in the file."""
+
+    prompt: str = Field("prompt", description="the question")
+    response: str = Field("response", description="the answer")
+    instruction: str = Field("instruction", description="the task")
+    input: str = Field("input", description="text that goes with the task; optional")
+    output: str = Field("output", description="the task's answer")
+    system: str = Field("system", description="system message; optional")
+    messages: str = Field("messages", description="list of {role, content}")
+
+
+class DataConfig(Section):
+    """Which rows, and how they become tokens."""
+
+    path: str | None = Field(None, description="folder with the data, or one file")
+    train_file: str | None = Field(None, description="training rows; unset: found in data.path")
+    eval_file: str | None = Field(None, description="evaluation rows; unset: found in data.path")
+    eval_fraction: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="share of rows held out where there is no evaluation file; 0: none",
+    )
+    format: Literal["auto", "prompt_response", "instruction", "messages"] = Field(
+        "auto", description="form of a row; auto looks at each row's fields"
+    )
+    columns: ColumnsConfig = ColumnsConfig()
+    max_length: int = Field(
+        1024, ge=8, description="tokens of a row; the model's own limit also holds"
+    )
+    overlong: Literal["truncate", "drop", "fail"] = Field(
+        "truncate", description="rows over max_length: cut the end, leave out, or refuse"
+    )
+
+
+class RunConfig(Section):
+    """One run, whole."""
+
+    run_name: str = Field(
+        "run",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="name of the run's folder; a retried job finds its own by it",
+    )
+    model: ModelConfig = ModelConfig()
+    lora: LoraConfig = LoraConfig()
+    training: TrainingConfig = TrainingConfig()
+    data: DataConfig = DataConfig()
+
+
+def section_at(path: tuple[str, ...]) -> type[Section] | None:
+    """Return the section that a key path names, or None where it names a value or nothing."""
+    section: type[Section] = RunConfig
+    for name in path:
+        field = section.model_fields.get(name)
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, Section)):
+            return None
+        section = kind
+    return section
+
+
+def all_keys(section: type[Section] = RunConfig, prefix: tuple[str, ...] = ()) -> list[str]:
+    """Return every settable key, dotted, in the order of the schema."""
+    keys: list[str] = []
+    for name in section.model_fields:
+        path = (*prefix, name)
+        below = section_at(path)
+        keys += all_keys(below, path) if below else [".".join(path)]
+    return keys

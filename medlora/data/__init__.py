@@ -1,0 +1,1 @@
+"""Records -> chat -> rows of tokens -> batches."""

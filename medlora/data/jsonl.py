@@ -1,0 +1,102 @@
+"""A JSON Lines file as rows with line numbers; strict, and silent about what the rows say.
+
+Source: RFC 8259 (JSON: no NaN, no Infinity, unique names expected), jsonlines.org (UTF-8, one
+value a line).
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medlora.data.problems import Problem, kind
+from medlora.files import storage_errors
+
+_NOT_TEXT = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"PAR1": "a Parquet file",
+}
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]] | Problem]:
+    """Yield (line number, row) for each row and a Problem for each line that is none.
+
+    Blank lines are passed over.  Lines end at LF alone: other separators may stand inside
+    a JSON text.
+    """
+    with storage_errors(file), file.open("rb") as stream:
+        head = stream.read(8).removeprefix(_BOM)
+        whole = _wrong_file(head)
+        if whole:
+            yield whole
+            return
+        stream.seek(0)
+        empty = True
+        for number, raw in enumerate(stream, start=1):
+            text = raw.removeprefix(_BOM) if number == 1 else raw
+            if not text.strip():
+                continue
+            empty = False
+            row = _row(number, text)
+            yield row if isinstance(row, Problem) else (number, row)
+        if empty:
+            yield Problem(0, "the file has no rows", "write one JSON object a line")
+
+
+def _wrong_file(head: bytes) -> Problem | None:
+    for magic, name in _NOT_TEXT.items():
+        if head.startswith(magic):
+            return Problem(1, f"{name}", "save it as JSON Lines in UTF-8, not compressed")
+    if head.lstrip().startswith(b"["):
+        return Problem(1, "a JSON array", "write one object a line (jq -c '.[]' does it)")
+    return None
+
+
+def _row(number: int, raw: bytes) -> dict[str, Any] | Problem:
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            parse_constant=_no_constant,
+            object_pairs_hook=_unique_names,
+        )
+    except (ValueError, RecursionError, _BadJsonError) as error:
+        return Problem(number, *_why(error))
+    if not isinstance(value, dict):
+        return Problem(number, f"{kind(value)} instead of an object", 'write {"prompt": ...}')
+    return value
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """Return (what was found, how to mend it) for a line that is no JSON."""
+    match error:
+        case UnicodeDecodeError():
+            return f"byte {error.start + 1} of the line is not UTF-8", "save the file as UTF-8"
+        case json.JSONDecodeError():
+            # The message's first part is the parser's; what follows a colon may quote the row.
+            found = f"not JSON: {error.msg.split(':')[0]} at column {error.colno}"
+            return found, "write one complete JSON object a line"
+        case RecursionError():
+            return "nested too deeply", "a row holds text fields or messages"
+        case _BadJsonError():
+            return str(error), "write plain JSON"
+        case _:
+            return "a number that is too long", "write it as text"
+
+
+class _BadJsonError(Exception):
+    """JSON that Python's parser takes and the standard forbids."""
+
+
+def _no_constant(name: str) -> None:
+    raise _BadJsonError(f"{name}, which is not JSON")
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        raise _BadJsonError("a field that stands twice in one object")
+    return row

@@ -1,0 +1,209 @@
+"""Rows of any accepted form as conversations; a row that cannot be one is a Problem.
+
+Forms: prompt/response; instruction/input/output; OpenAI `messages` (a list of
+{role, content}, with an optional `weight` of 0 or 1 on the assistant's).
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medlora.config import ColumnsConfig
+from medlora.data.jsonl import read_rows
+from medlora.data.problems import Problem, kind, refuse
+
+Row = dict[str, Any]
+
+
+class Message(NamedTuple):
+    """One turn; `learn` tells whether the loss counts it."""
+
+    role: str
+    content: str
+    learn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One conversation and the line that it stands on."""
+
+    line: int
+    messages: tuple[Message, ...]
+
+    @property
+    def question(self) -> str:
+        """The first user turn, folded; rows that share it belong on one side of a split."""
+        user = next((m.content for m in self.messages if m.role == "user"), "")
+        return " ".join(user.lower().split())
+
+
+@dataclass(slots=True)
+class Records:
+    """A file's conversations and how many rows had which form."""
+
+    file: Path
+    rows: list[Record] = field(default_factory=list)
+    forms: Counter[str] = field(default_factory=Counter)
+
+
+def read_records(file: Path, *, form: str, columns: ColumnsConfig) -> Records:
+    """Return the conversations of a JSON Lines file, in its order.
+
+    Args:
+        file: the data file.
+        form: `auto`, or the one form that every row must have.
+        columns: our field -> the file's name for it.
+
+    Raises:
+        DataError: any row is unusable; lists file:line, field, what was found and the fix.
+    """
+    records = Records(file)
+    problems: list[Problem] = []
+    form = _implied_form(form, columns)
+    for item in read_rows(file):
+        if isinstance(item, Problem):
+            problems.append(item)
+            continue
+        line, row = item
+        try:
+            name = form if form != "auto" else _form_of(row, columns, line)
+            messages = _FORMS[name](row, columns, line)
+        except _RowError as error:
+            problems.append(error.problem)
+            continue
+        records.rows.append(Record(line, messages))
+        records.forms[name] += 1
+    refuse(file, problems)
+    return records
+
+
+class _RowError(Exception):
+    """Carries a row's problem up to the reader."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.problem = problem
+
+
+_MARKS = {
+    "prompt_response": ("prompt", "response"),
+    "instruction": ("instruction", "output"),
+    "messages": ("messages",),
+}
+
+
+def _implied_form(form: str, columns: ColumnsConfig) -> str:
+    """Take a mapped column as a statement of the form: nobody maps what they do not have."""
+    if form != "auto":
+        return form
+    named = columns.model_fields_set
+    return next((name for name, marks in _MARKS.items() if named & set(marks)), "auto")
+
+
+def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
+    for name, marks in reversed(_MARKS.items()):
+        if all(getattr(columns, mark) in row for mark in marks):
+            return name
+    for marks in _MARKS.values():
+        missing = [mark for mark in marks if getattr(columns, mark) not in row]
+        if len(missing) < len(marks):
+            raise _missing(line, getattr(columns, missing[0]), missing[0])
+    raise _RowError(
+        Problem(
+            line,
+            f"none of the known fields among the row's {len(row)}",
+            "name your columns, e.g. data.columns.prompt=question data.columns.response=answer",
+        )
+    )
+
+
+def _missing(line: int, column: str, mark: str) -> _RowError:
+    fix = f"add it, or name the column that holds it in data.columns.{mark}"
+    return _RowError(Problem(line, "missing", fix, column))
+
+
+def _text(row: Row, column: str, line: int, *, mark: str, optional: bool = False) -> str:
+    """Return a text field, stripped of nothing; absent and null are the same."""
+    value = row.get(column)
+    if value is None and optional:
+        return ""
+    if column not in row:
+        raise _missing(line, column, mark)
+    return _checked(value, column, line, optional=optional)
+
+
+def _checked(value: object, column: str, line: int, *, optional: bool = False) -> str:
+    if not isinstance(value, str):
+        raise _RowError(Problem(line, f"{kind(value)} instead of text", "write text", column))
+    if not value.strip() and not optional:
+        found = "empty text" if not value else "only white space"
+        raise _RowError(Problem(line, found, "fill it or delete the row", column))
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        found = "half of a surrogate pair, which is no character"
+        raise _RowError(Problem(line, found, "write the character itself", column))
+    return value
+
+
+def _prompt_response(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
+    prompt = _text(row, columns.prompt, line, mark="prompt")
+    response = _text(row, columns.response, line, mark="response")
+    return (*_system(row, columns, line), *_turn(prompt, response))
+
+
+def _instruction(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
+    task = _text(row, columns.instruction, line, mark="instruction")
+    context = _text(row, columns.input, line, mark="input", optional=True)
+    output = _text(row, columns.output, line, mark="output")
+    prompt = f"{task}\n\n{context}" if context.strip() else task
+    return (*_system(row, columns, line), *_turn(prompt, output))
+
+
+def _turn(prompt: str, answer: str) -> tuple[Message, Message]:
+    return Message("user", prompt), Message("assistant", answer, learn=True)
+
+
+def _system(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
+    text = _text(row, columns.system, line, mark="system", optional=True)
+    return (Message("system", text),) if text.strip() else ()
+
+
+def _messages(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
+    column = columns.messages
+    if column not in row:
+        raise _missing(line, column, "messages")
+    turns = row[column]
+    if not isinstance(turns, list) or not turns:
+        found = "an empty list" if turns == [] else f"{kind(turns)} instead of a list"
+        raise _RowError(Problem(line, found, "write a list of {role, content}", column))
+    messages = tuple(_message(turn, f"{column}[{i}]", line) for i, turn in enumerate(turns))
+    if messages[-1].role != "assistant":
+        fix = "end with the assistant's turn, which is what is learnt"
+        raise _RowError(Problem(line, "the last turn is not the assistant's", fix, column))
+    if not any(message.learn for message in messages):
+        fix = "give an assistant's turn weight 1"
+        raise _RowError(Problem(line, "nothing to learn from: every weight is 0", fix, column))
+    return messages
+
+
+def _message(turn: object, where: str, line: int) -> Message:
+    if not isinstance(turn, dict):
+        found = f"{kind(turn)} instead of an object"
+        raise _RowError(Problem(line, found, "write {role, content}", where))
+    role = turn.get("role")
+    if role not in ("system", "user", "assistant"):
+        found = f"{kind(role)} instead of a role" if not isinstance(role, str) else "unknown role"
+        raise _RowError(Problem(line, found, "use system, user or assistant", f"{where}.role"))
+    weight = turn.get("weight", 1)
+    if isinstance(weight, bool) or weight not in (0, 1):
+        raise _RowError(Problem(line, "neither 0 nor 1", "use 0 or 1", f"{where}.weight"))
+    content = _checked(turn.get("content"), f"{where}.content", line)
+    return Message(role, content, learn=role == "assistant" and weight == 1)
+
+
+_FORMS: dict[str, Callable[[Row, ColumnsConfig, int], tuple[Message, ...]]] = {
+    "prompt_response": _prompt_response,
+    "instruction": _instruction,
+    "messages": _messages,
+}

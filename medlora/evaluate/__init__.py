@@ -1,0 +1,1 @@
+"""Measure a model: held-out loss, generated answers."""

@@ -1,0 +1,50 @@
+"""Held-out loss in nats a target: a mean over tokens, not of batch means."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from medlora.errors import DataError
+from medlora.train.loop import forward
+from medlora.train.loss import count_targets, summed_nats
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """The loss of a split."""
+
+    loss: float  # nats a target
+    targets: int
+
+
+def held_out_loss(
+    model: nn.Module, batches: Iterable[dict[str, Tensor]], *, device: torch.device
+) -> HeldOut:
+    """Return the loss over all targets of a split; the model's mode is left as it was.
+
+    Args:
+        model: a causal language model.
+        batches: dicts of int64 [B, T].
+        device: where the model is.
+
+    Raises:
+        DataError: the split has no target.
+    """
+    was_training = model.training
+    model.eval()
+    nats, targets = 0.0, 0
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                moved = {name: tensor.to(device) for name, tensor in batch.items()}
+                nats += float(summed_nats(forward(model, moved), moved["labels"]))
+                targets += count_targets(batch["labels"])
+    finally:
+        model.train(was_training)
+    if not targets:
+        raise DataError(
+            "the evaluation rows have no target", fix="give them answers, or set no eval file"
+        )
+    return HeldOut(nats / targets, targets)

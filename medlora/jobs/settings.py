@@ -1,0 +1,155 @@
+"""What a command line, the environment, mounts and a file add up to: one resolved run.
+
+Precedence, weakest first: default, mount, file, variable, option.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from medlora.config import Resolved, Setting, load
+from medlora.config.sources import PREFIX, from_options, from_variables, from_yaml
+from medlora.errors import ConfigError, MissingPartError
+from medlora.runtime import PLACES, Environment, Given, batch_service, given_places
+from medlora.runtime.places import near_miss
+
+CONFIG_NAMES = ("config.yaml", "config.yml")
+RECOMMENDED = "recommended"  # the defaults, said out loud
+DEMO = Path(str(files("medlora") / "demo"))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line gave; None where an option was not used."""
+
+    config: str | None = None
+    data: str | None = None
+    model: str | None = None
+    checkpoints: str | None = None
+    overrides: tuple[str, ...] = ()
+
+    def places(self) -> dict[str, str | None]:
+        """Return the options that name places."""
+        return {place.name: getattr(self, place.name) for place in PLACES}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A resolved run and what jobs have to know beside its config."""
+
+    resolved: Resolved
+    demo: bool
+    root: Path
+    volatile_output: bool  # the image's own /checkpoints, which nobody mounted
+
+    def mount(self, name: str) -> Path:
+        """Return where a place is mounted, whether it is or not."""
+        return self.root / next(place.mount for place in PLACES if place.name == name)
+
+
+def resolve(options: Options, environment: Environment, *, allow_demo: bool = True) -> Plan:
+    """Return the run that options, variables, mounts and files add up to.
+
+    With no data, no model and no config given, on no batch service, that is the demo.
+
+    Raises:
+        ConfigError: no config, or one that cannot be used.
+        MissingPartError: no data or no model, where at least one part is given.
+    """
+    _check_variables(environment)
+    places = given_places(environment, options.places())
+    variables = list(from_variables(environment.variables))
+    overrides = list(from_options(options.overrides))
+    config_file = _config_file(_strongest(places["config"]))
+    file = list(from_yaml(config_file)) if config_file else []
+    keys = {setting.key for setting in (*file, *variables, *overrides)}
+    missing = _missing(places, keys)
+    service = batch_service(environment.variables, environment.root)
+    demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
+    if missing and allow_demo and not demo:
+        raise _missing_error(missing, service)
+    settings = [
+        *_place_settings(places, "mount"),
+        *(_demo_settings() if demo else file),
+        *_place_settings(places, "variable"),
+        *variables,
+        *_place_settings(places, "option"),
+        *overrides,
+    ]
+    resolved = load(settings)
+    origin = resolved.origin("training.output_dir")
+    volatile = any(g.origin == origin and not g.mounted for g in places["checkpoints"].values())
+    return Plan(resolved, demo, environment.root, volatile)
+
+
+def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:
+    """Return which of data, config and model nobody gave."""
+    return [
+        place.name
+        for place in PLACES
+        if place.name != "checkpoints" and not places[place.name] and place.key not in keys
+    ]
+
+
+def _missing_error(missing: list[str], service: str | None) -> Exception:
+    why = f" (this is a job of {service}, so the demo is not run)" if service else ""
+    names = " and ".join(missing)
+    verb = "are" if len(missing) > 1 else "is"
+    if missing == ["config"]:
+        return ConfigError(
+            f"no config is given{why}",
+            fix="mount one at /config/config.yaml, set MEDLORA_CONFIG or --config; "
+            f"--config {RECOMMENDED} trains with the recommended values",
+        )
+    ways = "; ".join(
+        f"{place.name}: mount /{place.mount}, set {place.variable} or --{place.name}"
+        for place in PLACES
+        if place.name in missing
+    )
+    return MissingPartError(f"no {names} {verb} given{why}", fix=ways)
+
+
+def _check_variables(environment: Environment) -> None:
+    """Refuse a variable that is nearly one of ours: a typo must not train with defaults."""
+    for name in environment.variables:
+        meant = near_miss(name) if name.startswith(PREFIX) and "__" not in name else None
+        if meant:
+            raise ConfigError(f"variable {name} is not known", fix=f"did you mean {meant}?")
+
+
+def _strongest(given: dict[str, Given]) -> Given | None:
+    return next((given[how] for how in ("option", "variable", "mount") if how in given), None)
+
+
+def _config_file(given: Given | None) -> Path | None:
+    if given is None or given.value == RECOMMENDED:
+        return None
+    path = Path(given.value)
+    if not path.is_dir():
+        return path
+    candidates = [path / name for name in CONFIG_NAMES if (path / name).is_file()]
+    candidates = candidates or sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
+    if len(candidates) != 1:
+        found = f"{len(candidates)} YAML files" if candidates else "no YAML file"
+        raise ConfigError(
+            f"{path} ({given.origin}): {found} and no {CONFIG_NAMES[0]}",
+            fix=f"put the config at {path / CONFIG_NAMES[0]} or name the file",
+        )
+    return candidates[0]
+
+
+def _place_settings(places: dict[str, dict[str, Given]], how: str) -> Iterator[Setting]:
+    for place in PLACES:
+        given = places[place.name].get(how)
+        if given and place.key:
+            yield Setting(tuple(place.key.split(".")), given.value, given.origin)
+
+
+def _demo_settings() -> Sequence[Setting]:
+    """Return the demo's config; its data and model sit beside it in the package."""
+    return [
+        Setting(("data", "path"), str(DEMO / "data"), "demo"),
+        Setting(("model", "base_model_name"), str(DEMO / "base"), "demo"),
+        *(Setting(s.path, s.value, "demo") for s in from_yaml(DEMO / "demo.yaml")),
+    ]

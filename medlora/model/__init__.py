@@ -1,0 +1,1 @@
+"""Load the base, attach the adapter."""

@@ -1,0 +1,158 @@
+"""A base model from a local folder: safetensors only, no code of its own, no network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedTokenizerBase as Tokenizer
+from transformers.utils import logging as transformers_logging
+
+from medlora.config import ModelConfig
+from medlora.errors import MissingPartError, StorageError
+from medlora.files import sha256_file
+
+_INDEX = "model.safetensors.index.json"
+_DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+
+
+def find_base(value: str, *, mount: Path) -> Path:
+    """Return the folder of the base model.
+
+    The path itself if it has a config.json, else its only subfolder that has one.  A relative
+    path counts from the working directory, then from the mount.
+
+    Raises:
+        MissingPartError: there is no model, or several could be meant.
+    """
+    roots = list(dict.fromkeys((Path(value), mount / value)))
+    for root in roots:
+        if (root / "config.json").is_file():
+            return root
+    inner = [path.parent for root in roots for path in sorted(root.glob("*/config.json"))]
+    if len(inner) == 1:
+        return inner[0]
+    where = " or ".join(str(root) for root in roots)
+    if not inner:
+        raise MissingPartError(
+            f"model.base_model_name: no config.json in {where}",
+            fix="mount the folder of a base model that holds config.json and *.safetensors",
+        )
+    names = ", ".join(path.name for path in inner)
+    raise MissingPartError(
+        f"{where}: holds {len(inner)} models ({names})", fix="name one in model.base_model_name"
+    )
+
+
+def check_base(folder: Path) -> None:
+    """Refuse a base that cannot be loaded safely, before anything heavy is imported.
+
+    Raises:
+        MissingPartError: weights are missing, pickled, or need code that comes with them.
+    """
+    config = _read_json(folder / "config.json")
+    if "auto_map" in config and "model_type" not in config:
+        raise MissingPartError(
+            f"{folder}: the model needs code of its own (auto_map), which is never run",
+            fix="use a base model whose architecture transformers knows",
+        )
+    index = folder / _INDEX
+    if index.is_file():
+        shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
+        missing = [name for name in shards if not (folder / name).is_file()]
+        if missing:
+            raise MissingPartError(
+                f"{folder}: {len(missing)} of {len(shards)} weight files are missing, "
+                f"first {missing[0]}",
+                fix="copy the whole folder again",
+            )
+    elif not any(folder.glob("*.safetensors")):
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        what = "weights are pickled, which can run code" if pickled else "no weights"
+        raise MissingPartError(f"{folder}: {what}", fix="provide *.safetensors")
+
+
+def digest_base(folder: Path) -> dict[str, str]:
+    """Return {file: SHA-256} of everything in the folder that decides what the base computes."""
+    files = {path for pattern in _DIGESTED for path in folder.glob(pattern) if path.is_file()}
+    return {path.name: sha256_file(path) for path in sorted(files)}
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Return the base's tokenizer.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    _quiet()
+    try:
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise MissingPartError(
+            f"{folder}: no tokenizer can be loaded ({type(error).__name__})",
+            fix="the folder needs tokenizer.json and tokenizer_config.json",
+        ) from error
+    return tokenizer
+
+
+def load_base(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> PreTrainedModel:
+    """Return the base model with frozen weights, on the CPU.
+
+    Args:
+        folder: what `find_base` returned.
+        cfg: the model section.
+        half: the type that `dtype: auto` means: a GPU's half precision, or None for float32.
+
+    Raises:
+        MissingPartError: transformers cannot build or fill the model.
+    """
+    _quiet()
+    dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            attn_implementation=cfg.attn_implementation,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _cannot_load(folder, error) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise _cannot_load(folder, error) from error
+    model.requires_grad_(requires_grad=False)
+    return model
+
+
+def position_limit(model_config: Any) -> int | None:  # noqa: ANN401  (transformers' own type)
+    """Return how many positions the base was built for, or None where it does not say."""
+    limit = getattr(model_config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
+def _cannot_load(folder: Path, error: Exception) -> MissingPartError:
+    return MissingPartError(
+        f"{folder}: the weights cannot be loaded ({type(error).__name__}: "
+        f"{str(error).splitlines()[0][:200] if str(error) else 'no reason given'})",
+        fix="copy the folder again and compare its SHA-256 with the source's",
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"{path}: cannot be read ({type(error).__name__})", fix="copy the base model again"
+        ) from error
+    return value if isinstance(value, dict) else {}
+
+
+def _quiet() -> None:
+    """Keep transformers' advice and bars out of a run's output; errors still raise."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

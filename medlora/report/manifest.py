@@ -1,0 +1,99 @@
+"""The run manifest: what was run, on what, with what result; no path's content, no row's text."""
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medlora.config import Resolved
+from medlora.files import sha256_file, sha256_json
+
+SCHEMA = 1
+_LIBRARIES = (
+    "medlora",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "safetensors",
+    "tokenizers",
+    "numpy",
+)
+# Keys that say where and how often to look, not what is computed.
+_NOT_MATHEMATICS = (
+    "run_name",
+    "training.output_dir",
+    "training.logging_steps",
+    "training.save_steps",
+    "training.save_epochs",
+    "training.report_to",
+    "training.dataloader_pin_memory",
+    "training.per_device_eval_batch_size",
+    "model.base_model_name",
+    "data.path",
+    "data.train_file",
+    "data.eval_file",
+)
+
+
+def config_facts(resolved: Resolved) -> dict[str, Any]:
+    """Return every key as {value, origin}."""
+    return {key: {"value": value, "origin": origin} for key, value, origin in resolved.rows()}
+
+
+def fingerprint(resolved: Resolved, *, data: dict[str, str], base: dict[str, str]) -> str:
+    """Return the digest of all that decides the adapter: config, data and base model.
+
+    Args:
+        resolved: the run config; keys that change nothing in the adapter are left out.
+        data: {split: SHA-256 of its file}.
+        base: {file: SHA-256} of the base model.
+    """
+    config = {key: value for key, value, _ in resolved.rows() if key not in _NOT_MATHEMATICS}
+    return sha256_json({"config": config, "data": data, "base": base})
+
+
+def software() -> dict[str, Any]:
+    """Return the versions of what computed, and the digest of the lock that pinned it."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in _LIBRARIES},
+        "cuda": torch.version.cuda,
+        "lock_sha256": lock_digest(),
+    }
+
+
+def lock_digest(prefix: Path = Path(sys.prefix)) -> str | None:
+    """Return the SHA-256 of the uv.lock beside this environment, None where there is none."""
+    lock = prefix.parent / "uv.lock"
+    return sha256_file(lock) if lock.is_file() else None
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """Return what the run computed on."""
+    facts: dict[str, Any] = {
+        "machine": platform.machine(),
+        "cpu": _cpu_name(),
+        "cpu_threads": torch.get_num_threads(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "device": device.type,
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts["gpu"] = properties.name
+        facts["gpu_memory_bytes"] = properties.total_memory
+        facts["gpu_capability"] = f"{properties.major}.{properties.minor}"
+    return facts
+
+
+def _cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

@@ -1,0 +1,15 @@
+"""Where am I: the only reader of the environment (variables, mounts, services)."""
+
+from medlora.runtime.environment import Environment, batch_service, go_offline, snapshot
+from medlora.runtime.places import PLACES, Given, Place, given_places
+
+__all__ = [
+    "PLACES",
+    "Environment",
+    "Given",
+    "Place",
+    "batch_service",
+    "given_places",
+    "go_offline",
+    "snapshot",
+]

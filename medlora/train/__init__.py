@@ -1,0 +1,1 @@
+"""Batches -> adapter updates: loss, optimizer, schedule, loop."""
