@@ -1,1 +1,28 @@
-"""Fine-tune a medical language model with LoRA: offline, reproducible, one container image."""
+"""Fine-tune a medical language model with LoRA: offline, reproducible, one container image.
+
+Public names are loaded when they are first used, so that `import medlora` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medlora.config.schema import RECOMMENDED_CONFIG
+    from medlora.jobs.fit import MedicalLoRATrainer, TrainResult
+    from medlora.train.loop import StepResult
+
+__all__ = ["RECOMMENDED_CONFIG", "MedicalLoRATrainer", "StepResult", "TrainResult"]
+
+_HOMES = {
+    "RECOMMENDED_CONFIG": "medlora.config.schema",
+    "MedicalLoRATrainer": "medlora.jobs.fit",
+    "StepResult": "medlora.train.loop",
+    "TrainResult": "medlora.jobs.fit",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (PEP 562)
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_HOMES[name]), name)

@@ -109,7 +109,7 @@ def main() -> NoReturn:
     from medlora import logs, runtime
 
     logs.set_up()
-    runtime.go_offline()
+    runtime.prepare_process()
     try:
         cli(standalone_mode=False)
     except MedloraError as error:

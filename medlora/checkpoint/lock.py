@@ -23,7 +23,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     path = folder / NAME
     with storage_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

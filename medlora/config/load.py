@@ -102,9 +102,28 @@ def _invalid(error: ValidationError, chosen: dict[str, Setting]) -> Iterator[str
             continue
         seen.add(key)
         setting = chosen.get(key) or _below(chosen, key)
-        what = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
         got = f" (got {_shown(item['input'])})" if key in chosen else ""
-        yield f"{setting.origin if setting else DEFAULT}: {key}: {what}{got}"
+        yield f"{setting.origin if setting else DEFAULT}: {key} {_must(item['msg'])}{got}"
+
+
+def _must(message: str) -> str:
+    """Say pydantic's message in our words: `must be at least 1`."""
+    what = message.split(", unable to parse", maxsplit=1)[0].removeprefix("Value error, ")
+    for theirs, ours in _WORDS.items():
+        what = what.replace(theirs, ours)
+    return what
+
+
+_WORDS = {
+    "Input should be greater than or equal to": "must be at least",
+    "Input should be less than or equal to": "must be at most",
+    "Input should": "must",
+    "List should": "must",
+    "String should": "must",
+    "a valid ": "a ",
+    "a integer": "a whole number",
+    "have at most 0 items after validation, not 1": "be empty: no tracker is built in yet",
+}
 
 
 def _key_of(loc: tuple[int | str, ...]) -> str:
@@ -122,7 +141,7 @@ def _below(chosen: dict[str, Setting], section: str) -> Setting | None:
 
 
 def _shown(value: object) -> str:
-    text = "a section" if isinstance(value, dict | BaseModel) else repr(value)
+    text = "a section" if isinstance(value, dict | BaseModel) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004  (a line's width)
 
 

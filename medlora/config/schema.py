@@ -110,7 +110,7 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _one_half_precision(self) -> "TrainingConfig":
         if self.bf16 and self.fp16:
-            msg = "bf16 and fp16 are both true: choose one"
+            msg = "has bf16 and fp16 both true: choose one"
             raise ValueError(msg)
         return self
 
@@ -185,3 +185,10 @@ def all_keys(section: type[Section] = RunConfig, prefix: tuple[str, ...] = ()) -
         below = section_at(path)
         keys += all_keys(below, path) if below else [".".join(path)]
     return keys
+
+
+# The seed's public name; its values are the schema's defaults.
+RECOMMENDED_CONFIG: dict[str, dict[str, Any]] = {
+    "training": TrainingConfig().model_dump(),
+    "lora": LoraConfig().model_dump(),
+}

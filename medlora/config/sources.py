@@ -15,6 +15,7 @@ from medlora.config.schema import RunConfig, section_at
 from medlora.errors import ConfigError
 
 PREFIX = "MEDLORA_"
+_PLAIN = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "str"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,14 @@ def _walk_value(value: yaml.Node, path: tuple[str, ...], file: str, line: int) -
 
 def _construct(node: yaml.Node) -> Any:  # noqa: ANN401  (any YAML value)
     """Build a leaf's value; YAML 1.1 reads `1e-4` and `1_0` oddly, so numbers stay text."""
-    if isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[-+.\d][-+.\w]*", node.value):
+    plain = isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN
+    if plain and re.fullmatch(r"[-+.\d][-+.\w]*", node.value):
         return node.value
     constructor = yaml.constructor.SafeConstructor()
     try:
         return constructor.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return f"<{node.tag}>"
+        return f"<{node.tag.removeprefix('tag:yaml.org,2002:')}>"
 
 
 def _is_null(node: yaml.Node) -> bool:

@@ -37,7 +37,8 @@ def read_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]] | Problem]:
         stream.seek(0)
         empty = True
         for number, raw in enumerate(stream, start=1):
-            text = raw.removeprefix(_BOM) if number == 1 else raw
+            text = raw.rstrip(b"\r\n")
+            text = text.removeprefix(_BOM) if number == 1 else text
             if not text.strip():
                 continue
             empty = False

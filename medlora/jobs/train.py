@@ -42,13 +42,13 @@ def run(plan: Plan) -> None:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
     folder = _run_folder(plan)
+    if (folder / FINAL).exists():
+        _check_finished(folder / FINAL, read_inputs(plan))
+        click.echo(f"{cfg.run_name} is finished already: {folder / FINAL}")
+        return
     with only_writer(folder), _memory_errors(cfg):
         sweep(folder)
-        inputs = read_inputs(plan)
-        if _finished(folder / FINAL, inputs):
-            click.echo(f"{cfg.run_name} is finished already: {folder / FINAL}")
-            return
-        result, seconds = _train(plan, inputs)
+        result, seconds = _train(plan, read_inputs(plan))
         click.echo(_summary(result, seconds, demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
 
@@ -65,13 +65,11 @@ def _run_folder(plan: Plan) -> Path:
     return folder
 
 
-def _finished(final: Path, inputs: Inputs) -> bool:
-    """Tell whether this very run is done; refuse to write over another one's result."""
-    if not final.exists():
-        return False
+def _check_finished(final: Path, inputs: Inputs) -> None:
+    """Refuse to take another run's result, or a damaged one, for this run's."""
     manifest = read_manifest(final)
     if manifest and manifest.get("fingerprint") == inputs.facts["fingerprint"]:
-        return True
+        return
     state = "is damaged" if manifest is None else "was trained with other data, base or config"
     raise ConfigError(
         f"{final} holds a result that {state}",

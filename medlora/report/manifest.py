@@ -15,7 +15,6 @@ from medlora.files import sha256_file, sha256_json
 SCHEMA = 1
 _LIBRARIES = (
     "medlora",
-    "torch",
     "transformers",
     "peft",
     "accelerate",
@@ -62,6 +61,7 @@ def software() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
+        "torch": torch.__version__,  # with its CUDA build, which the package's version lacks
         "cuda": torch.version.cuda,
         "lock_sha256": lock_digest(),
     }

@@ -1,6 +1,6 @@
 """Where am I: the only reader of the environment (variables, mounts, services)."""
 
-from medlora.runtime.environment import Environment, batch_service, go_offline, snapshot
+from medlora.runtime.environment import Environment, batch_service, prepare_process, snapshot
 from medlora.runtime.places import PLACES, Given, Place, given_places
 
 __all__ = [
@@ -10,6 +10,6 @@ __all__ = [
     "Place",
     "batch_service",
     "given_places",
-    "go_offline",
+    "prepare_process",
     "snapshot",
 ]

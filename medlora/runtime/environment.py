@@ -58,9 +58,14 @@ def batch_service(variables: Mapping[str, str], root: Path = Path("/")) -> str |
     return next((name for mark, name in _SERVICES.items() if mark in variables), None)
 
 
-def go_offline() -> None:
-    """Tell libraries that are imported later to stay off the network and to send nothing."""
+def prepare_process() -> None:
+    """Settle what libraries read when they are imported later: no network, no spinning.
+
+    OpenMP threads that spin while they wait for each other make a small model on busy cores
+    about 14 times slower (440 against 6,400 tokens/s); whoever sets OMP_WAIT_POLICY decides.
+    """
     os.environ.update(_OFFLINE)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _mount_points(mountinfo: Path) -> frozenset[Path]:

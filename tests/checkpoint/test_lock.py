@@ -1,0 +1,38 @@
+"""One writer a run, and a dead one does not block the next."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medlora.checkpoint.lock import only_writer
+from medlora.errors import RunInUseError
+
+HOLDER = """
+import sys
+from pathlib import Path
+from medlora.checkpoint.lock import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
+    """73, naming host and process; SIGKILL of the holder releases the lock."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunInUseError, match=f"process {holder.pid}") as error:
+            only_writer(tmp_path).__enter__()
+        assert error.value.exit_code == 73
+        holder.kill()
+        holder.wait()
+        with only_writer(tmp_path):
+            pass

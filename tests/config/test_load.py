@@ -1,0 +1,146 @@
+"""Any key, four ways, one mechanism; every problem at once, each with its origin."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from medlora.config import RunConfig, Setting, from_mapping, load
+from medlora.config.load import KEYS
+from medlora.config.show import as_yaml
+from medlora.config.sources import from_options, from_variables, from_yaml
+from medlora.errors import ConfigError
+
+
+def settings_of(text: str, tmp_path: Path) -> list[Setting]:
+    """The settings of a YAML text, read from a file called run.yaml."""
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    return list(from_yaml(file))
+
+
+def test_scientific_notation_is_a_number_from_every_source(tmp_path: Path) -> None:
+    """`1e-4`, which YAML 1.1 reads as text, is 0.0001 from file, variable and option."""
+    sources = (
+        settings_of("training:\n  learning_rate: 3e-4\n", tmp_path),
+        from_variables({"MEDLORA_TRAINING__LEARNING_RATE": "3e-4"}),
+        from_options(["training.learning_rate=3e-4"]),
+    )
+    for source in sources:
+        assert load(source).config.training.learning_rate == 3e-4
+
+
+def test_lists_come_from_every_source(tmp_path: Path) -> None:
+    """A list may be YAML in a file, commas or brackets elsewhere."""
+    sources = (
+        settings_of("lora:\n  target_modules: [q_proj, v_proj]\n", tmp_path),
+        from_variables({"MEDLORA_LORA__TARGET_MODULES": "q_proj,v_proj"}),
+        from_options(["lora.target_modules=[q_proj, v_proj]"]),
+    )
+    for source in sources:
+        assert load(source).config.lora.target_modules == ["q_proj", "v_proj"]
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_every_key_can_be_set_in_every_way(key: str, tmp_path: Path) -> None:
+    """The default of any key, written to file, variable and option, is accepted again."""
+    resolved = load([])
+    value = next(value for name, value, _ in resolved.rows() if name == key)
+    if value is None or value == []:
+        text = "null" if value is None else "[]"
+    else:
+        text = ",".join(value) if isinstance(value, list) else str(value)
+    file = tmp_path / "run.yaml"
+    nested: object = value
+    for name in reversed(key.split(".")):
+        nested = {name: nested}
+    file.write_text(yaml.safe_dump(nested))
+    variable = "MEDLORA_" + key.upper().replace(".", "__")
+    for source in (
+        from_yaml(file),
+        from_variables({variable: text}),
+        from_options([f"{key}={text}"]),
+    ):
+        again = load(source)
+        assert again.config == resolved.config
+        assert again.origin(key) != "default"
+
+
+def test_all_problems_are_reported_at_once_with_line_and_value(tmp_path: Path) -> None:
+    """One message lists the unknown key, the bad number and the bad choice."""
+    text = "lora:\n  r: 0\n  lora_alfa: 3\ntraining:\n  seed: soon\ndata:\n  overlong: shorten\n"
+    with pytest.raises(ConfigError) as error:
+        load(settings_of(text, tmp_path))
+    message = str(error.value)
+    file = tmp_path / "run.yaml"
+    assert "4 problems" in message
+    assert f"{file}:2: lora.r must be at least 1 (got 0)" in message
+    assert f"{file}:3: unknown key lora.lora_alfa; did you mean lora.lora_alpha?" in message
+    assert f"{file}:5: training.seed must be a whole number (got soon)" in message
+    assert f"{file}:7: data.overlong must be 'truncate', 'drop' or 'fail'" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("training.learning_rat", "training.learning_rate"),
+        ("training.lr_rate", None),
+        ("learning_rate", "training.learning_rate"),
+        ("training.run_name", "run_name"),
+        ("lora.alpha", "lora.lora_alpha"),
+        ("trainning.seed", "training.seed"),
+        ("lora.rank", None),
+    ],
+)
+def test_the_nearest_right_key_is_suggested(given: str, meant: str | None) -> None:
+    """Typos and right names in wrong sections lead to the key; nonsense leads nowhere."""
+    with pytest.raises(ConfigError) as error:
+        load([Setting(tuple(given.split(".")), "1", "option")])
+    if meant:
+        assert f"did you mean {meant}?" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [1\n", "run.yaml:2: not YAML"),
+        ("- 1\n", "run.yaml:1: the file must be a section"),
+        ("lora: 3\n", "run.yaml:1: lora must be a section"),
+        ("lora:\n  r: 1\n  r: 2\n", "run.yaml:3: lora.r is set twice"),
+        ("lora: {r: true}\n", "lora.r must be a whole number"),
+        ("lora: {r: {x: 1}}\n", "lora.r must be a whole number"),
+        ("a: &a [*a]\n", "unknown key a"),
+        ("lora:\n  r: !!python/object:os.system 1\n", "run.yaml:2: lora.r"),
+        ("training: {bf16: true, fp16: true}\n", "training has bf16 and fp16 both true"),
+        ("run_name: ../x\n", "run.yaml:1: run_name"),
+    ],
+)
+def test_bad_files_are_one_clear_error(text: str, says: str, tmp_path: Path) -> None:
+    """Broken YAML, duplicates, wrong shapes: where, what, and no traceback."""
+    with pytest.raises(ConfigError) as error:
+        load(settings_of(text, tmp_path))
+    assert says in str(error.value)
+
+
+def test_an_empty_file_and_an_empty_section_are_the_defaults(tmp_path: Path) -> None:
+    """Nothing set is nothing wrong."""
+    assert load(settings_of("", tmp_path)).config == RunConfig()
+    assert load(settings_of("lora:\n", tmp_path)).config == RunConfig()
+
+
+def test_what_config_prints_is_a_config(tmp_path: Path) -> None:
+    """The printed YAML, read again, gives the same run."""
+    resolved = load(from_options(["lora.r=7", "data.columns.prompt=question", "run_name=a.b"]))
+    assert load(settings_of(as_yaml(resolved), tmp_path)).config == resolved.config
+
+
+def test_the_python_api_takes_dicts_and_refuses_typos() -> None:
+    """The seed's nested dicts are validated like a file."""
+    assert from_mapping({"training": {"learning_rate": 2e-4}}).training.learning_rate == 2e-4
+    with pytest.raises(ConfigError, match=r"lora\.lora_dropout"):
+        from_mapping({"lora": {"dropout": 0.1}})
+
+
+def test_the_list_of_keys_is_frozen() -> None:
+    """A new key is a decision: it belongs into this number, the README and the changelog."""
+    assert len(KEYS) == 46

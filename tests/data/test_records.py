@@ -1,0 +1,145 @@
+"""Every accepted form becomes a conversation; everything else is named by file:line, textless."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medlora.config import ColumnsConfig
+from medlora.data.records import Message, read_records
+from medlora.errors import DataError
+
+SECRET = "Jane Roe, MRN 4711"
+
+
+def read(path: Path, content: str | bytes, form: str = "auto", **columns: str):
+    """The records of a file with this content."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_records(path, form=form, columns=ColumnsConfig(**columns))
+
+
+def test_the_three_forms_are_recognised_row_by_row(tmp_path: Path) -> None:
+    """prompt/response, instruction/input/output and messages may even be mixed."""
+    rows = [
+        {"prompt": "a", "response": "b", "topic": "ignored"},
+        {"instruction": "do", "input": "this", "output": "done"},
+        {"instruction": "do", "input": "", "output": "done"},
+        {
+            "messages": [
+                {"role": "system", "content": "s"},
+                {"role": "user", "content": "u"},
+                {"role": "assistant", "content": "x", "weight": 0},
+                {"role": "user", "content": "v"},
+                {"role": "assistant", "content": "y"},
+            ]
+        },
+        {"prompt": "a", "response": "b", "system": "be kind"},
+    ]
+    records = read(tmp_path / "d", "".join(json.dumps(row) + "\n" for row in rows))
+    assert records.forms == {"prompt_response": 2, "instruction": 2, "messages": 1}
+    first, task, bare, chat, system = (record.messages for record in records.rows)
+    assert first == (Message("user", "a"), Message("assistant", "b", learn=True))
+    assert task[0].content == "do\n\nthis"
+    assert bare[0].content == "do"
+    assert [m.learn for m in chat] == [False, False, False, False, True]
+    assert system[0] == Message("system", "be kind")
+
+
+def test_columns_can_have_other_names(tmp_path: Path) -> None:
+    """A mapping renames fields and says which form is meant."""
+    records = read(
+        tmp_path / "d",
+        '{"question": "a", "answer": "b", "prompt": 3}\n',
+        prompt="question",
+        response="answer",
+    )
+    assert records.rows[0].messages[1].content == "b"
+
+
+def test_lines_end_at_lf_alone_and_blank_lines_do_not_count_as_rows(tmp_path: Path) -> None:
+    """U+2028, a BOM, CR LF and blank lines are no trouble; line numbers stay true."""
+    content = (
+        '\ufeff{"prompt": "a\u2028b", "response": "c\u0085d"}\r\n\n{"prompt": "e", "response": "f"}'
+    )
+    records = read(tmp_path / "d", content)
+    assert [record.line for record in records.rows] == [1, 3]
+    assert records.rows[0].messages[0].content == "a\u2028b"
+
+
+BAD = {
+    "truncated": ('{"prompt": "' + SECRET, "d:2: not JSON: Unterminated string"),
+    "no object": (f'["{SECRET}"]', "d:2: a list instead of an object"),
+    "text": (f'"{SECRET}"', "d:2: text instead of an object"),
+    "missing": ('{"prompt": "' + SECRET + '"}', "d:2: field 'response': missing"),
+    "unknown": ('{"' + SECRET + '": 1}', "d:2: none of the known fields among the row's 1"),
+    "null": ('{"prompt": "x", "response": null}', "d:2: field 'response': null instead of text"),
+    "number": ('{"prompt": 4711, "response": "x"}', "d:2: field 'prompt': a number instead"),
+    "bool": ('{"prompt": true, "response": "x"}', "d:2: field 'prompt': true or false instead"),
+    "empty": ('{"prompt": "x", "response": ""}', "d:2: field 'response': empty text"),
+    "blank": ('{"prompt": " \\n", "response": "x"}', "d:2: field 'prompt': only white space"),
+    "nan": ('{"prompt": NaN, "response": "x"}', "d:2: NaN, which is not JSON"),
+    "twice": ('{"prompt": "x", "prompt": "y"}', "d:2: a field that stands twice"),
+    "deep": ("[" * 100_000, "d:2: nested too deeply"),
+    "huge": ('{"prompt": ' + "9" * 5000 + "}", "d:2: a number that is too long"),
+    "surrogate": ('{"prompt": "\\ud800", "response": "x"}', "d:2: field 'prompt': half of a"),
+    "turns": ('{"messages": []}', "d:2: field 'messages': an empty list"),
+    "turn": ('{"messages": [1]}', "d:2: field 'messages[0]': a number instead of an object"),
+    "role": (
+        '{"messages": [{"role": "' + SECRET + '", "content": "x"}]}',
+        "d:2: field 'messages[0].role': unknown role",
+    ),
+    "last": (
+        '{"messages": [{"role": "user", "content": "x"}]}',
+        "d:2: field 'messages': the last turn is not the assistant's",
+    ),
+    "weight": (
+        '{"messages": [{"role": "assistant", "content": "x", "weight": 0.5}]}',
+        "d:2: field 'messages[0].weight': neither 0 nor 1",
+    ),
+    "weightless": (
+        '{"messages": [{"role": "assistant", "content": "x", "weight": 0}]}',
+        "d:2: field 'messages': nothing to learn from",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "says"), BAD.values(), ids=BAD.keys())
+def test_a_bad_row_is_named_without_its_text(tmp_path: Path, line: str, says: str) -> None:
+    """file:line, field, what was found, how to mend it; exit 65; never the row's text."""
+    good = '{"prompt": "x", "response": "y"}\n'
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "d", good + line + "\n")
+    message = str(error.value)
+    assert says in message
+    assert "Jane" not in message
+    assert "4711" not in message
+    assert error.value.exit_code == 65
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "the file has no rows"),
+        (b"\n \n", "the file has no rows"),
+        ('{"prompt": "x"}'.encode("utf-16"), "d:1: UTF-16 text"),
+        (b"\x1f\x8b\x08\x00", "d:1: a gzip archive"),
+        (b'[\n{"prompt": "x"}]', "d:1: a JSON array"),
+        (b'{"prompt": "\xe9", "response": "x"}', "d:1: byte 13 of the line is not UTF-8"),
+    ],
+)
+def test_a_file_of_the_wrong_kind_is_one_problem(tmp_path: Path, content: bytes, says: str) -> None:
+    """Empty files, other encodings and other formats are recognised as such."""
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "d", content)
+    assert says in str(error.value)
+    assert "1 problem\n" in str(error.value)
+
+
+def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
+    """The first twenty and the count of all."""
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "d", '{"prompt": "x", "response": ""}\n' * 33)
+    message = str(error.value)
+    assert "33 problems" in message
+    assert message.count("field 'response'") == 20
+    assert "... and 13 more" in message

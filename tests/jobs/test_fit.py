@@ -1,0 +1,84 @@
+"""The seed's trainer, used as the seed shows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import medlora
+from medlora.checkpoint.store import read_manifest
+from medlora.config import LoraConfig, ModelConfig
+from medlora.data.batches import eval_loader, train_loader
+from medlora.data.rows import Row
+from medlora.errors import ConfigError
+from medlora.model.adapter import attach
+from medlora.model.base import load_base
+
+
+@pytest.fixture
+def loaders():
+    """Training and evaluation batches of a few small rows."""
+    rows = [
+        Row((np.arange(8 + n) * (n + 1) % 400).astype(np.int32), np.arange(8 + n) >= 3)
+        for n in range(10)
+    ]
+    return (
+        train_loader(rows[:8], batch_size=2, seed=1, pad_id=0),
+        eval_loader(rows[8:], batch_size=2, pad_id=0),
+    )
+
+
+def model(base_folder: Path):
+    """The small Llama with an adapter."""
+    return attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=2), seed=1)
+
+
+def config(tmp_path: Path) -> dict[str, dict[str, object]]:
+    """The seed's form of a config: nested dicts."""
+    return {
+        "training": {
+            "num_train_epochs": 2,
+            "learning_rate": 1e-2,
+            "warmup_steps": 0,
+            "gradient_accumulation_steps": 2,
+            "output_dir": str(tmp_path / "out"),
+        }
+    }
+
+
+def test_train_does_it_all(base_folder: Path, tokenizer, tmp_path: Path, loaders) -> None:
+    """Evaluates, keeps the best, saves each epoch, returns the outcome."""
+    trainer = medlora.MedicalLoRATrainer(
+        model(base_folder), tokenizer, *loaders, config=config(tmp_path)
+    )
+    result = trainer.train()
+    assert result.steps == trainer.total_steps == 4
+    assert result.best_eval_loss is not None
+    assert result.base_eval_loss is not None
+    assert result.best_eval_loss < result.base_eval_loss
+    for name in ("best_model", "epoch_1", "epoch_2"):
+        assert read_manifest(tmp_path / "out/run" / name), name
+
+
+def test_steps_is_a_generator_that_saves_nothing(
+    base_folder: Path, tokenizer, tmp_path: Path, loaders
+) -> None:
+    """Whoever wants another policy takes the steps one by one."""
+    trainer = medlora.MedicalLoRATrainer(
+        model(base_folder), tokenizer, loaders[0], config=config(tmp_path)
+    )
+    steps = trainer.steps()
+    first = next(steps)
+    assert isinstance(first, medlora.StepResult)
+    assert first.step == 1
+    assert trainer.evaluate() is None
+    assert [result.step for result in steps] == [2, 3, 4]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_typo_in_the_config_is_an_error(base_folder: Path, tokenizer, loaders) -> None:
+    """Unlike the seed's .get(), which would train with the default."""
+    with pytest.raises(ConfigError, match=r"did you mean training\.learning_rate"):
+        medlora.MedicalLoRATrainer(
+            model(base_folder), tokenizer, loaders[0], config={"training": {"learning_rat": 1}}
+        )

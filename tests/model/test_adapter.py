@@ -1,0 +1,78 @@
+"""An adapter is attached where asked, starts as nothing, and is what PEFT loads."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+
+from medlora.config import LoraConfig, ModelConfig
+from medlora.errors import ConfigError
+from medlora.model.adapter import (
+    adapted_modules,
+    adapter_tensors,
+    attach,
+    trainable_parameters,
+    write_adapter,
+)
+from medlora.model.base import load_base
+
+IDS = torch.arange(10)[None]
+
+
+def test_a_fresh_adapter_changes_nothing_and_is_counted(base_folder: Path) -> None:
+    """B is zero; the count is r x (in + out) over the matched layers."""
+    base = load_base(base_folder, ModelConfig(), half=None)
+    before = base(IDS).logits
+    model = attach(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]), seed=1).eval()
+    assert torch.equal(model(IDS).logits, before)
+    assert adapted_modules(model) == {"q_proj": 2, "v_proj": 2}
+    assert trainable_parameters(model) == 4 * 4 * (32 + 32)
+
+
+def test_the_seed_decides_the_adapter(base_folder: Path) -> None:
+    """Same seed, same bits; another seed, others."""
+    first, second, other = (
+        adapter_tensors(
+            attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(), seed=s)
+        )
+        for s in (1, 1, 2)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_all_linear_reaches_every_layer_but_the_head(base_folder: Path) -> None:
+    """PEFT's word works through the config."""
+    base = load_base(base_folder, ModelConfig(), half=None)
+    model = attach(base, LoraConfig(target_modules="all-linear"), seed=1)
+    assert set(adapted_modules(model)) == {
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    }
+
+
+def test_a_target_that_matches_nothing_lists_what_there_is(base_folder: Path) -> None:
+    """Half a match is no match: each name must exist."""
+    base = load_base(base_folder, ModelConfig(), half=None)
+    with pytest.raises(ConfigError) as error:
+        attach(base, LoraConfig(target_modules=["q_proj", "query"]), seed=1)
+    assert "has no query" in str(error.value)
+    assert "choose from: down_proj, gate_proj, k_proj, lm_head" in str(error.value)
+
+
+def test_peft_loads_what_is_written(base_folder: Path, tmp_path: Path) -> None:
+    """The same logits to the bit, from the two files alone."""
+    model = attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=4), seed=1).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.01)
+    write_adapter(model, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    fresh = load_base(base_folder, ModelConfig(), half=None)
+    loaded = PeftModel.from_pretrained(fresh, tmp_path).eval()
+    assert torch.equal(loaded(IDS).logits, model(IDS).logits)

@@ -1,0 +1,55 @@
+"""The surroundings are read once and never written by accident."""
+
+from pathlib import Path
+
+import pytest
+
+from medlora.runtime import Environment, batch_service, snapshot
+from medlora.runtime.environment import _mount_points
+
+
+def test_mount_points_are_those_of_the_kernel() -> None:
+    """The root is always mounted; names with octal escapes are read."""
+    assert Path("/") in snapshot().mount_points
+
+
+def test_escaped_names_are_read(tmp_path: Path) -> None:
+    """A blank in a mount's name is written as octal 040."""
+    line = "36 35 98:0 /mnt1 /my\\040data rw,noatime master:1 - ext3 /dev/root rw\n"
+    (tmp_path / "mountinfo").write_text(line)
+    assert _mount_points(tmp_path / "mountinfo") == {Path("/my data")}
+    assert _mount_points(tmp_path / "nothing") == frozenset()
+
+
+def test_a_folder_is_given_when_it_is_mounted_or_filled(tmp_path: Path) -> None:
+    """An empty folder of the image does not count, an empty mount does."""
+    (tmp_path / "data").mkdir()
+    plain = Environment({}, frozenset(), tmp_path)
+    assert not plain.is_given(tmp_path / "data")
+    assert not plain.is_given(tmp_path / "models")
+    assert Environment({}, frozenset({tmp_path / "data"}), tmp_path).is_given(tmp_path / "data")
+    (tmp_path / "data/train.jsonl").touch()
+    assert plain.is_given(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("variable", "service"),
+    [
+        ("AWS_BATCH_JOB_ID", "AWS Batch"),
+        ("CLOUD_ML_JOB_ID", "Vertex AI"),
+        ("JOB_COMPLETION_INDEX", "Kubernetes"),
+        ("SLURM_JOB_ID", "Slurm"),
+        ("HOME", None),
+    ],
+)
+def test_batch_services_are_known_by_their_variables(
+    variable: str, service: str | None, tmp_path: Path
+) -> None:
+    """The marks that the services document."""
+    assert batch_service({variable: "1"}, tmp_path) == service
+
+
+def test_sagemaker_is_known_by_its_folder(tmp_path: Path) -> None:
+    """SageMaker sets no variable of its own without AWS's toolkit."""
+    (tmp_path / "opt/ml/input/config").mkdir(parents=True)
+    assert batch_service({}, tmp_path) == "SageMaker"

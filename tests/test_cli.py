@@ -1,0 +1,137 @@
+"""The front door: light, clear, and always the right exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MEDLORA = Path(sys.executable).parent / "medlora"
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the console script in a clean environment."""
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environ}
+    return subprocess.run(
+        [MEDLORA, *arguments], capture_output=True, text=True, env=env, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Help and version answer without torch, transformers, peft, accelerate or pydantic."""
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['medlora', *{arguments!r}]\n"
+        "try:\n    from medlora.cli import main; main()\n"
+        "except SystemExit as end:\n    assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'transformers', 'peft', 'accelerate', 'numpy', 'pydantic'}\n"
+        "found = heavy & set(sys.modules)\n"
+        "assert not found, found\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_error_in_the_config_does_not_import_torch(tmp_path: Path) -> None:
+    """A wrong key is reported before anything slow happens."""
+    config = tmp_path / "run.yaml"
+    config.write_text("lora:\n  rank: 8\n")
+    code = (
+        "import sys\n"
+        f"sys.argv = ['medlora', 'config', '--config', {str(config)!r}]\n"
+        "from medlora.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert end.code == 78, end.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_usage_errors_end_with_2() -> None:
+    """An unknown option is a usage error, said in one line, without a traceback."""
+    done = run("train", "--dta", "x")
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> None:
+    """A misspelt key ends with 78 and says where it is and what was meant."""
+    config = tmp_path / "run.yaml"
+    config.write_text("training:\n  seed: 1\n  learning_ratee: 1e-4\n")
+    done = run("config", "--config", str(config))
+    assert done.returncode == 78
+    assert f"{config}:3: unknown key training.learning_ratee" in done.stderr
+    assert "did you mean training.learning_rate?" in done.stderr
+
+
+def test_config_shows_each_value_with_its_origin(tmp_path: Path) -> None:
+    """Default, file, variable and option are told apart, and the strongest wins."""
+    config = tmp_path / "run.yaml"
+    config.write_text("lora:\n  r: 8\n  lora_alpha: 12\ntraining:\n  learning_rate: 1e-3\n")
+    done = run(
+        "config",
+        "--config",
+        str(config),
+        "--set",
+        "training.learning_rate=2e-4",
+        MEDLORA_LORA__LORA_ALPHA="24",
+        MEDLORA_TRAINING__LEARNING_RATE="5e-4",
+    )
+    assert done.returncode == 0, done.stderr
+    lines = {line.split(":")[0].strip(): line for line in done.stdout.splitlines()}
+    assert lines["r"].split() == ["r:", "8", "#", f"{config}:2"]
+    assert lines["lora_alpha"].split()[1:] == ["24", "#", "variable", "MEDLORA_LORA__LORA_ALPHA"]
+    assert lines["learning_rate"].split("#")[0].split() == ["learning_rate:", "0.0002"]
+    assert "option --set training.learning_rate" in lines["learning_rate"]
+    assert lines["weight_decay"].endswith("# default")
+
+
+def test_train_ends_to_end_from_the_command_line(
+    tmp_path: Path, data_file: Path, base_folder: Path
+) -> None:
+    """Files in, adapter and manifest out; a second start changes nothing and ends with 0."""
+    arguments = [
+        "train",
+        *("--config", "recommended"),
+        *("--data", str(data_file)),
+        *("--model", str(base_folder)),
+        *("--checkpoints", str(tmp_path / "out")),
+        *("--set", "training.num_train_epochs=1"),
+        *("--set", "training.warmup_steps=1"),
+        *("--set", "run_name=small"),
+    ]
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    final = tmp_path / "out/small/final"
+    manifest = json.loads((final / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    assert manifest["demo"] is False
+    assert "DEMO" not in done.stdout
+    assert "warning" not in done.stderr.lower()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    again = run(*arguments)
+    assert again.returncode == 0
+    assert "finished already" in again.stdout
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert after == before
+
+
+def test_a_bug_ends_with_70_and_keeps_its_message_to_itself(tmp_path: Path) -> None:
+    """An unexpected exception shows where, but not what it says: that may quote a row."""
+    code = (
+        "import sys\n"
+        "from medlora import cli\n"
+        "import medlora.jobs.settings as settings\n"
+        "def broken(*_, **__): raise RuntimeError('Patient 4711 has a rash')\n"
+        "settings.resolve = broken\n"
+        "sys.argv = ['medlora', 'config']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert "RuntimeError: a bug in MedLoRA" in done.stderr
+    assert "4711" not in done.stderr + done.stdout

@@ -1,0 +1,180 @@
+"""The loop's arithmetic: split-invariant, equal to Hugging Face's, honest about NaN."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from peft import PeftModel
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainingArguments
+
+from medlora.config import LoraConfig, ModelConfig, TrainingConfig
+from medlora.data.batches import Collate, train_loader
+from medlora.data.rows import Row
+from medlora.errors import DivergedError
+from medlora.model.adapter import adapter_tensors, attach
+from medlora.model.base import load_base
+from medlora.train.loop import StepResult, train_steps
+from medlora.train.optim import build_optimizer
+
+LORA = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0)
+
+
+def make_rows(count: int) -> list[Row]:
+    """Rows of unequal length with unequal shares of answers."""
+    generator = torch.Generator().manual_seed(3)
+    rows = []
+    for index in range(count):
+        length = 6 + (index * 5) % 17
+        ids = torch.randint(5, 400, (length,), generator=generator).int().numpy()
+        rows.append(Row(ids, torch.arange(length).numpy() >= 1 + index % 5))
+    return rows
+
+
+def make_model(base_folder: Path, lora: LoraConfig = LORA) -> PeftModel:
+    """The small Llama with a fresh adapter."""
+    return attach(load_base(base_folder, ModelConfig(), half=None), lora, seed=1)
+
+
+def train(
+    model: PeftModel, rows: list[Row], cfg: TrainingConfig
+) -> tuple[list[StepResult], dict[str, torch.Tensor]]:
+    """All steps and the adapter after them."""
+    accelerator = Accelerator(cpu=True)
+    model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
+    model.train()
+    loader = train_loader(rows, batch_size=cfg.per_device_train_batch_size, seed=cfg.seed, pad_id=0)
+    results = list(train_steps(accelerator, model, optimizer, loader, cfg))
+    return results, adapter_tensors(model)
+
+
+def config(**changes: object) -> TrainingConfig:
+    """A short run without checkpointing."""
+    values: dict[str, object] = {
+        "num_train_epochs": 2,
+        "learning_rate": 1e-2,
+        "warmup_steps": 2,
+        "gradient_checkpointing": False,
+    }
+    return TrainingConfig(**(values | changes))
+
+
+def test_a_step_does_not_depend_on_its_split_into_micro_batches(base_folder: Path) -> None:
+    """8 x 1, 4 x 2, 2 x 4 and 1 x 8 rows give the same losses, norms and weights."""
+    rows = make_rows(20)
+    runs = []
+    for batch, accumulation in ((8, 1), (4, 2), (2, 4), (1, 8)):
+        cfg = config(per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation)
+        runs.append(train(make_model(base_folder), rows, cfg))
+    (expected, weights), *others = runs
+    assert len(expected) == 6
+    for results, adapter in others:
+        for ours, theirs in zip(results, expected, strict=True):
+            assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
+            assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-4)
+            assert (ours.tokens, ours.targets) == (theirs.tokens, theirs.targets)
+        for name, tensor in weights.items():
+            torch.testing.assert_close(adapter[name], tensor, atol=2e-5, rtol=1e-3)
+
+
+class InOrder(Trainer):
+    """Hugging Face's Trainer over given micro-batches in their given order."""
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return the batches as they are."""
+        return DataLoader(self.train_dataset, batch_size=None)
+
+
+def test_twenty_steps_equal_hugging_faces_trainer(base_folder: Path, tmp_path: Path) -> None:
+    """Same batches, same schedule: the loss of each of 20 steps agrees to 1e-5."""
+    cfg = config(num_train_epochs=2, learning_rate=2e-2, warmup_steps=5, weight_decay=0.01)
+    rows = make_rows(80)
+    ours, _ = train(make_model(base_folder), rows, cfg)
+
+    loader = train_loader(rows, batch_size=2, seed=cfg.seed, pad_id=0)
+    batches = []
+    for epoch in range(2):
+        loader.batch_sampler.set_epoch(epoch)
+        batches += list(loader)
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path),
+        num_train_epochs=1,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=4,
+        learning_rate=2e-2,
+        warmup_steps=5,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": 0.1},
+        optim="adamw_torch",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        seed=cfg.seed,
+    )
+    trainer = InOrder(model=make_model(base_folder), args=arguments, train_dataset=batches)
+    trainer.train()
+    theirs = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert len(ours) == len(theirs) == 20
+    for step, (result, loss) in enumerate(zip(ours, theirs, strict=True), start=1):
+        assert result.loss == pytest.approx(loss, abs=1e-5), f"step {step}"
+    assert ours[-1].loss < ours[0].loss - 0.1
+
+
+def test_the_same_seed_gives_the_same_bits(base_folder: Path) -> None:
+    """Dropout and order included; another seed gives another adapter."""
+    lora = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.3)
+    rows = make_rows(12)
+    first, second, other = (
+        train(make_model(base_folder, lora), rows, config(seed=seed)) for seed in (5, 5, 6)
+    )
+    assert first[0] == second[0]
+    assert all(torch.equal(first[1][name], second[1][name]) for name in first[1])
+    assert not all(torch.equal(first[1][name], other[1][name]) for name in first[1])
+
+
+def test_dropout_depends_on_the_step_and_not_on_what_happened_before(base_folder: Path) -> None:
+    """Random numbers drawn elsewhere between steps change nothing."""
+    lora = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.3)
+    rows, cfg = make_rows(12), config()
+    expected, _ = train(make_model(base_folder, lora), rows, cfg)
+
+    accelerator = Accelerator(cpu=True)
+    model = make_model(base_folder, lora)
+    model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
+    model.train()
+    loader = train_loader(rows, batch_size=2, seed=cfg.seed, pad_id=0)
+    disturbed = []
+    for result in train_steps(accelerator, model, optimizer, loader, cfg):
+        torch.rand(1000)
+        disturbed.append(result)
+    assert disturbed == expected
+
+
+def test_max_steps_ends_a_run_early(base_folder: Path) -> None:
+    """The schedule is that of the shorter run."""
+    results, _ = train(make_model(base_folder), make_rows(20), config(max_steps=4))
+    assert [result.step for result in results] == [1, 2, 3, 4]
+    assert results[-1].epoch == pytest.approx(4 / 3)
+
+
+def test_a_loss_that_is_not_a_number_stops_before_the_step(base_folder: Path) -> None:
+    """79, and the adapter still holds finite numbers."""
+    model = make_model(base_folder)
+    with torch.no_grad():
+        model.get_base_model().lm_head.weight.fill_(float("nan"))
+    with pytest.raises(DivergedError, match="step 1: the loss is nan") as error:
+        train(model, make_rows(8), config())
+    assert error.value.exit_code == 79
+    assert all(torch.isfinite(tensor).all() for tensor in adapter_tensors(model).values())
+
+
+def test_the_collator_hugging_face_gets_is_ours() -> None:
+    """The comparison above would be empty if both sides did not see the same padding."""
+    batch = Collate(0)(make_rows(3))
+    assert set(batch) == {"input_ids", "attention_mask", "labels"}
