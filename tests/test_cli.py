@@ -120,8 +120,8 @@ def test_train_ends_to_end_from_the_command_line(
     assert after == before
 
 
-def test_a_bug_ends_with_70_and_keeps_its_message_to_itself(tmp_path: Path) -> None:
-    """An unexpected exception shows where, but not what it says: that may quote a row."""
+def test_a_bug_ends_with_70_and_keeps_its_message_to_itself() -> None:
+    """An unexpected exception shows where; what it says may quote a row, so only on request."""
     code = (
         "import sys\n"
         "from medlora import cli\n"
@@ -131,7 +131,14 @@ def test_a_bug_ends_with_70_and_keeps_its_message_to_itself(tmp_path: Path) -> N
         "sys.argv = ['medlora', 'config']\n"
         "cli.main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 70
-    assert "RuntimeError: a bug in MedLoRA" in done.stderr
-    assert "4711" not in done.stderr + done.stdout
+    for request, shown in (({}, False), ({"MEDLORA_SHOW_BUG_MESSAGES": "1"}, True)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/bin:/bin", **request},
+        )
+        assert done.returncode == 70
+        assert "RuntimeError: a bug in MedLoRA" in done.stderr
+        assert ("4711" in done.stderr + done.stdout) == shown

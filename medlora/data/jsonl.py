@@ -77,8 +77,7 @@ def _why(error: Exception) -> tuple[str, str]:
         case UnicodeDecodeError():
             return f"byte {error.start + 1} of the line is not UTF-8", "save the file as UTF-8"
         case json.JSONDecodeError():
-            # The message's first part is the parser's; what follows a colon may quote the row.
-            found = f"not JSON: {error.msg.split(':')[0]} at column {error.colno}"
+            found = f"not JSON: {error.msg} (column {error.colno})"
             return found, "write one complete JSON object a line"
         case RecursionError():
             return "nested too deeply", "a row holds text fields or messages"

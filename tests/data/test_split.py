@@ -9,15 +9,19 @@ def record(line: int, question: str) -> Record:
     return Record(line, (Message("user", question), Message("assistant", "x", learn=True)))
 
 
-ROWS = [record(n, f"Question  {n % 40}" if n % 2 else f"question {n % 40}") for n in range(100)]
+ROWS = [
+    record(n, f"Question  {n // 2 % 20}" if n % 2 else f"question {n // 2 % 20}")
+    for n in range(100)
+]
 
 
 def test_no_question_stands_on_both_sides() -> None:
     """Duplicates stay together, whatever their case and spacing."""
     train, held = hold_out(ROWS, fraction=0.2, seed=1)
-    assert not {row.question for row in train} & {row.question for row in held}
+    sides = [{row.messages[0].content.split()[-1] for row in side} for side in (train, held)]
+    assert not sides[0] & sides[1]
     assert len(train) + len(held) == 100
-    assert 20 <= len(held) <= 22
+    assert 20 <= len(held) < 26
 
 
 def test_the_split_is_a_function_of_seed_and_questions_alone() -> None:
