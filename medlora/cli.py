@@ -21,17 +21,17 @@ _BUG = 70
 @click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="medlora")
 def cli() -> None:
-    r"""Fine-tune a medical language model with LoRA, offline and reproducibly.
+    """Fine-tune a medical language model with LoRA, offline and reproducibly.
 
     Mount data, a config and a base model; take away an adapter and its evidence:
 
     \b
-      docker run --gpus all --network none \
-        -v ./data:/data:ro -v ./config:/config:ro -v ./model:/models:ro \
+      docker run --gpus all --network none \\
+        -v ./data:/data:ro -v ./config:/config:ro -v ./model:/models:ro \\
         -v ./checkpoints:/checkpoints medlora train
 
     With nothing mounted, `train` runs a small demo.
-    """
+    """  # noqa: D301  (click's mark for lines to leave alone is a real backspace)
 
 
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,7 +75,7 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@cli.command()
+@cli.command(short_help="Train an adapter.")
 @_run_options
 def train(**options: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
     """Train an adapter: DATA + CONFIG + MODEL -> CHECKPOINTS/<run_name>/final."""
@@ -89,7 +89,7 @@ def train(**options: Any) -> None:  # noqa: ANN401  (click's options, typed in O
     job.run(plan)
 
 
-@cli.command()
+@cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
 def config(**options: Any) -> None:  # noqa: ANN401
     """Print every config key with its value and where the value came from."""

@@ -13,6 +13,12 @@ from medlora.files import storage_errors
 NAME = ".lock"
 
 
+def _open_to_group(descriptor: int) -> None:
+    """Let the next run, with another uid of this group, take the lock; umask would forbid it."""
+    if os.fstat(descriptor).st_uid == os.getuid():
+        os.fchmod(descriptor, 0o660)
+
+
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Hold a run's folder for the time of the block.
@@ -24,6 +30,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     path = folder / NAME
     with storage_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
+        _open_to_group(descriptor)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

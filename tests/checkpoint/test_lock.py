@@ -1,5 +1,6 @@
 """One writer a run, and a dead one does not block the next."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,13 @@ def test_a_second_writer_is_refused_until_the_first_is_killed(tmp_path: Path) ->
         holder.wait()
         with only_writer(tmp_path):
             pass
+
+
+def test_the_next_run_may_have_another_uid_of_the_group(tmp_path: Path) -> None:
+    """The lock's file can be opened for writing by the group, whatever the umask."""
+    before = os.umask(0o077)
+    try:
+        with only_writer(tmp_path):
+            assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o660
+    finally:
+        os.umask(before)

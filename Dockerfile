@@ -1,0 +1,101 @@
+# One image for every place it runs: CUDA base, Python of the distribution, the locked packages,
+# then our own code. Two layers carry the size; a changed source line only rebuilds the last one.
+ARG BASE_IMAGE=nvidia/cuda:13.0.3-base-ubuntu24.04@sha256:7c7413a56200486f71f181cad9310f6fd31b6bb21816ade15fc9c1e1e927a5c1
+
+# hadolint ignore=DL3006
+FROM ${BASE_IMAGE} AS base
+# Versions come with the distribution's release: a pinned one is gone from the mirror with the next
+# security fix. NVIDIA's own package list is dropped, nothing is wanted from it.
+# Logs and ldconfig's cache hold the time of the build, so they would differ from build to build.
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca,mode=0444 \
+    rm -f /etc/apt/sources.list.d/cuda*.list \
+    && if [ -f /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi \
+    && apt-get "$@" update \
+    && apt-get "$@" install -y --no-install-recommends ca-certificates python3 \
+    && apt-get clean \
+    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
+    && install -d -m 0755 /data /config /models \
+    && install -d -m 0775 /checkpoints
+
+
+FROM base AS deps
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca,mode=0444 \
+    if [ -f /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi \
+    && apt-get "$@" update \
+    && apt-get "$@" install -y --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+COPY requirements-uv.txt /opt/uv/
+RUN --mount=type=secret,id=ca --mount=type=secret,id=pip-index \
+    if [ -f /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
+    && if [ -f /run/secrets/pip-index ]; then \
+         PIP_INDEX_URL="$(cat /run/secrets/pip-index)" && export PIP_INDEX_URL; fi \
+    && python3 -m venv /opt/uv \
+    && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r /opt/uv/requirements-uv.txt
+# Bytecode that Python trusts without looking at the source: a root file system that is read-only
+# and files of one fixed time can neither refresh nor outdate it.
+ENV PATH=/opt/uv/bin:$PATH \
+    UV_PYTHON=/usr/bin/python3 \
+    UV_PYTHON_DOWNLOADS=never \
+    UV_LINK_MODE=copy \
+    UV_COMPILE_BYTECODE=1 \
+    PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    PYTHONHASHSEED=0
+WORKDIR /opt/medlora
+COPY pyproject.toml uv.lock ./
+# .lock is uv's own and writable by everybody. The fixed time keeps the layer the same next time,
+# and so do the parent folders under /deps (hard links: no second copy), which COPY would date.
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
+    if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi \
+    && uv sync --frozen --no-dev --no-install-project \
+    && rm -f .venv/.lock \
+    && mkdir -p /deps/opt/medlora \
+    && cp -al .venv /deps/opt/medlora/ \
+    && find /deps -exec touch --no-dereference --date=@315532800 {} +
+
+
+FROM deps AS project
+COPY README.md LICENSE ./
+COPY medlora medlora
+# What the install adds to the environment is set apart, so that the image gets it as a layer of
+# its own. No network: the build backend is part of uv, which would compile everything anew (18 s).
+# uv_cache.json holds the time of the build.
+RUN --network=none --mount=type=cache,target=/root/.cache/uv \
+    UV_COMPILE_BYTECODE=0 uv sync --frozen --no-dev --no-editable --offline \
+    && .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
+         .venv/lib/python3*/site-packages/medlora \
+    && mkdir -p /ours/opt/medlora \
+    && cp -a --parents .venv/bin/medlora .venv/lib/python3*/site-packages/medlora \
+         .venv/lib/python3*/site-packages/medlora-*.dist-info uv.lock /ours/opt/medlora/ \
+    && find /ours -name uv_cache.json -delete \
+    && sed -i '/uv_cache\.json/d' /ours/opt/medlora/.venv/lib/python3*/site-packages/*/RECORD \
+    && chmod -R u=rwX,go=rX /ours \
+    && find /ours -exec touch --no-dereference --date=@315532800 {} +
+
+
+FROM base AS runtime
+COPY --link --from=deps /deps /
+COPY --link --from=project /ours /
+# Nothing a user could want to set: on some runtimes an image's variable beats the host's.
+ENV PATH=/opt/medlora/.venv/bin:$PATH \
+    PYTHONNOUSERSITE=1
+ARG BASE_IMAGE
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG SOURCE=unknown
+ARG LOCK_SHA256=unknown
+LABEL org.opencontainers.image.title="MedLoRA" \
+      org.opencontainers.image.description="Fine-tune a medical language model with LoRA, offline and reproducibly" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.source="$SOURCE" \
+      org.opencontainers.image.base.name="$BASE_IMAGE" \
+      org.medlora.lock-sha256="$LOCK_SHA256"
+# Any uid works; group 0 is what the writable folder belongs to.
+USER 10001:0
+STOPSIGNAL SIGTERM
+HEALTHCHECK NONE
+ENTRYPOINT ["medlora"]
+CMD ["--help"]

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Build the image: build-image.sh IMAGE [BASE_IMAGE]
+#
+# Behind a proxy that opens TLS, set SSL_CERT_FILE to its CA bundle; PIP_INDEX_URL names a mirror
+# for uv itself (the packages come from the addresses in uv.lock). Both travel as build secrets:
+# neither ends up in the image or its history. SOURCE_URL fills the label of that name.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  printf 'error: %s\n  fix: %s\n' "$1" "$2" >&2
+  exit 69
+}
+
+[ -n "${1:-}" ] || { echo "usage: build-image.sh IMAGE [BASE_IMAGE]" >&2; exit 2; }
+image=$1 base=${2:-}
+# shellcheck disable=SC2016  # shown to the reader, not run
+up='eval "$(scripts/engine.sh up)"'
+command -v docker >/dev/null || fail "docker is not on the PATH" "install Docker 23 or newer, or on Debian: $up"
+docker buildx version >/dev/null 2>&1 || fail "docker has no buildx" "install its buildx plugin, or on Debian: $up"
+docker version >/dev/null 2>&1 || fail "no Docker engine answers" "start one, or on Debian: $up"
+
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -1)
+revision=$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null) || revision=unknown
+lock=$(sha256sum uv.lock)
+options=(
+  --network host
+  --tag "$image"
+  --build-arg "VERSION=$version"
+  --build-arg "REVISION=$revision"
+  --build-arg "LOCK_SHA256=${lock%% *}"
+)
+[ -z "$base" ] || options+=(--build-arg "BASE_IMAGE=$base")
+[ -z "${SOURCE_URL:-}" ] || options+=(--build-arg "SOURCE=$SOURCE_URL")
+[ ! -f "${SSL_CERT_FILE:-}" ] || options+=(--secret "id=ca,src=$SSL_CERT_FILE")
+[ -z "${PIP_INDEX_URL:-}" ] || options+=(--secret "id=pip-index,env=PIP_INDEX_URL")
+for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
+  [ -z "${!name:-}" ] || options+=(--build-arg "$name")
+done
+# The commit's time, so that the same commit gives the same image config.
+epoch=$(git log -1 --format=%ct 2>/dev/null) && options+=(--build-arg "SOURCE_DATE_EPOCH=$epoch")
+
+docker buildx build --load "${options[@]}" .

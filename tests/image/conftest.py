@@ -1,0 +1,120 @@
+"""How these tests run the image: through a real engine, never with a network."""
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UID = 12345  # no account of this number exists in the image
+
+# The strictest way to run the image that its users are told about.
+HARDENED = (
+    *("--read-only", "--tmpfs", "/tmp"),  # noqa: S108  (a path in the container)
+    *("--user", f"{UID}:0"),
+    *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is left of a container: its exit code and what it said."""
+
+    rc: int
+    stdout: str
+    stderr: str
+
+    @property
+    def said(self) -> str:
+        """Everything that it printed."""
+        return self.stdout + self.stderr
+
+
+RunImage = Callable[..., Ended]
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """Name of the image under test."""
+    name = os.environ.get("MEDLORA_IMAGE")
+    if not name:
+        pytest.skip("MEDLORA_IMAGE is unset: build an image (make image), then run make smoke")
+    return name
+
+
+@pytest.fixture(scope="session")
+def inspected(image: str) -> dict[str, Any]:
+    """The image's config, as the engine tells it."""
+    told = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=True)
+    return json.loads(told.stdout)[0]["Config"]
+
+
+@pytest.fixture(scope="session")
+def run_image(image: str) -> RunImage:
+    """Run the image hardened and without a network, and return what is left.
+
+    Each of `mounts` is container path -> host folder; a path that ends in `:ro` is read-only.
+    """
+
+    def run(
+        *command: str,
+        mounts: Mapping[str, Path] | None = None,
+        env: Mapping[str, str] | None = None,
+        options: Sequence[str] = HARDENED,
+        timeout_s: float = 900,
+    ) -> Ended:
+        name = f"medlora-test-{uuid.uuid4().hex[:12]}"
+        volumes = [f"--volume={folder}:{path}" for path, folder in (mounts or {}).items()]
+        variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
+        head = ["docker", "run", "--rm", "--network", "none", "--name", name]
+        argv = [*head, *options, *volumes, *variables, image, *command]
+        try:
+            done = subprocess.run(
+                argv, capture_output=True, text=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            subprocess.run(["docker", "kill", name], capture_output=True, check=False)
+            raise
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def uid() -> int:
+    """The user that containers run as."""
+    return UID
+
+
+@pytest.fixture(scope="session")
+def demo_base() -> Path:
+    """The small base model that the package ships."""
+    return ROOT / "medlora" / "demo" / "base"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with real data beside the repository."""
+    folder = Path(os.environ.get("MEDLORA_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "medquad.jsonl").is_file():
+        pytest.skip(f"no medquad.jsonl in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def for_group_0() -> Callable[[Path], Path]:
+    """Make a folder that a container of any user in group 0 may write to."""
+
+    def make(folder: Path) -> Path:
+        folder.mkdir()
+        # Only root can give a folder to group 0; without it, everybody must be let in.
+        folder.chmod(0o775 if os.getuid() == 0 else 0o777)
+        return folder
+
+    return make
