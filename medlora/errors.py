@@ -59,6 +59,12 @@ class OutOfMemoryError(MedloraError):
     exit_code = 80
 
 
+class StoppedError(MedloraError):
+    """A signal asked the run to end; every completed step is in a committed checkpoint."""
+
+    exit_code = 143
+
+
 def listed(problems: Sequence[str], *, what: str, most: int = 20) -> str:
     """Join problems into one message: a count, then the first `most`, one a line."""
     count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"

@@ -1,11 +1,15 @@
-"""The one module that writes: atomic files and folders, and the digests that prove them."""
+"""The one module that writes: whole files and folders or none, and the digests that prove them.
+
+Every change to the disk goes through `disk`, whose few methods are one system call each, so that
+a test can fail, stop or record any single one of them.
+"""
 
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,59 @@ from typing import Any
 from medlora.errors import StorageError
 
 _CHUNK_BYTES = 1 << 20
-TEMPORARY = ".tmp-"
+TEMPORARY = ".tmp-"  # a write that did not end: worth nothing
+REPLACED = ".old-"  # what a write was about to replace: worth all until that has ended
+
+
+class _Disk:
+    """System calls that change a disk; the seam where tests inject faults."""
+
+    def create(self, path: Path, content: bytes) -> None:
+        """Make a new file with this content."""
+        with path.open("xb", buffering=0) as file:
+            view = memoryview(content)
+            while view:
+                view = view[file.write(view) :]
+
+    def append(self, path: Path, content: bytes) -> None:
+        """Add to the end of a file, making it if needed."""
+        with path.open("ab", buffering=0) as file:
+            file.write(content)
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut a file to a size in bytes."""
+        os.truncate(path, size)
+
+    def sync(self, path: Path) -> None:
+        """Wait until a file's content, or a folder's list of names, is on the disk."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def mkdir(self, path: Path) -> None:
+        """Make a folder."""
+        path.mkdir()
+
+    def chmod(self, path: Path, mode: int) -> None:
+        """Set a file's rights."""
+        path.chmod(mode)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file or folder another name; a file of that name is replaced."""
+        old.replace(new)
+
+    def unlink(self, path: Path) -> None:
+        """Delete a file."""
+        path.unlink(missing_ok=True)
+
+    def rmdir(self, path: Path) -> None:
+        """Delete an empty folder."""
+        path.rmdir()
+
+
+disk = _Disk()
 
 
 def sha256_file(path: Path) -> str:
@@ -29,6 +85,11 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_bytes(content: bytes) -> str:
+    """Return the SHA-256 of some bytes as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def sha256_files(folder: Path) -> dict[str, str]:
     """Return {relative path: SHA-256} of every file below a folder, sorted by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -38,43 +99,58 @@ def sha256_files(folder: Path) -> dict[str, str]:
 def sha256_json(value: Any) -> str:  # noqa: ANN401  (any JSON value)
     """Return the SHA-256 of a JSON value in its canonical form: sorted keys, no spaces."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_bytes(text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  (any JSON value)
-    """Write a JSON file whole or not at all."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode())
+def json_bytes(value: Any) -> bytes:  # noqa: ANN401  (any JSON value)
+    """Return a JSON value as we write it: indented, UTF-8, one newline at the end."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; group-writable, so that any uid of the group can clean up.
+    """Write a file whole or not at all; the group may do what the owner may.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
-    try:
-        with storage_errors(path):
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+    with storage_errors(path):
+        try:
+            disk.create(temporary, content)
             _share(temporary)
-            temporary.replace(path)
-            _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+            disk.sync(temporary)
+            disk.rename(temporary, path)
+            disk.sync(path.parent)
+        except BaseException:
+            _remove_quietly(temporary)
+            raise
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a log file; a reader never sees half of it."""
-    with storage_errors(path), path.open("ab", buffering=0) as file:
-        file.write(line.encode() + b"\n")
+    """Add a line to a log file in one system call.
+
+    Raises:
+        StorageError: the disk is full or the file cannot be written.
+    """
+    with storage_errors(path):
+        disk.append(path, line.encode() + b"\n")
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what was appended to a file is on the disk."""
+    with storage_errors(path):
+        disk.sync(path)
+
+
+def truncate_file(path: Path, size: int) -> None:
+    """Cut a file to a size in bytes and wait until that is on the disk."""
+    with storage_errors(path):
+        disk.truncate(path, size)
+        disk.sync(path)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, group-writable.
+    """Make a folder and its parents; the group may do what the owner may.
 
     Raises:
         StorageError: it cannot be made or written.
@@ -82,50 +158,93 @@ def make_folder(path: Path) -> None:
     with storage_errors(path):
         for folder in reversed([path, *path.parents]):
             if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
+                disk.mkdir(folder)
                 _share(folder)
+                disk.sync(folder.parent)
     if not os.access(path, os.W_OK | os.X_OK):
         raise StorageError(f"{path}: not writable by uid {os.getuid()}", fix=_WRITABLE)
 
 
-def replace_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make or replace a folder in one step: `fill` writes a temporary one beside it.
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Make or replace a folder with these files; it appears whole or stays as it was.
 
-    Every file is on the disk before the folder gets its name, so that a folder under its
-    final name is always whole.
+    The files are written in order, the last being the one that vouches for the others, and
+    each is on the disk before the folder gets its name.
+
+    Args:
+        path: the folder's name.
+        files: {file name: content}.
 
     Raises:
-        StorageError: the disk is full or the parent cannot be written.
+        StorageError: too little space, or the parent cannot be written.
     """
+    _check_space(path.parent, sum(map(len, files.values())))
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
-    try:
-        with storage_errors(path):
-            temporary.mkdir()
-            fill(temporary)
-            for item in sorted(temporary.rglob("*")):
-                _share(item)
-                _sync(item)
+    with storage_errors(path):
+        try:
+            disk.mkdir(temporary)
+            for name, content in files.items():
+                disk.create(temporary / name, content)
+                _share(temporary / name)
+                disk.sync(temporary / name)
             _share(temporary)
-            _sync(temporary)
-            if path.exists():
-                old = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
-                path.rename(old)
-                temporary.rename(path)
-                shutil.rmtree(old)
-            else:
-                temporary.rename(path)
-            _sync_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            disk.sync(temporary)
+            old = _step_aside(path)
+            disk.rename(temporary, path)
+            disk.sync(path.parent)
+        except BaseException:
+            _remove_quietly(temporary)
+            raise
+    if old:
+        remove(old)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder with all that is in it, the names first.
+
+    A folder gets a temporary name before its content goes, so that no half of it can be taken
+    for the whole.
+
+    Raises:
+        StorageError: it cannot be deleted.
+    """
+    with storage_errors(path):
+        if path.is_dir() and not path.name.startswith(TEMPORARY):
+            doomed = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
+            disk.rename(path, doomed)
+            disk.sync(path.parent)
+            path = doomed
+        _remove(path)
+
+
+def rename(old: Path, new: Path) -> None:
+    """Give a folder another name, for good.
+
+    Raises:
+        StorageError: it cannot be renamed.
+    """
+    with storage_errors(old):
+        disk.rename(old, new)
+        disk.sync(new.parent)
 
 
 def sweep(folder: Path) -> None:
-    """Delete what an interrupted write left in a folder; only the run's owner may call it."""
-    for item in folder.glob(f"{TEMPORARY}*"):
-        if item.is_dir():
-            shutil.rmtree(item, ignore_errors=True)
+    """Undo what an interrupted write left in a folder; only the run's owner may call it.
+
+    Half-written things go; a folder that was about to be replaced gets its name back unless the
+    replacement is there.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    for item in sorted(folder.glob(f"{REPLACED}*")):
+        name = folder / item.name.removeprefix(REPLACED).rpartition("-")[0]
+        if name.exists():
+            remove(item)
         else:
-            item.unlink(missing_ok=True)
+            rename(item, name)
+    for item in sorted(folder.glob(f"{TEMPORARY}*")):
+        remove(item)
 
 
 _WRITABLE = "mount a writable folder and run as its owner or with gid 0 (--user UID:0)"
@@ -142,21 +261,51 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{where}: {error.strerror or error}", fix=fix) from error
 
 
+def _check_space(folder: Path, needed: int) -> None:
+    """Refuse early what cannot fit; a quota that nobody reports still ends in ENOSPC."""
+    with storage_errors(folder):
+        free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"{folder}: {needed:,} bytes are needed and {free:,} are free",
+            fix="free space, or lower training.save_total_limit",
+        )
+
+
+def _step_aside(path: Path) -> Path | None:
+    """Give an existing folder another name; a crash right after leaves it for `sweep`."""
+    if not path.exists():
+        return None
+    old = path.with_name(f"{REPLACED}{path.name}-{secrets.token_hex(4)}")
+    disk.rename(path, old)
+    disk.sync(path.parent)
+    return old
+
+
 def _share(path: Path) -> None:
     """Give the group what the owner has; a file system without modes may refuse."""
     mode = path.stat().st_mode & 0o777
-    try:
-        path.chmod(mode | (mode & 0o700) >> 3)
-    except PermissionError:
+    shared = mode | (mode & 0o700) >> 3
+    if shared != mode:
+        try:
+            disk.chmod(path, shared)
+        except PermissionError:
+            return
+
+
+def _remove(path: Path) -> None:
+    if not path.is_dir():
+        disk.unlink(path)
         return
+    for item in sorted(path.iterdir()):
+        _remove(item)
+    disk.rmdir(path)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _remove_quietly(path: Path) -> None:
+    """Clean up after a failure; what cannot be deleted now is swept at the next start."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_sync_folder = _sync
+        if path.exists():
+            _remove(path)
+    except OSError:
+        return

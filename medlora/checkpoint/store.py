@@ -1,56 +1,78 @@
-"""Checkpoint folders: adapter, tokenizer and a manifest that names every file's SHA-256.
+"""Checkpoint folders: files, and a manifest that names every file's SHA-256 and its own.
 
-A folder counts when its manifest is there and every hash is right.
+A folder counts when its manifest is there, unchanged, and every file is as the manifest says.
+The manifest is written last.  Nothing is pickled.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
-
-from medlora.files import replace_folder, sha256_files, write_json
-from medlora.model.adapter import write_adapter
+from medlora.errors import StorageError
+from medlora.files import json_bytes, sha256_bytes, sha256_files, sha256_json, write_folder
 
 MANIFEST = "manifest.json"
 
 
-def save_checkpoint(
-    folder: Path,
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    facts: dict[str, Any],
-) -> None:
+def write_checkpoint(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> None:
     """Write a checkpoint in one step: the folder appears whole, or stays as it was.
 
     Args:
         folder: its final name.
-        model: whose adapter is saved.
-        tokenizer: saved beside it, with its chat template.
-        facts: JSON values for the manifest; `files` is added.
+        files: {file name: content}.
+        facts: JSON values for the manifest; `files` and `sha256` are added.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-
-    def fill(temporary: Path) -> None:
-        write_adapter(model, temporary)
-        tokenizer.save_pretrained(str(temporary))
-        write_json(temporary / MANIFEST, {**facts, "files": sha256_files(temporary)})
-
-    replace_folder(folder, fill)
+    digests = {name: sha256_bytes(content) for name, content in sorted(files.items())}
+    stated = {**facts, "files": digests}
+    manifest = {**stated, "sha256": sha256_json(stated)}
+    write_folder(folder, {**files, MANIFEST: json_bytes(manifest)})
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder whose every file is as it was written, else None."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a folder after checking every byte that it vouches for.
+
+    Raises:
+        DamagedError: says what is not as it was written.
+    """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(manifest, dict):
-        return None
-    found = sha256_files(folder)
+        raw = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
+    except FileNotFoundError:
+        raise DamagedError("it has no manifest") from None
+    except (OSError, ValueError, RecursionError):
+        raise DamagedError("its manifest cannot be read") from None
+    if not isinstance(manifest, dict) or not _is_unchanged(manifest, raw):
+        raise DamagedError("its manifest was changed")
+    try:
+        found = sha256_files(folder)
+    except StorageError as error:
+        raise DamagedError(str(error).splitlines()[0]) from None
     found.pop(MANIFEST, None)
-    return manifest if manifest.get("files") == found else None
+    _compare(manifest["files"], found)
+    return manifest
+
+
+class DamagedError(Exception):
+    """A folder is not as it was written; the message says what differs."""
+
+
+def _is_unchanged(manifest: dict[str, Any], raw: bytes) -> bool:
+    """Tell whether the manifest is what we would write, to the byte, and vouches for itself."""
+    stated = {key: value for key, value in manifest.items() if key != "sha256"}
+    if not isinstance(manifest.get("files"), dict) or json_bytes(manifest) != raw:
+        return False
+    return bool(manifest.get("sha256") == sha256_json(stated))
+
+
+def _compare(stated: dict[str, str], found: dict[str, str]) -> None:
+    for name in sorted(stated.keys() | found.keys()):
+        if name not in found:
+            raise DamagedError(f"{name} is missing")
+        if name not in stated:
+            raise DamagedError(f"{name} does not belong to it")
+        if stated[name] != found[name]:
+            raise DamagedError(f"{name} was changed")

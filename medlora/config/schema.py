@@ -98,6 +98,12 @@ class TrainingConfig(Section):
     eval_steps: int = Field(200, ge=1, description="evaluate every so many steps")
     save_steps: int = Field(500, ge=1, description="save a checkpoint every so many steps")
     save_epochs: int = Field(1, ge=1, description="save a checkpoint every so many epochs")
+    save_total_limit: int = Field(
+        2, ge=2, description="step checkpoints that are kept; epochs and the best one always are"
+    )
+    max_skipped_steps: int = Field(
+        1, ge=1, description="stop after so many steps in a row whose loss is NaN or Inf"
+    )
     output_dir: str = Field("./checkpoints", description="where runs write their folders")
     report_to: Annotated[list[str], BeforeValidator(_no_trackers)] = Field(
         [], max_length=0, description="trackers beside metrics.jsonl; none so far"

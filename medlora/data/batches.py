@@ -29,18 +29,19 @@ class EpochBatches(Sampler[list[int]]):
     """The row indices of each micro-batch of one epoch; the last may be smaller."""
 
     def __init__(self, rows: int, batch_size: int, *, seed: int) -> None:
-        self._rows, self._batch_size, self._seed, self._epoch = rows, batch_size, seed, 0
+        self._rows, self._batch_size, self._seed = rows, batch_size, seed
+        self._epoch, self._start = 0, 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0, that the next iteration walks through."""
-        self._epoch = epoch
+    def set_epoch(self, epoch: int, *, start: int = 0) -> None:
+        """Choose the epoch, counted from 0, and the micro-batch that the next walk starts at."""
+        self._epoch, self._start = epoch, start
 
     def __len__(self) -> int:
         return math.ceil(self._rows / self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = epoch_order(self._rows, seed=self._seed, epoch=self._epoch).tolist()
-        for start in range(0, self._rows, self._batch_size):
+        for start in range(self._start * self._batch_size, self._rows, self._batch_size):
             yield order[start : start + self._batch_size]
 
 

@@ -1,6 +1,6 @@
 """Held-out loss in nats a target: a mean over tokens, not of batch means."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,11 @@ class HeldOut:
 
 
 def held_out_loss(
-    model: nn.Module, batches: Iterable[dict[str, Tensor]], *, device: torch.device
+    model: nn.Module,
+    batches: Iterable[dict[str, Tensor]],
+    *,
+    device: torch.device,
+    poll: Callable[[], None] = lambda: None,
 ) -> HeldOut:
     """Return the loss over all targets of a split; the model's mode is left as it was.
 
@@ -28,6 +32,7 @@ def held_out_loss(
         model: a causal language model.
         batches: dicts of int64 [B, T].
         device: where the model is.
+        poll: called before each batch; what it raises ends the evaluation.
 
     Raises:
         DataError: the split has no target.
@@ -38,6 +43,7 @@ def held_out_loss(
     try:
         with torch.no_grad():
             for batch in batches:
+                poll()
                 moved = {name: tensor.to(device) for name, tensor in batch.items()}
                 nats += float(summed_nats(forward(model, moved), moved["labels"]))
                 targets += count_targets(batch["labels"])

@@ -1,7 +1,11 @@
-"""The seed's trainer: the loop of `train.loop` with evaluation, best and epoch checkpoints."""
+"""The seed's trainer: the loop of `train.loop` with evaluation, checkpoints and exact resume."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+import math
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +16,24 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
-from medlora.checkpoint.store import save_checkpoint
+from medlora.checkpoint.resume import newest_valid, prune
+from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, restore_state, state_files
+from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
 from medlora.config import RunConfig, from_mapping
+from medlora.errors import DivergedError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.logs import logger
-from medlora.report.history import History
-from medlora.report.progress import Progress
+from medlora.model.adapter import WEIGHTS, described_files, saved_files
+from medlora.report.history import METRICS, History, finite_or_null
+from medlora.report.progress import ProgressView
+from medlora.runtime import Stop
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
 from medlora.train.optim import build_optimizer
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
+BEST = "best_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +41,23 @@ class TrainResult:
     """What a whole run came to; losses in nats a target, None without evaluation rows."""
 
     steps: int
-    train_loss: float  # mean over all targets of the last epoch's steps
+    tokens: int  # seen, padding not counted
+    targets: int  # of these, with loss
+    train_loss: float | None  # mean over all targets of the last epoch
     base_eval_loss: float | None
     eval_loss: float | None
     best_eval_loss: float | None
     best_step: int | None
     skipped_steps: int
+    wall_s: float  # of all attempts together
 
 
 class MedicalLoRATrainer:
     """Train a PEFT model's adapter; `train()` does all of it, `steps()` yields each step.
 
     Writes `best_model/`, `epoch_N/`, `step_N/` and `metrics.jsonl` into
-    `<output_dir>/<run_name>`, each checkpoint whole or not at all.
+    `<output_dir>/<run_name>`, each checkpoint whole or not at all.  A run that was interrupted,
+    at whatever moment, goes on after `resume()` and ends with the same bits.
 
     Args:
         model: a PeftModel whose adapter alone trains; moved to the GPU if there is one.
@@ -52,20 +66,25 @@ class MedicalLoRATrainer:
             (-100 where no loss is).  Its sampler's `set_epoch`, if any, is called.
         eval_dataloader: the same for held-out rows.
         config: a RunConfig or a dict of the same keys; defaults where None.
+        facts: JSON values that each checkpoint's manifest repeats.
+        stop: where signals are noted; without one, none is.
 
     Raises:
         ConfigError: the config or the device cannot do what was asked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the seed's five, and two for jobs)
         self,
         model: PeftModel,
         tokenizer: PreTrainedTokenizerBase,
         train_dataloader: DataLoader[dict[str, Tensor]],
         eval_dataloader: DataLoader[dict[str, Tensor]] | None = None,
         config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        stop: Stop | None = None,
     ) -> None:
-        self.config = _validated(config)
+        self.config = config if isinstance(config, RunConfig) else from_mapping(config or {})
         self.tokenizer = tokenizer
         self.train_dataloader = train_dataloader
         self.eval_dataloader = eval_dataloader
@@ -77,10 +96,16 @@ class MedicalLoRATrainer:
                 gradient_checkpointing_kwargs={"use_reentrant": False}
             )
         self._bare = model
-        self.optimizer = build_optimizer(model.parameters(), cfg)
-        self.model, self.optimizer = self.accelerator.prepare(model, self.optimizer)
+        self._adamw = build_optimizer(model.parameters(), cfg)
+        self.model, self.optimizer = self.accelerator.prepare(model, self._adamw)
         self.folder = Path(cfg.output_dir) / self.config.run_name
-        self._best: tuple[int, float] | None = None
+        self.progress = Progress()
+        self._facts = dict(facts or {})
+        self._stop = stop or Stop()
+        self._history = History(self.folder)
+        self._unchanging = {**described_files(model), **saved_files(tokenizer)}
+        self._began = time.monotonic()
+        self._lap = (self._began, 0)  # clock and tokens at the last logged step
 
     @property
     def total_steps(self) -> int:
@@ -88,91 +113,248 @@ class MedicalLoRATrainer:
         return total_steps(self.train_dataloader, self.config.training)
 
     def steps(self) -> Iterator[StepResult]:
-        """Train, yielding after each optimizer step; nothing is saved or evaluated."""
+        """Train on from the present step, yielding after each; nothing is saved or evaluated."""
         self.model.train()
-        yield from train_steps(
+        for result in train_steps(
             self.accelerator,
             self.model,
             self.optimizer,
             self.train_dataloader,
             self.config.training,
-        )
+            start=self.progress.step,
+            poll=self._poll,
+        ):
+            self._count(result)
+            yield result
 
     def evaluate(self) -> HeldOut | None:
         """Return the held-out loss in nats a target, None without evaluation rows."""
         if self.eval_dataloader is None:
             return None
-        return held_out_loss(self.model, self.eval_dataloader, device=self.accelerator.device)
+        device = self.accelerator.device
+        return held_out_loss(self.model, self.eval_dataloader, device=device, poll=self._poll)
+
+    def resume(self, *, check: Callable[[dict[str, Any]], None] = lambda _: None) -> int:
+        """Go on from the newest checkpoint that proves itself; return its step, 0 for none.
+
+        Damaged ones are set aside with a line each.
+
+        Args:
+            check: gets the checkpoint's manifest before anything is loaded; what it raises
+                keeps the run from going on.
+        """
+        found = newest_valid(self.folder) if self.folder.is_dir() else None
+        if found is None:
+            return 0
+        folder, manifest = found
+        check(manifest)
+        names = (WEIGHTS, OPTIMIZER, PROGRESS)
+        files = {name: (folder / name).read_bytes() for name in names}
+        self.progress = restore_state(self._bare, self._adamw, files)
+        if self.accelerator.scaler and self.progress.scaler:
+            self.accelerator.scaler.load_state_dict(self.progress.scaler)
+        self._history.restart((folder / METRICS).read_bytes())
+        _log.info("going on from %s of %d steps", folder.name, self.total_steps)
+        return self.progress.step
 
     def train(self) -> TrainResult:
-        """Train to the end: evaluate and save when due, keep the best, return the outcome."""
-        make_folder(self.folder)
-        history = History(self.folder)
-        base = self._evaluated(history, step=0, epoch=0.0)
-        total, latest, skipped = self.total_steps, base, 0
-        results: list[StepResult] = []
-        with Progress(total, every=self.config.training.logging_steps) as progress:
-            for result in self.steps():
-                progress.show(result)
-                skipped += result.skipped
-                results.append(result)
-                due = self._due(result.step, total)
-                if due["log"]:
-                    history.record_step(result)
-                if due["evaluate"]:
-                    latest = self._evaluated(history, step=result.step, epoch=result.epoch)
-                if due["save"]:
-                    self.save(f"step_{result.step}", step=result.step)
-                if due["epoch"]:
-                    self.save(f"epoch_{round(result.epoch)}", step=result.step)
-        best_step, best_loss = self._best or (None, None)
-        return TrainResult(
-            steps=len(results),
-            train_loss=_mean_loss(results[-self._steps_per_epoch :]),
-            base_eval_loss=base.loss if base else None,
-            eval_loss=latest.loss if latest else None,
-            best_eval_loss=best_loss,
-            best_step=best_step,
-            skipped_steps=skipped,
-        )
+        """Train to the end: evaluate and save when due, keep the best, return the outcome.
 
-    def save(self, name: str, *, step: int, facts: Mapping[str, Any] | None = None) -> Path:
-        """Write the adapter and tokenizer as a checkpoint of this run; return its folder.
+        Raises:
+            StoppedError: a signal asked for it; the last completed step is committed.
+            DivergedError: too many steps in a row were not finite.
+            StorageError: a checkpoint cannot be written; older ones are as they were.
+        """
+        make_folder(self.folder)
+        self._began = time.monotonic() - self.progress.wall_s
+        self._lap = (time.monotonic(), self.progress.tokens)
+        try:
+            with self._stop.gently():
+                self._train()
+        except _InterruptedError:
+            self._commit_stop()
+        return self._result()
+
+    def save(self, name: str, *, facts: Mapping[str, Any] | None = None) -> Path:
+        """Write adapter, tokenizer and metrics as a folder of this run; return it.
 
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        folder = self.folder / name
-        stated = {"kind": "checkpoint", "step": step, **(facts or {})}
-        save_checkpoint(folder, self._bare, self.tokenizer, facts=stated)
-        return folder
+        state = state_files(self._bare, self._adamw, self._stated_progress())
+        files = {
+            **self._unchanging,
+            WEIGHTS: state[WEIGHTS],
+            METRICS: self._history.content,
+        }
+        return self._write(name, files, {"kind": "adapter", **(facts or {})})
 
-    @property
-    def _steps_per_epoch(self) -> int:
-        return steps_in_epoch(self.train_dataloader, self.config.training)
+    def _save_checkpoint(self, name: str) -> None:
+        """Write all that it takes to go on from the last completed step."""
+        state = state_files(self._bare, self._adamw, self._stated_progress())
+        files = {**self._unchanging, METRICS: self._history.content, **state}
+        self._write(name, files, {"kind": "checkpoint"})
 
-    def _due(self, step: int, total: int) -> dict[str, bool]:
+    def _write(self, name: str, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> Path:
+        stated = {"step": self.progress.step, **self._facts, **facts}
+        write_checkpoint(self.folder / name, files, stated)
+        return self.folder / name
+
+    def _stated_progress(self) -> Progress:
+        scaler = self.accelerator.scaler
+        return replace(
+            self.progress,
+            wall_s=time.monotonic() - self._began,
+            scaler=scaler.state_dict() if scaler else None,
+        )
+
+    def _train(self) -> None:
+        if self.progress.step == 0:
+            self._history.restart()
+            base = self._evaluated(step=0, epoch=0.0)
+            self.progress.base = self.progress.latest = base
+        with ProgressView(self.total_steps, every=self.config.training.logging_steps) as view:
+            if self.progress.pending:
+                self._after(_step_from_json(self.progress.pending))
+            for result in self.steps():
+                view.show(result)
+                self._after(result)
+
+    def _count(self, result: StepResult) -> None:
+        """Bring the counters up to a step that was just taken, or skipped."""
+        progress = self.progress
+        if (result.step - 1) % self._steps_per_epoch == 0:
+            progress.epoch_nats, progress.epoch_targets = 0.0, 0
+        progress.step = result.step
+        progress.tokens += result.tokens
+        progress.targets += result.targets
+        progress.skipped_steps += result.skipped
+        if math.isfinite(result.loss):
+            progress.epoch_nats += result.loss * result.targets
+            progress.epoch_targets += result.targets
+            progress.skipped_in_a_row = 0
+        else:
+            progress.skipped_in_a_row += 1
+
+    def _after(self, result: StepResult) -> None:
+        """Do what is due after a step: log, evaluate, save.
+
+        Interrupted in between, the step counts and all of this is done again on resuming.
+        """
+        due, recorded, before = self._due(result), self._history.content, replace(self.progress)
+        try:
+            if due["log"]:
+                self._record(result)
+            self._check_diverged(result)
+            if due["evaluate"]:
+                loss = self._evaluated(step=result.step, epoch=result.epoch)
+                self.progress.latest = loss
+        except _InterruptedError:
+            self._history.restart(recorded)
+            self.progress = before
+            self.progress.pending = finite_or_null(asdict(result))
+            raise
+        self.progress.pending = None
+        if due["epoch"]:
+            self._save_checkpoint(f"epoch_{round(result.epoch)}")
+        if due["save"] or self._stop.take_save_request():
+            self._save_checkpoint(f"step_{result.step}")
+            prune(self.folder, keep=self.config.training.save_total_limit)
+
+    def _due(self, result: StepResult) -> dict[str, bool]:
         """Tell what comes after a step; the last one is always logged and evaluated."""
-        cfg, last = self.config.training, step == total
-        epoch_ends = step % self._steps_per_epoch == 0
+        cfg, step = self.config.training, result.step
+        last, epoch_ends = step == self.total_steps, step % self._steps_per_epoch == 0
         return {
-            "log": last or step % cfg.logging_steps == 0,
+            "log": last or result.skipped or step % cfg.logging_steps == 0,
             "evaluate": last or epoch_ends or step % cfg.eval_steps == 0,
             "save": step % cfg.save_steps == 0,
             "epoch": epoch_ends and step // self._steps_per_epoch % cfg.save_epochs == 0,
         }
 
-    def _evaluated(self, history: History, *, step: int, epoch: float) -> HeldOut | None:
+    def _record(self, result: StepResult) -> None:
+        now, (then, tokens) = time.monotonic(), self._lap
+        self._history.record_step(
+            result,
+            tokens_seen=self.progress.tokens,
+            targets_seen=self.progress.targets,
+            tokens_per_s=round((self.progress.tokens - tokens) / max(now - then, 1e-9), 1),
+            wall_s=round(now - self._began, 3),
+            **_memory(self.accelerator.device),
+        )
+        self._lap = (now, self.progress.tokens)
+
+    def _check_diverged(self, result: StepResult) -> None:
+        if self.progress.skipped_in_a_row < self.config.training.max_skipped_steps:
+            return
+        raise DivergedError(
+            f"step {result.step}: the loss is {result.loss}, for "
+            f"{self.progress.skipped_in_a_row} steps in a row; none of them was taken",
+            fix="lower training.learning_rate, lengthen the warm-up, or use bf16 instead of fp16",
+        )
+
+    def _evaluated(self, *, step: int, epoch: float) -> float | None:
         held_out = self.evaluate()
         if held_out is None:
             return None
-        history.record_eval(held_out, step=step, epoch=epoch)
+        self._history.record_eval(held_out, step=step, epoch=epoch)
         name = "base" if step == 0 else f"step {step}"
         _log.info("%s: held-out loss %.4f nats a token", name, held_out.loss)
-        if step and (self._best is None or held_out.loss < self._best[1]):
-            self._best = (step, held_out.loss)
-            self.save("best_model", step=step, facts={"eval_loss": held_out.loss})
-        return held_out
+        best = self.progress.best
+        if step and (best is None or held_out.loss < best[1]):
+            self.progress.best = (step, held_out.loss)
+            self.save(BEST, facts={"eval_loss": held_out.loss})
+        return held_out.loss
+
+    def _poll(self) -> None:
+        if self._stop.requested:
+            raise _InterruptedError
+
+    def _commit_stop(self) -> None:
+        """Commit the last completed step and end with 143."""
+        name = f"step_{self.progress.step}"
+        if self.progress.step and not self._is_saved(name):
+            self._save_checkpoint(name)
+            prune(self.folder, keep=self.config.training.save_total_limit)
+        where = f"{name} is committed" if self.progress.step else "no step was done"
+        raise StoppedError(
+            f"stopped by {self._stop.requested}; {where}",
+            fix="run it again: it goes on from there and ends with the same bits",
+        )
+
+    def _is_saved(self, name: str) -> bool:
+        """Tell whether a checkpoint of this step is there and whole; it then says the same."""
+        try:
+            read_manifest(self.folder / name)
+        except DamagedError:
+            return False
+        saved = json.loads((self.folder / name / PROGRESS).read_bytes())
+        return bool(saved["pending"] == self.progress.pending)
+
+    def _result(self) -> TrainResult:
+        progress = self.progress
+        best_step, best_loss = progress.best or (None, None)
+        targets = progress.epoch_targets
+        return TrainResult(
+            steps=progress.step,
+            tokens=progress.tokens,
+            targets=progress.targets,
+            train_loss=progress.epoch_nats / targets if targets else None,
+            base_eval_loss=progress.base,
+            eval_loss=progress.latest,
+            best_eval_loss=best_loss,
+            best_step=best_step,
+            skipped_steps=progress.skipped_steps,
+            wall_s=round(time.monotonic() - self._began, 1),
+        )
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return steps_in_epoch(self.train_dataloader, self.config.training)
+
+
+class _InterruptedError(Exception):
+    """A signal was noted; raised only where nothing is half done."""
 
 
 def device_type() -> str:
@@ -185,13 +367,19 @@ def has_bf16() -> bool:
     return device_type() == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _validated(config: RunConfig | Mapping[str, Any] | None) -> RunConfig:
-    if isinstance(config, RunConfig):
-        return config
-    return from_mapping(config or {})
+def _step_from_json(record: Mapping[str, Any]) -> StepResult:
+    return StepResult(**{k: math.nan if v is None else v for k, v in record.items()})
 
 
-def _mean_loss(results: list[StepResult]) -> float:
-    """Return the loss over the targets of several steps, nats a target."""
-    targets = sum(result.targets for result in results)
-    return sum(result.loss * result.targets for result in results) / max(1, targets)
+def _memory(device: torch.device) -> dict[str, float]:
+    """Return bytes in use and at most so far: of the GPU, or of the process on a CPU."""
+    if device.type == "cuda":
+        return {
+            "memory_bytes": torch.cuda.memory_allocated(device),
+            "memory_peak_bytes": torch.cuda.max_memory_allocated(device),
+        }
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return {
+        "memory_bytes": pages * resource.getpagesize(),
+        "memory_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }

@@ -2,6 +2,8 @@
 
 import copy
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import peft
 import torch
@@ -12,7 +14,6 @@ from transformers import PreTrainedModel
 
 from medlora.config import LoraConfig
 from medlora.errors import ConfigError
-from medlora.files import write_bytes
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -58,12 +59,26 @@ def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def write_adapter(model: PeftModel, folder: Path) -> None:
-    """Write the adapter in PEFT's format: adapter_model.safetensors and adapter_config.json."""
-    write_bytes(folder / WEIGHTS, save(adapter_tensors(model), metadata={"format": "pt"}))
+def adapter_files(model: PeftModel) -> dict[str, bytes]:
+    """Return the two files that PEFT loads: adapter_model.safetensors, adapter_config.json."""
+    return {
+        WEIGHTS: save(adapter_tensors(model), metadata={"format": "pt"}),
+        **described_files(model),
+    }
+
+
+def described_files(model: PeftModel) -> dict[str, bytes]:
+    """Return the adapter's description, which training does not change."""
     config = copy.deepcopy(model.peft_config["default"])
     config.inference_mode = True  # what PEFT itself writes: a loaded adapter is frozen
-    config.save_pretrained(str(folder))
+    return saved_files(config)
+
+
+def saved_files(thing: Any) -> dict[str, bytes]:  # noqa: ANN401  (anything with save_pretrained)
+    """Return what an object's `save_pretrained` writes, as {file name: content}."""
+    with TemporaryDirectory(prefix="medlora-") as folder:
+        thing.save_pretrained(folder)
+        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 
 def _check_targets(base: nn.Module, targets: list[str] | str) -> None:

@@ -1,33 +1,44 @@
-"""metrics.jsonl: one JSON object a line, numbers only."""
+"""metrics.jsonl: one JSON object a line, numbers only; every checkpoint carries a copy."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from medlora.evaluate.loss import HeldOut
 from medlora.files import append_line, write_bytes
 from medlora.train.loop import StepResult
 
 METRICS = "metrics.jsonl"
+# What a clock or the machine says; all other numbers are the same in every repetition of a run.
+MEASURED = ("tokens_per_s", "wall_s", "memory_bytes", "memory_peak_bytes")
 
 
 class History:
     """The metrics of one run, in memory and in its file."""
 
     def __init__(self, folder: Path) -> None:
+        """Write to this folder; `restart` comes first."""
         self._file = folder / METRICS
-        self.train: list[StepResult] = []
-        self.evals: list[tuple[int, float]] = []
-        write_bytes(self._file, b"")
+        self._content = b""
 
-    def record_step(self, result: StepResult) -> None:
-        """Add the metrics of a training step."""
-        self.train.append(result)
-        self._write({"kind": "train", **asdict(result)})
+    @property
+    def content(self) -> bytes:
+        """All that was recorded so far, as the file holds it."""
+        return self._content
+
+    def restart(self, content: bytes = b"") -> None:
+        """Replace the file's content: by nothing, or by what a checkpoint carried."""
+        write_bytes(self._file, content)
+        self._content = content
+
+    def record_step(self, result: StepResult, **more: float) -> None:
+        """Add the metrics of a training step; a number that is not finite is null."""
+        self._write({"kind": "train", **asdict(result), **more})
 
     def record_eval(self, held_out: HeldOut, *, step: int, epoch: float) -> None:
         """Add an evaluation; step 0 is the base model."""
-        self.evals.append((step, held_out.loss))
         self._write(
             {
                 "kind": "eval",
@@ -38,5 +49,15 @@ class History:
             }
         )
 
-    def _write(self, record: dict[str, object]) -> None:
-        append_line(self._file, json.dumps(record))
+    def _write(self, record: dict[str, Any]) -> None:
+        line = json.dumps(finite_or_null(record))
+        append_line(self._file, line)
+        self._content += line.encode() + b"\n"
+
+
+def finite_or_null(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in which NaN and Inf, which JSON does not have, are null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }

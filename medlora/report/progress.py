@@ -13,7 +13,7 @@ from medlora.train.loop import StepResult
 _log = logger(__name__)
 
 
-class Progress:
+class ProgressView:
     """Shows loss, running average and learning rate; a context manager."""
 
     def __init__(self, total_steps: int, *, every: int, terminal: bool | None = None) -> None:

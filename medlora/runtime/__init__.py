@@ -2,12 +2,14 @@
 
 from medlora.runtime.environment import Environment, batch_service, prepare_process, snapshot
 from medlora.runtime.places import PLACES, Given, Place, given_places
+from medlora.runtime.stop import Stop
 
 __all__ = [
     "PLACES",
     "Environment",
     "Given",
     "Place",
+    "Stop",
     "batch_service",
     "given_places",
     "prepare_process",

@@ -5,10 +5,14 @@ B rows in a micro-batch, T positions; a step is up to `gradient_accumulation_ste
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -16,7 +20,8 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
 from medlora.config import TrainingConfig
-from medlora.errors import ConfigError, DivergedError
+from medlora.data.batches import EpochBatches
+from medlora.errors import ConfigError
 from medlora.train.loss import count_targets, step_loss
 from medlora.train.optim import learning_rate, set_learning_rate
 
@@ -34,7 +39,7 @@ class StepResult:
     grad_norm: float  # before clipping
     tokens: int  # of this step, padding not counted
     targets: int  # of this step
-    skipped: bool = False  # the loss scaler found Inf and left the weights alone
+    skipped: bool = False  # loss or gradient was not finite: the weights are as before
 
 
 def steps_in_epoch(loader: DataLoader[Batch], cfg: TrainingConfig) -> int:
@@ -54,60 +59,100 @@ def train_steps(
     optimizer: AdamW,
     loader: DataLoader[Batch],
     cfg: TrainingConfig,
+    *,
+    start: int = 0,
+    poll: Callable[[], None] = lambda: None,
 ) -> Iterator[StepResult]:
     """Train and yield after each step; model and optimizer come from `accelerator.prepare`.
 
-    The learning rate is a function of the step and dropout one of (seed, step, micro-batch),
-    so that a step computes the same whatever happened before it.
+    The batches, the learning rate and dropout of a step are pure functions of (seed, step), so
+    that it computes the same bits whatever happened before it, in this process or another.
+
+    Args:
+        accelerator: decides device and precision.
+        model: the adapted model.
+        optimizer: over its trainable parameters.
+        loader: the micro-batches; its sampler's `set_epoch`, if any, is called.
+        cfg: the training section.
+        start: steps that are done already.
+        poll: called before each micro-batch and before the weights change; what it raises
+            leaves the weights as they were after the last completed step.
 
     Raises:
-        DivergedError: the loss is NaN or Inf; the step was not taken.
         DataError: a step has no target.
     """
-    last, step, per_epoch = total_steps(loader, cfg), 0, steps_in_epoch(loader, cfg)
-    for epoch in range(cfg.num_train_epochs):
-        set_epoch(loader, epoch)
-        for index, parts in enumerate(_groups(loader, cfg.gradient_accumulation_steps), start=1):
-            if step == last:
-                return
-            rate = learning_rate(step, total_steps=last, cfg=cfg)
-            set_learning_rate(optimizer, rate)
-            loss, norm = _take_step(accelerator, model, optimizer, parts, cfg=cfg, step=step)
-            step += 1
-            yield StepResult(
-                step=step,
-                epoch=epoch + index / per_epoch,
-                loss=loss,
-                learning_rate=rate,
-                grad_norm=norm,
-                tokens=sum(int(part["attention_mask"].sum()) for part in parts),
-                targets=sum(count_targets(part["labels"]) for part in parts),
-                skipped=bool(getattr(optimizer, "step_was_skipped", False)),
+    last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
+    size = cfg.gradient_accumulation_steps
+    for step in range(start, last):
+        epoch, index = divmod(step, per_epoch)
+        if step == start or index == 0:
+            seed_epoch = partial(_seed_everything, cfg.seed, step=step - index)
+            batches = _open_epoch(loader, epoch=epoch, start=index * size, seed=seed_epoch)
+        _seed_everything(cfg.seed, step=step)
+        parts = list(islice(batches, size))
+        rate = learning_rate(step, total_steps=last, cfg=cfg)
+        set_learning_rate(optimizer, rate)
+        try:
+            loss, norm, taken = _take_step(
+                accelerator, model, optimizer, parts, cfg=cfg, step=step, poll=poll
             )
+        except BaseException:
+            optimizer.zero_grad()
+            raise
+        yield StepResult(
+            step=step + 1,
+            epoch=epoch + (index + 1) / per_epoch,
+            loss=loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            tokens=sum(int(part["attention_mask"].sum()) for part in parts),
+            targets=sum(count_targets(part["labels"]) for part in parts),
+            skipped=not taken,
+        )
 
 
-def set_epoch(loader: DataLoader[Batch], epoch: int) -> None:
-    """Tell a loader's sampler which epoch comes, if it wants to know."""
+def _open_epoch(
+    loader: DataLoader[Batch], *, epoch: int, start: int, seed: Callable[[], None]
+) -> Iterator[Batch]:
+    """Return the micro-batches of an epoch, from the `start`-th on.
+
+    Our own sampler jumps there.  With any other the batches before it are read and passed
+    over, from the random state that `seed` sets, so that a shuffling sampler repeats itself.
+    """
+    if isinstance(loader.batch_sampler, EpochBatches):
+        loader.batch_sampler.set_epoch(epoch, start=start)
+        return iter(loader)
     for sampler in (loader.batch_sampler, loader.sampler):
         choose = getattr(sampler, "set_epoch", None)
         if choose:
             choose(epoch)
+    batches = iter(loader)  # draws a number of its own
+    seed()
+    deque(islice(batches, start), maxlen=0)
+    return batches
+
+
+def _seed_everything(seed: int, *, step: int) -> None:
+    """Seed what a data set or a collator may draw from, a pure function of (seed, step)."""
+    number = _seed_of(seed, step, "data")
+    random.seed(number)
+    np.random.seed(number % 2**32)  # noqa: NPY002  (the global state that others draw from)
+    torch.default_generator.manual_seed(number)
 
 
 def seed_micro_batch(seed: int, *, step: int, index: int) -> None:
     """Seed dropout for one micro-batch, a pure function of (seed, step, index)."""
-    digest = hashlib.sha256(f"{seed}/{step}/{index}".encode()).digest()
-    number = int.from_bytes(digest[:8], "little") >> 1
+    number = _seed_of(seed, step, index)
     # The CPU's generator alone: torch.manual_seed also walks through every backend (60x slower).
     torch.default_generator.manual_seed(number)
     if torch.cuda.is_available():
         torch.cuda.manual_seed(number)
 
 
-def _groups(loader: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    batches = iter(loader)
-    while group := list(islice(batches, size)):
-        yield group
+def _seed_of(*parts: object) -> int:
+    """Return 63 bits that depend on every part."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
 
 
 def _take_step(
@@ -118,11 +163,16 @@ def _take_step(
     *,
     cfg: TrainingConfig,
     step: int,
-) -> tuple[float, float]:
-    """Return (loss in nats a target, gradient norm before clipping) of one optimizer step."""
+    poll: Callable[[], None],
+) -> tuple[float, float, bool]:
+    """Return (loss in nats a target, gradient norm before clipping, whether it was taken).
+
+    A step whose loss or gradient is not finite is not taken.
+    """
     targets = sum(count_targets(part["labels"]) for part in parts)
     total = torch.zeros((), device=accelerator.device)
     for index, part in enumerate(parts):
+        poll()
         seed_micro_batch(cfg.seed, step=step, index=index)
         batch = {name: tensor.to(accelerator.device) for name, tensor in part.items()}
         logits = forward(model, batch)
@@ -130,17 +180,17 @@ def _take_step(
         # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
         accelerator.backward(share)
         total += share.detach()
-    loss = float(total)
-    if not math.isfinite(loss):
-        optimizer.zero_grad()
-        raise DivergedError(
-            f"step {step + 1}: the loss is {loss}",
-            fix="lower training.learning_rate, lengthen the warm-up, or use bf16 instead of fp16",
-        )
-    norm = _clip(accelerator, model, cfg.max_grad_norm)
-    optimizer.step()
+    loss, norm = float(total), _clip(accelerator, model, cfg.max_grad_norm)
+    poll()
+    # A loss scaler finds Inf in the gradient by itself, skips, and must be stepped to recover.
+    scaled = accelerator.scaler is not None
+    if math.isfinite(loss) and (math.isfinite(norm) or scaled):
+        optimizer.step()
+        taken = not getattr(optimizer, "step_was_skipped", False)
+    else:
+        taken = False
     optimizer.zero_grad()
-    return loss, norm
+    return loss, norm, taken
 
 
 def forward(model: nn.Module, batch: Batch) -> Tensor:

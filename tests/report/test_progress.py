@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from medlora import logs
-from medlora.report.progress import Progress
+from medlora.report.progress import ProgressView
 from medlora.train.loop import StepResult
 
 
@@ -19,7 +19,7 @@ def test_lines_come_every_so_many_steps_and_at_the_end(
 ) -> None:
     """Loss, average and learning rate in each."""
     logs.set_up()
-    with Progress(5, every=2, terminal=False) as progress:
+    with ProgressView(5, every=2, terminal=False) as progress:
         for step in range(1, 6):
             progress.show(result(step))
     lines = capsys.readouterr().err.splitlines()
@@ -30,7 +30,7 @@ def test_lines_come_every_so_many_steps_and_at_the_end(
 
 def test_a_terminal_gets_a_bar_and_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """The bar carries the same three numbers."""
-    with Progress(2, every=1, terminal=True) as progress:
+    with ProgressView(2, every=1, terminal=True) as progress:
         progress.show(result(1))
         progress.show(result(2))
     shown = capsys.readouterr().err
