@@ -4,17 +4,18 @@ Stays free of torch so that `--help` and usage errors answer at once: heavy impo
 inside the commands.
 """
 
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from medlora.errors import MedloraError
 
-_STOPPED = 128 + signal.SIGTERM
+if TYPE_CHECKING:
+    from medlora.runtime import Stop
+
 _BUG = 70
 
 
@@ -77,8 +78,21 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @cli.command(short_help="Train an adapter.")
 @_run_options
-def train(**options: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
-    """Train an adapter: DATA + CONFIG + MODEL -> CHECKPOINTS/<run_name>/final."""
+@click.option("--fresh", is_flag=True, help="Set what the run's folder holds aside; start over.")
+@click.option(
+    "--allow-change",
+    "allow",
+    multiple=True,
+    metavar="NAME",
+    help="Go on from a checkpoint although this key, or data or base, has changed.",
+)
+@click.pass_obj
+def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
+    """Train an adapter: DATA + CONFIG + MODEL -> CHECKPOINTS/<run_name>/final.
+
+    Started again after an interruption, it goes on from the newest checkpoint and ends with the
+    same adapter, bit for bit.
+    """
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
@@ -86,7 +100,7 @@ def train(**options: Any) -> None:  # noqa: ANN401  (click's options, typed in O
 
     from medlora.jobs import train as job  # torch and all: only once the config is good
 
-    job.run(plan)
+    job.run(plan, stop=stop, fresh=fresh, allow=allow)
 
 
 @cli.command(short_help="Print every config key with its value and origin.")
@@ -104,14 +118,16 @@ def config(**options: Any) -> None:  # noqa: ANN401
 
 def main() -> NoReturn:
     """Run the command line; an expected failure ends with its code and without a traceback."""
-    # Before anything slow: as process 1 of a container, Python ignores SIGTERM by default.
-    signal.signal(signal.SIGTERM, _stop)
+    from medlora.runtime.stop import EXIT_CODE, Stop
+
+    stop = Stop()
+    stop.listen()  # before anything slow
     from medlora import logs, runtime
 
     logs.set_up()
     runtime.prepare_process()
     try:
-        cli(standalone_mode=False)
+        cli(standalone_mode=False, obj=stop)
     except MedloraError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
@@ -119,17 +135,11 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(_STOPPED)
+        sys.exit(EXIT_CODE)
     except Exception as error:  # noqa: BLE001  (the last line before the user)
         _report_bug(error)
         sys.exit(_BUG)
     sys.exit(0)
-
-
-def _stop(signum: int, _frame: object) -> NoReturn:
-    click.echo(f"stopped by {signal.Signals(signum).name}", err=True)
-    sys.exit(_STOPPED)
 
 
 def _report_bug(error: BaseException) -> None:

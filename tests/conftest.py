@@ -46,7 +46,7 @@ def _fresh_accelerate() -> Iterator[None]:
     if "accelerate" in sys.modules:
         from accelerate.state import AcceleratorState
 
-        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The front door: light, clear, and always the right exit code."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,24 @@ def test_a_bug_ends_with_70_and_keeps_its_message_to_itself() -> None:
         assert done.returncode == 70
         assert "RuntimeError: a bug in MedLoRA" in done.stderr
         assert ("4711" in done.stderr + done.stdout) == shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_loading_ends_at_once_with_143(
+    tmp_path: Path, data_file: Path, base_folder: Path, number: int
+) -> None:
+    """Nothing is there to be lost, so nothing is waited for; no traceback."""
+    arguments = ("--data", str(data_file), "--model", str(base_folder), "--config", "recommended")
+    with subprocess.Popen(
+        [MEDLORA, "train", *arguments, "--checkpoints", str(tmp_path / "out")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PATH": "/usr/bin:/bin"},
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("run run, device")  # torch is imported
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait() == 143
+    assert f"stopped by {signal.Signals(number).name}" in rest
+    assert "Traceback" not in rest

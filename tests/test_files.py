@@ -1,35 +1,52 @@
 """Writes are whole or not at all, and shared with the group."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from medlora import files
 from medlora.errors import StorageError
 from medlora.files import (
+    REPLACED,
     TEMPORARY,
     make_folder,
-    replace_folder,
+    remove,
     sha256_file,
     sha256_json,
     sweep,
     write_bytes,
+    write_folder,
 )
 
 
-def test_a_failed_fill_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_folder_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An interrupted replacement keeps the old content under the name."""
     target = tmp_path / "final"
-    replace_folder(target, lambda folder: (folder / "a").write_text("old") and None)
+    write_folder(target, {"a": b"old"})
 
-    def broken(folder: Path) -> None:
-        (folder / "a").write_text("new")
-        raise OSError(28, "No space left on device")
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
 
+    monkeypatch.setattr(files.disk, "create", full)
     with pytest.raises(StorageError, match="No space left"):
-        replace_folder(target, broken)
-    assert (target / "a").read_text() == "old"
+        write_folder(target, {"a": b"new"})
+    assert (target / "a").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_what_does_not_fit_is_refused_before_a_byte_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has the bytes needed and free."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=5)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(StorageError, match="6 bytes are needed and 5 are free"):
+        write_folder(tmp_path / "final", {"a": b"123", "b": b"456"})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_written_is_shared_with_the_group(tmp_path: Path) -> None:
@@ -37,9 +54,7 @@ def test_what_is_written_is_shared_with_the_group(tmp_path: Path) -> None:
     os.umask(0o022)
     make_folder(tmp_path / "out/run")
     write_bytes(tmp_path / "out/run/file", b"x")
-    replace_folder(
-        tmp_path / "out/run/final", lambda folder: (folder / "a").write_text("") and None
-    )
+    write_folder(tmp_path / "out/run/final", {"a": b""})
     for path in [*(tmp_path / "out").rglob("*"), tmp_path / "out"]:
         mode = path.stat().st_mode
         assert (mode >> 3) & 0o7 == (mode >> 6) & 0o7, path
@@ -52,6 +67,33 @@ def test_sweep_deletes_only_leftovers(tmp_path: Path) -> None:
     (tmp_path / "final").mkdir()
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_what_was_about_to_be_replaced_gets_its_name_back(tmp_path: Path) -> None:
+    """Unless the replacement is there: then the old one goes."""
+    for name in ("lost", "there"):
+        (tmp_path / f"{REPLACED}{name}-ab12").mkdir()
+    (tmp_path / "there").mkdir()
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lost", "there"]
+
+
+def test_remove_takes_the_name_before_the_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the middle, no half folder is left under a name that counts."""
+    write_folder(tmp_path / "step_1", {"a": b"1", "b": b"2"})
+
+    def stopped(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.disk, "unlink", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        remove(tmp_path / "step_1")
+    assert not (tmp_path / "step_1").exists()
+    monkeypatch.undo()
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_digests_are_the_standard_ones(tmp_path: Path) -> None:

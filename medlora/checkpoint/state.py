@@ -68,7 +68,7 @@ def restore_state(model: PeftModel, optimizer: AdamW, files: Mapping[str, bytes]
     adapter = load(files[WEIGHTS])
     missing = adapter_tensors(model).keys() - adapter.keys()
     if missing:
-        raise KeyError(sorted(missing)[0])
+        raise KeyError(min(missing))
     peft.set_peft_model_state_dict(model, adapter)
     _restore_optimizer(model, optimizer, load(files[OPTIMIZER]))
     values = json.loads(files[PROGRESS])

@@ -241,7 +241,7 @@ class MedicalLoRATrainer:
 
         Interrupted in between, the step counts and all of this is done again on resuming.
         """
-        due, recorded, before = self._due(result), self._history.content, replace(self.progress)
+        due, recorded = self._due(result), self._history.content
         try:
             if due["log"]:
                 self._record(result)
@@ -251,7 +251,6 @@ class MedicalLoRATrainer:
                 self.progress.latest = loss
         except _InterruptedError:
             self._history.restart(recorded)
-            self.progress = before
             self.progress.pending = finite_or_null(asdict(result))
             raise
         self.progress.pending = None
@@ -368,7 +367,8 @@ def has_bf16() -> bool:
 
 
 def _step_from_json(record: Mapping[str, Any]) -> StepResult:
-    return StepResult(**{k: math.nan if v is None else v for k, v in record.items()})
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in record.items()}
+    return StepResult(**values)
 
 
 def _memory(device: torch.device) -> dict[str, float]:

@@ -23,7 +23,7 @@ from medlora.model.base import (
     load_tokenizer,
     position_limit,
 )
-from medlora.report.manifest import fingerprint
+from medlora.report.fingerprint import fingerprint
 
 _log = logger(__name__)
 
@@ -53,7 +53,7 @@ def read_inputs(plan: Plan) -> Inputs:
         digests["eval"] = sha256_file(files.evaluation)
     base_files = digest_base(base)
     facts = {
-        "fingerprint": fingerprint(plan.resolved, data=digests, base=base_files),
+        "inputs": fingerprint(plan.resolved, data=digests, base=base_files),
         "data": {"sha256": digests, **counts},
         "base_model": {
             "folder": str(base),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from medlora.config import Resolved
-from medlora.files import sha256_file, sha256_json
+from medlora.files import sha256_file
 
 SCHEMA = 1
 _LIBRARIES = (
@@ -22,38 +22,11 @@ _LIBRARIES = (
     "tokenizers",
     "numpy",
 )
-# Keys that say where and how often to look, not what is computed.
-_NOT_MATHEMATICS = (
-    "run_name",
-    "training.output_dir",
-    "training.logging_steps",
-    "training.save_steps",
-    "training.save_epochs",
-    "training.report_to",
-    "training.dataloader_pin_memory",
-    "training.per_device_eval_batch_size",
-    "model.base_model_name",
-    "data.path",
-    "data.train_file",
-    "data.eval_file",
-)
 
 
 def config_facts(resolved: Resolved) -> dict[str, Any]:
     """Return every key as {value, origin}."""
     return {key: {"value": value, "origin": origin} for key, value, origin in resolved.rows()}
-
-
-def fingerprint(resolved: Resolved, *, data: dict[str, str], base: dict[str, str]) -> str:
-    """Return the digest of all that decides the adapter: config, data and base model.
-
-    Args:
-        resolved: the run config; keys that change nothing in the adapter are left out.
-        data: {split: SHA-256 of its file}.
-        base: {file: SHA-256} of the base model.
-    """
-    config = {key: value for key, value, _ in resolved.rows() if key not in _NOT_MATHEMATICS}
-    return sha256_json({"config": config, "data": data, "base": base})
 
 
 def software() -> dict[str, Any]:

@@ -32,12 +32,12 @@ class Stop:
 
     @contextmanager
     def gently(self) -> Iterator[None]:
-        """Only note signals within the block; one that came just before counts."""
-        self._gentle = True
+        """Only note signals within the block."""
+        before, self._gentle = self._gentle, True
         try:
             yield
         finally:
-            self._gentle = False
+            self._gentle = before
 
     def take_save_request(self) -> bool:
         """Tell whether a checkpoint was asked for since the last call."""

@@ -53,7 +53,7 @@ def total_steps(loader: DataLoader[Batch], cfg: TrainingConfig) -> int:
     return min(planned, cfg.max_steps or planned)
 
 
-def train_steps(
+def train_steps(  # noqa: PLR0913  (what a loop is made of)
     accelerator: Accelerator,
     model: nn.Module,
     optimizer: AdamW,
@@ -155,7 +155,7 @@ def _seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def _take_step(
+def _take_step(  # noqa: PLR0913
     accelerator: Accelerator,
     model: nn.Module,
     optimizer: AdamW,

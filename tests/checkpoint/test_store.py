@@ -1,51 +1,69 @@
-"""A folder counts when every file is what its manifest says."""
+"""A folder counts when every byte is what its manifest says, the manifest's own included."""
 
+import random
 from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import MANIFEST, read_manifest, save_checkpoint
-from medlora.config import LoraConfig, ModelConfig
-from medlora.model.adapter import attach
-from medlora.model.base import load_base
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest, write_checkpoint
+
+FILES = {"adapter.safetensors": bytes(range(256)) * 4, "progress.json": b'{"step": 3}\n'}
 
 
 @pytest.fixture
-def saved(base_folder: Path, tokenizer, tmp_path: Path) -> Path:
-    """A checkpoint of the small model."""
-    model = attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=2), seed=1)
-    save_checkpoint(tmp_path / "c", model, tokenizer, facts={"kind": "checkpoint", "step": 3})
+def saved(tmp_path: Path) -> Path:
+    """A checkpoint of two files."""
+    write_checkpoint(tmp_path / "c", FILES, {"kind": "checkpoint", "step": 3, "loss": 0.1})
     return tmp_path / "c"
 
 
-def test_a_checkpoint_has_all_it_takes(saved: Path) -> None:
-    """Adapter, tokenizer, chat template, and a manifest with the facts given."""
+def test_a_checkpoint_states_its_facts_and_its_files(saved: Path) -> None:
+    """The facts given, and the digest of each file."""
     manifest = read_manifest(saved)
-    assert manifest is not None
     assert manifest["step"] == 3
-    assert {path.name for path in saved.iterdir()} == {MANIFEST, *manifest["files"]}
-    assert {"adapter_model.safetensors", "tokenizer.json", "chat_template.jinja"} <= set(
-        manifest["files"]
-    )
+    assert set(manifest["files"]) == set(FILES)
+    assert {path.name for path in saved.iterdir()} == {MANIFEST, *FILES}
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "add", "no manifest", "not json"])
-def test_any_damage_is_seen(saved: Path, damage: str) -> None:
-    """A manifest is not handed out for a folder that is not as it was written."""
-    weights = saved / "adapter_model.safetensors"
-    content = bytearray(weights.read_bytes())
+@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "empty", "another run's"])
+def test_any_damage_to_any_file_is_seen(saved: Path, name: str, damage: str) -> None:
+    """What differs is named."""
+    file = saved / name
     match damage:
-        case "flip":
-            content[len(content) // 2] ^= 1
-            weights.write_bytes(content)
-        case "truncate":
-            weights.write_bytes(content[:-1])
-        case "delete":
-            weights.unlink()
-        case "add":
-            (saved / "extra").touch()
-        case "no manifest":
-            (saved / MANIFEST).unlink()
-        case "not json":
-            (saved / MANIFEST).write_text("{")
-    assert read_manifest(saved) is None
+        case "truncated":
+            file.write_bytes(file.read_bytes()[:-1])
+        case "missing":
+            file.unlink()
+        case "empty":
+            file.write_bytes(b"")
+        case "another run's":
+            other = {key: value + b" " for key, value in FILES.items()}
+            write_checkpoint(saved.parent / "d", other, {"kind": "checkpoint", "step": 4})
+            file.write_bytes((saved.parent / "d" / name).read_bytes())
+    with pytest.raises(DamagedError):
+        read_manifest(saved)
+
+
+def test_a_file_too_many_is_seen(saved: Path) -> None:
+    """A folder holds what its manifest names and nothing else."""
+    (saved / "extra").touch()
+    with pytest.raises(DamagedError, match="extra does not belong"):
+        read_manifest(saved)
+
+
+def test_three_thousand_flipped_bits_are_seen(saved: Path) -> None:
+    """Every single one, in whatever file, white space in the manifest included."""
+    draw = random.Random(0)
+    files = sorted(saved.iterdir())
+    contents = {file: file.read_bytes() for file in files}
+    for _ in range(3000):
+        file = draw.choices(files, weights=[len(contents[f]) for f in files])[0]
+        content = bytearray(contents[file])
+        place = draw.randrange(len(content))
+        content[place] ^= 1 << draw.randrange(8)
+        file.write_bytes(content)
+        with pytest.raises(DamagedError):
+            read_manifest(saved)
+        file.write_bytes(contents[file])
+    read_manifest(saved)

@@ -57,7 +57,7 @@ def test_train_does_it_all(base_folder: Path, tokenizer, tmp_path: Path, loaders
     assert result.base_eval_loss is not None
     assert result.best_eval_loss < result.base_eval_loss
     for name in ("best_model", "epoch_1", "epoch_2"):
-        assert read_manifest(tmp_path / "out/run" / name), name
+        assert read_manifest(tmp_path / "out/run" / name)
 
 
 def test_steps_is_a_generator_that_saves_nothing(

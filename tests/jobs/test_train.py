@@ -50,7 +50,6 @@ def test_a_run_leaves_adapter_tokenizer_template_and_manifest(
     train.run(make_plan(tmp_path, data_file, base_folder))
     run = tmp_path / "out/run"
     manifest = read_manifest(run / "final")
-    assert manifest is not None
     assert manifest["data"]["sha256"] == {"train": sha256_file(data_file)}
     assert manifest["data"]["rows"] == {"train": 10, "eval": 2}
     weights = sha256_file(base_folder / "model.safetensors")
@@ -88,7 +87,6 @@ def test_metrics_are_recorded_for_steps_and_evaluations(
     assert [record["step"] for record in evals] == [0, 2, 4]
     assert set(steps[0]) >= {"loss", "learning_rate", "grad_norm", "tokens", "targets", "epoch"}
     manifest = read_manifest(tmp_path / "out/run/final")
-    assert manifest is not None
     assert manifest["result"]["base_eval_loss"] == evals[0]["eval_loss"]
     assert manifest["result"]["best_eval_loss"] == min(e["eval_loss"] for e in evals[1:])
 
@@ -116,10 +114,10 @@ def test_a_finished_run_is_not_run_again_and_not_overwritten(
     # Where and how often to look does not make it another run.
     train.run(make_plan(tmp_path, data_file, base_folder, "training.logging_steps=3"))
     assert "finished already" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="trained with other data, base or config"):
+    with pytest.raises(ConfigError, match=r"was made with other inputs:\n  lora.r: 4 then, 5 now"):
         train.run(make_plan(tmp_path, data_file, base_folder, "lora.r=5"))
     (tmp_path / "out/run/final/adapter_config.json").write_text("{}")
-    with pytest.raises(ConfigError, match="is damaged"):
+    with pytest.raises(ConfigError, match=r"is damaged: adapter_config\.json was changed"):
         train.run(make_plan(tmp_path, data_file, base_folder))
 
 
@@ -139,7 +137,10 @@ def test_a_failed_run_leaves_nothing_that_looks_finished(
     with pytest.raises(DivergedError):
         train.run(plan)
     assert not (tmp_path / "out/run/final").exists()
-    assert not list((tmp_path / "out/run").glob(".tmp-*"))
+    assert not list((tmp_path / "out/run").glob(".*-*"))
+    records = (tmp_path / "out/run/metrics.jsonl").read_text().splitlines()
+    assert json.loads(records[-1])["loss"] is None
+    assert json.loads(records[-1])["skipped"] is True
 
 
 def test_two_runs_in_one_folder_are_refused(
@@ -196,7 +197,6 @@ def test_no_evaluation_rows_is_a_run_without_evaluation(
     """eval_fraction 0 and no file: no best model, no evaluation loss, a finished run."""
     train.run(make_plan(tmp_path, data_file, base_folder, "data.eval_fraction=0"))
     manifest = read_manifest(tmp_path / "out/run/final")
-    assert manifest is not None
     assert manifest["result"]["eval_loss"] is None
     assert not (tmp_path / "out/run/best_model").exists()
 
@@ -237,5 +237,4 @@ def test_bf16_on_a_cpu_is_possible_when_asked(
     """The manifest says which precision it was."""
     train.run(make_plan(tmp_path, data_file, base_folder, "training.bf16=true"))
     manifest = read_manifest(tmp_path / "out/run/final")
-    assert manifest is not None
     assert manifest["precision"] == "bf16"

@@ -10,10 +10,10 @@ from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import ConfigError
 from medlora.model.adapter import (
     adapted_modules,
+    adapter_files,
     adapter_tensors,
     attach,
     trainable_parameters,
-    write_adapter,
 )
 from medlora.model.base import load_base
 
@@ -68,7 +68,8 @@ def test_peft_loads_what_is_written(base_folder: Path, tmp_path: Path) -> None:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.01)
-    write_adapter(model, tmp_path)
+    for name, content in adapter_files(model).items():
+        (tmp_path / name).write_bytes(content)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",

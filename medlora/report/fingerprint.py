@@ -1,0 +1,61 @@
+"""What decides an adapter: config, data, base model; and how two runs differ in it."""
+
+from typing import Any
+
+from medlora.config import Resolved
+
+# Keys that say where, and how often to look; the rest changes the mathematics, or the bits.
+_NOT_MATHEMATICS = (
+    "run_name",
+    "training.output_dir",
+    "training.logging_steps",
+    "training.save_steps",
+    "training.save_epochs",
+    "training.save_total_limit",
+    "training.report_to",
+    "training.dataloader_pin_memory",
+    "training.per_device_eval_batch_size",
+    "model.base_model_name",
+    "data.path",
+    "data.train_file",
+    "data.eval_file",
+)
+
+
+def fingerprint(
+    resolved: Resolved, *, data: dict[str, str], base: dict[str, str]
+) -> dict[str, Any]:
+    """Return {name: value} of all that decides the adapter.
+
+    Args:
+        resolved: the run config; keys that change nothing in the adapter are left out.
+        data: {split: SHA-256 of its file}.
+        base: {file: SHA-256} of the base model.
+    """
+    config = {key: value for key, value, _ in resolved.rows() if key not in _NOT_MATHEMATICS}
+    files = {f"data.{split}": digest for split, digest in data.items()}
+    return {**config, **files, **{f"base.{name}": digest for name, digest in base.items()}}
+
+
+def differences(
+    then: dict[str, Any], now: dict[str, Any], *, ignore: tuple[str, ...] = ()
+) -> list[str]:
+    """Return a line for each name that differs, sorted; none where all is the same.
+
+    Args:
+        then: a fingerprint, as a manifest states it.
+        now: the present one.
+        ignore: names that may differ; `data` or `base` stands for all names below it.
+    """
+    ignored = tuple(f"{name}." for name in ignore)
+    return [
+        f"{name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name) and not f"{name}.".startswith(ignored)
+    ]
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else str(value)
+    is_digest = len(text) == 64 and text.isalnum()  # noqa: PLR2004  (SHA-256 in hexadecimal)
+    return f"SHA-256 {text[:12]}..." if is_digest else text

@@ -1,0 +1,60 @@
+"""A short run that has everything an interruption could spoil."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from medlora.files import sha256_file
+from medlora.jobs.settings import Options, Plan, resolve
+from medlora.report.history import MEASURED
+from medlora.runtime import Environment
+
+# Dropout, accumulation, three epochs, a partial last step, evaluations between and at the ends.
+TOUGH = (
+    "training.num_train_epochs=3",
+    "training.warmup_steps=2",
+    "training.learning_rate=1e-2",
+    "training.per_device_train_batch_size=1",
+    "training.gradient_accumulation_steps=4",
+    "training.gradient_checkpointing=false",
+    "training.per_device_eval_batch_size=1",
+    "training.logging_steps=1",
+    "training.eval_steps=2",
+    "training.save_steps=2",
+    "lora.r=4",
+    "lora.lora_dropout=0.1",
+    "data.eval_fraction=0.2",
+)
+
+
+@pytest.fixture
+def tough_plan(tmp_path: Path, data_file: Path, base_folder: Path) -> Callable[..., Plan]:
+    """Make the plan of a run by its name; more overrides may follow."""
+
+    def make(name: str, *overrides: str) -> Plan:
+        options = Options(
+            config="recommended",
+            data=str(data_file),
+            model=str(base_folder),
+            checkpoints=str(tmp_path / "out"),
+            overrides=(*TOUGH, f"run_name={name}", *overrides),
+        )
+        return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
+
+    return make
+
+
+def outcome(run: Path) -> tuple[str, list[dict[str, object]]]:
+    """What must not depend on interruptions: the adapter's digest and the metrics, clocks aside."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    metrics = [{k: v for k, v in record.items() if k not in MEASURED} for record in records]
+    return sha256_file(run / "final/adapter_model.safetensors"), metrics
+
+
+@pytest.fixture
+def outcome_of(tmp_path: Path) -> Callable[[str], tuple[str, list[dict[str, object]]]]:
+    """The outcome of a run by its name."""
+    return lambda name: outcome(tmp_path / "out" / name)
