@@ -17,7 +17,9 @@ class _Line(logging.Handler):
 
 
 def set_up() -> None:
-    """Send our own log lines to standard error; foreign loggers stay silent below an error."""
+    """Send our own log lines to standard error, and nobody else's: what fails raises."""
+    # Without a handler of its own, a foreign logger's warnings go to standard error.
+    logging.getLogger().addHandler(logging.NullHandler())
     logger = logging.getLogger(LOGGER)
     logger.handlers = [_Line()]
     logger.setLevel(logging.INFO)
