@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test check format image smoke clean
+.PHONY: help setup demo demo-data test check torture torture-short format image smoke clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -37,6 +37,16 @@ check: setup ## format, lint, types, imports, unit tests
 	$(BIN)/lint-imports
 	scripts/lint-delivery.sh
 	$(BIN)/pytest
+
+torture: setup ## SIGKILL at 200 random instants, a fault at every disk call, power loss (an hour)
+	$(BIN)/python tests/torture/kill.py --kills 200
+	$(BIN)/python tests/torture/power.py --states 3000
+	$(BIN)/python tests/torture/faults.py --every 1
+
+torture-short: setup ## the same in about two minutes, as CI does it
+	$(BIN)/python tests/torture/kill.py --kills 20
+	$(BIN)/python tests/torture/power.py --states 300
+	$(BIN)/python tests/torture/faults.py --every 61
 
 format: setup ## put the code in order
 	$(BIN)/ruff format .

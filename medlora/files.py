@@ -36,10 +36,6 @@ class _Disk:
         with path.open("ab", buffering=0) as file:
             file.write(content)
 
-    def truncate(self, path: Path, size: int) -> None:
-        """Cut a file to a size in bytes."""
-        os.truncate(path, size)
-
     def sync(self, path: Path) -> None:
         """Wait until a file's content, or a folder's list of names, is on the disk."""
         descriptor = os.open(path, os.O_RDONLY)
@@ -134,19 +130,6 @@ def append_line(path: Path, line: str) -> None:
     """
     with storage_errors(path):
         disk.append(path, line.encode() + b"\n")
-
-
-def sync_file(path: Path) -> None:
-    """Wait until what was appended to a file is on the disk."""
-    with storage_errors(path):
-        disk.sync(path)
-
-
-def truncate_file(path: Path, size: int) -> None:
-    """Cut a file to a size in bytes and wait until that is on the disk."""
-    with storage_errors(path):
-        disk.truncate(path, size)
-        disk.sync(path)
 
 
 def make_folder(path: Path) -> None:
@@ -278,7 +261,6 @@ def _step_aside(path: Path) -> Path | None:
         return None
     old = path.with_name(f"{REPLACED}{path.name}-{secrets.token_hex(4)}")
     disk.rename(path, old)
-    disk.sync(path.parent)
     return old
 
 

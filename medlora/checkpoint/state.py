@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import peft
-import torch
 from peft import PeftModel
 from safetensors.torch import load, save
 from torch import Tensor
@@ -98,8 +97,3 @@ def _restore_optimizer(model: PeftModel, optimizer: AdamW, tensors: Mapping[str,
     }
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def is_finite(model: PeftModel) -> bool:
-    """Tell whether every number of the adapter is finite: nothing else is ever written."""
-    return all(bool(torch.isfinite(tensor).all()) for tensor in adapter_tensors(model).values())

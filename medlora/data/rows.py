@@ -3,7 +3,7 @@
 T is the number of tokens of one row.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,8 +97,3 @@ def _nothing_to_learn(tokens: Tokens, max_length: int) -> Problem:
         return Problem(tokens.line, found, "shorten the prompt or raise data.max_length")
     found = "nothing to learn from: no token of an answer"
     return Problem(tokens.line, found, "check the base model's chat template")
-
-
-def lengths(rows: Iterable[Row]) -> Iterator[int]:
-    """Yield the number of tokens of each row."""
-    return (len(row.ids) for row in rows)
