@@ -7,6 +7,7 @@ inside the commands.
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -114,6 +115,33 @@ def config(**options: Any) -> None:  # noqa: ANN401
     click.echo(
         as_yaml(resolve(Options(**options), snapshot(), allow_demo=False).resolved), nl=False
     )
+
+
+@cli.command(short_help="Check every digest of a run.")
+@click.argument("run", type=click.Path(path_type=Path))
+def verify(run: Path) -> None:
+    """Check every file of RUN, or of one checkpoint, against its manifest; trains nothing.
+
+    Ends with 77 where a byte is not as it was written.
+    """
+    from medlora.jobs import verify as job
+
+    job.run(run)
+
+
+@cli.command(short_help="Train a run again and compare the adapter.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved.")
+@click.option("--model", metavar="FOLDER", help="Where its base model is now, if it has moved.")
+@click.pass_obj
+def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None) -> None:
+    """Train RUN again from its manifest, beside it, and compare the adapter's SHA-256.
+
+    Ends with 77 where the adapters differ, with 78 where data or base are not the run's.
+    """
+    from medlora.jobs import reproduce as job
+
+    job.run(run, data=data, model=model, stop=stop)
 
 
 def main() -> NoReturn:

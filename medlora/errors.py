@@ -41,6 +41,12 @@ class StorageError(MedloraError):
     exit_code = 74
 
 
+class IntegrityError(MedloraError):
+    """Something is not what it says it is; it must not be trusted or released."""
+
+    exit_code = 77
+
+
 class ConfigError(MedloraError):
     """The run config is wrong; all problems are reported in one go."""
 

@@ -23,7 +23,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if re.search(r"\bmedlora (train|config)", c)]
+    "command", [c for c in COMMANDS if re.search(r"\bmedlora (train|config|verify|reproduce)", c)]
 )
 def test_every_medlora_command_parses(command: str) -> None:
     """Options and file names in the README exist."""
@@ -32,9 +32,9 @@ def test_every_medlora_command_parses(command: str) -> None:
     subcommand = cli.commands[arguments[0]]
     context = subcommand.make_context(arguments[0], arguments[1:])
     assert isinstance(context, click.Context)
-    for override in context.params["overrides"]:
+    for override in context.params.get("overrides", ()):
         assert override.split("=")[0] in KEYS
-    if context.params["config"]:
+    if context.params.get("config"):
         assert (ROOT / context.params["config"]).is_file()
 
 

@@ -1,0 +1,54 @@
+"""`medlora verify`: every byte of a run against the digests that its manifests state."""
+
+from pathlib import Path
+
+import click
+
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.errors import IntegrityError, MissingPartError, listed
+
+
+def run(folder: Path) -> None:
+    """Check every folder of a run that has, or should have, a manifest; print a line for each.
+
+    Args:
+        folder: the run's folder, or one checkpoint of it.
+
+    Raises:
+        IntegrityError: something is not as it was written.
+        MissingPartError: there is nothing to check.
+    """
+    places = _places(folder)
+    if not places:
+        raise MissingPartError(
+            f"{folder}: no folder with a {MANIFEST}", fix="name a run's folder or its final/"
+        )
+    damaged = [problem for place in places if (problem := _check(place))]
+    if damaged:
+        raise IntegrityError(
+            listed(damaged, what=f"{folder} is not as it was written"),
+            fix="restore it from a copy, or train again: medlora train resumes from what is whole",
+        )
+
+
+def _places(folder: Path) -> list[Path]:
+    if (folder / MANIFEST).exists():
+        return [folder]
+    if not folder.is_dir():
+        return []
+    inner = (path for path in sorted(folder.iterdir()) if path.is_dir())
+    return [path for path in inner if not path.name.startswith((".", "broken-"))]
+
+
+def _check(place: Path) -> str | None:
+    """Print a folder's line; return what is wrong with it."""
+    try:
+        manifest = read_manifest(place)
+    except DamagedError as error:
+        click.echo(f"DAMAGED  {place.name}: {error}")
+        return f"{place}: {error}"
+    click.echo(
+        f"ok       {place.name}: {manifest.get('kind')} of step {manifest.get('step')}, "
+        f"{len(manifest['files'])} files, manifest {manifest['sha256'][:12]}"
+    )
+    return None

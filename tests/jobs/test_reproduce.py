@@ -1,0 +1,78 @@
+"""A run's manifest is enough to train the same adapter again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.errors import ConfigError, IntegrityError, MissingPartError
+from medlora.jobs import reproduce, train
+
+
+@pytest.fixture
+def run(tough_plan, tmp_path: Path) -> Path:
+    """A finished run."""
+    train.run(tough_plan("a"))
+    return tmp_path / "out/a"
+
+
+def test_the_digest_is_the_same_and_the_copy_goes(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the manifest alone; the run itself is not touched."""
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    reproduce.run(run)
+    digest = read_manifest(run / "final")["files"]["adapter_model.safetensors"]
+    assert f"same SHA-256, {digest}" in capsys.readouterr().out
+    assert [path.name for path in run.parent.iterdir()] == ["a"]
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_moved_data_and_base_can_be_named(run: Path, data_file: Path, base_folder: Path) -> None:
+    """Digests decide, not paths."""
+    moved = data_file.rename(data_file.with_name("moved.jsonl"))
+    with pytest.raises(MissingPartError):
+        reproduce.run(run)
+    reproduce.run(run / "final", data=str(moved), model=str(base_folder))
+
+
+def test_other_data_is_refused_before_training(run: Path, data_file: Path) -> None:
+    """78, by digest."""
+    data_file.write_text(data_file.read_text().replace("pain", "head"))
+    with pytest.raises(ConfigError, match=r"data\.train: SHA-256"):
+        reproduce.run(run)
+
+
+def rewrite(final: Path, **facts: object) -> None:
+    """Give a finished folder a valid manifest with other facts, or another adapter."""
+    manifest = json.loads((final / "manifest.json").read_bytes())
+    contents = {name: (final / name).read_bytes() for name in manifest["files"]}
+    contents |= {name: facts.pop(name) for name in list(facts) if name in contents}
+    stated = {k: v for k, v in manifest.items() if k not in ("files", "sha256")}
+    shutil.rmtree(final)
+    write_checkpoint(final, contents, {**stated, **facts})
+
+
+def test_another_adapter_ends_with_77_and_keeps_the_copy(run: Path) -> None:
+    """A manifest that vouches for an adapter that its inputs do not give is found out."""
+    weights = bytearray((run / "final/adapter_model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    rewrite(run / "final", **{"adapter_model.safetensors": bytes(weights)})
+    with pytest.raises(IntegrityError, match="came out different") as error:
+        reproduce.run(run)
+    assert error.value.exit_code == 77
+    assert (run.parent / "a.reproduced/final").is_dir()
+
+
+def test_what_cannot_be_repeated_says_so(run: Path) -> None:
+    """No finished run, a damaged one, one that was continued with changes."""
+    with pytest.raises(MissingPartError, match="no finished run"):
+        reproduce.run(run / "epoch_1")
+    rewrite(run / "final", allowed_changes=["training.learning_rate"])
+    with pytest.raises(ConfigError, match=r"with changes \(training\.learning_rate\)"):
+        reproduce.run(run)
+    (run / "final/adapter_config.json").write_text("{}")
+    with pytest.raises(IntegrityError, match="is damaged"):
+        reproduce.run(run)
