@@ -118,3 +118,23 @@ def for_group_0() -> Callable[[Path], Path]:
         return folder
 
     return make
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The run's folder, its manifest, and what the container said."""
+
+    folder: Path
+    manifest: dict
+    said: str
+
+
+@pytest.fixture(scope="session")
+def demo(run_image, for_group_0, tmp_path_factory) -> Demo:
+    """The demo, trained by the image in the strictest setting."""
+    checkpoints = for_group_0(tmp_path_factory.mktemp("demo") / "checkpoints")
+    ended = run_image("train", mounts={"/checkpoints": checkpoints})
+    assert ended.rc == 0, ended.said
+    folder = checkpoints / "demo"
+    manifest = json.loads((folder / "final" / "manifest.json").read_text(encoding="utf-8"))
+    return Demo(folder, manifest, ended.said)

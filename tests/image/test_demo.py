@@ -1,31 +1,5 @@
 """`train` with nothing mounted but a place for the result: the labelled demo, once."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
-
-
-@dataclass(frozen=True)
-class Demo:
-    """The run's folder, its manifest, and what the container said."""
-
-    folder: Path
-    manifest: dict
-    said: str
-
-
-@pytest.fixture(scope="module")
-def demo(run_image, for_group_0, tmp_path_factory) -> Demo:
-    """The demo, trained by the image in the strictest setting."""
-    checkpoints = for_group_0(tmp_path_factory.mktemp("demo") / "checkpoints")
-    ended = run_image("train", mounts={"/checkpoints": checkpoints})
-    assert ended.rc == 0, ended.said
-    folder = checkpoints / "demo"
-    manifest = json.loads((folder / "final" / "manifest.json").read_text(encoding="utf-8"))
-    return Demo(folder, manifest, ended.said)
-
 
 def test_says_that_it_is_a_demo(demo) -> None:
     """Nobody takes the demo's adapter for a medical model: log and manifest say it."""
