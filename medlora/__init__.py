@@ -8,16 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
+    from medlora.evaluate.callback import MedicalSafetyCallback
     from medlora.jobs.fit import MedicalLoRATrainer, TrainResult
+    from medlora.jobs.huggingface import create_training_arguments, setup_trainer
     from medlora.train.loop import StepResult
 
-__all__ = ["RECOMMENDED_CONFIG", "MedicalLoRATrainer", "StepResult", "TrainResult"]
+__all__ = [
+    "RECOMMENDED_CONFIG",
+    "MedicalLoRATrainer",
+    "MedicalSafetyCallback",
+    "StepResult",
+    "TrainResult",
+    "create_training_arguments",
+    "setup_trainer",
+]
 
 _HOMES = {
     "RECOMMENDED_CONFIG": "medlora.config.schema",
     "MedicalLoRATrainer": "medlora.jobs.fit",
+    "MedicalSafetyCallback": "medlora.evaluate.callback",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.jobs.fit",
+    "create_training_arguments": "medlora.jobs.huggingface",
+    "setup_trainer": "medlora.jobs.huggingface",
 }
 
 

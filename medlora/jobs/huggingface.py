@@ -1,0 +1,163 @@
+"""The same run on Hugging Face's Trainer: its arguments, its collator, its best model.
+
+What stays Trainer's own: checkpoints are `checkpoint-N` in its format, pickles among them;
+`eval_loss` is a mean of batch means; `save_epochs` has no counterpart.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from peft import PeftModel
+from transformers import (
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from medlora.config import RunConfig, from_mapping
+from medlora.data.batches import pad_id_of
+from medlora.data.features import PadFeatures
+from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker
+from medlora.jobs.fit import device_type, has_bf16
+from medlora.train.precision import choose_precision
+
+
+def create_training_arguments(
+    config: RunConfig | Mapping[str, Any], *, evaluation: bool = True
+) -> TrainingArguments:
+    """Return our training section as Trainer's arguments.
+
+    `eval_steps` and `save_steps` are both taken as they are, also where the second is no
+    multiple of the first: `KeepBest`, which `setup_trainer` adds, saves at every new best
+    evaluation, so the best model is always there to be loaded at the end.  A Trainer without
+    it finds the best among the periodic checkpoints alone.
+
+    Args:
+        config: a RunConfig or nested dicts of the same keys.
+        evaluation: whether there are evaluation rows.
+
+    Raises:
+        ConfigError: the config or the device cannot do what was asked.
+    """
+    run = config if isinstance(config, RunConfig) else from_mapping(config)
+    cfg = run.training
+    device = device_type()
+    precision = choose_precision(cfg, device=device, bf16_supported=has_bf16())
+    arguments = TrainingArguments(
+        output_dir=cfg.output_dir,
+        run_name=run.run_name,
+        num_train_epochs=cfg.num_train_epochs,
+        max_steps=cfg.max_steps or -1,
+        per_device_train_batch_size=cfg.per_device_train_batch_size,
+        per_device_eval_batch_size=cfg.per_device_eval_batch_size,
+        gradient_accumulation_steps=cfg.gradient_accumulation_steps,
+        learning_rate=cfg.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": cfg.min_lr_rate},
+        warmup_steps=cfg.warmup_steps,
+        max_grad_norm=cfg.max_grad_norm,
+        optim="adamw_torch",
+        weight_decay=cfg.weight_decay,
+        adam_beta1=cfg.adam_beta1,
+        adam_beta2=cfg.adam_beta2,
+        adam_epsilon=cfg.adam_epsilon,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=device == "cpu",
+        gradient_checkpointing=cfg.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        logging_steps=cfg.logging_steps,
+        logging_nan_inf_filter=False,  # the filter would show the mean so far in place of NaN
+        eval_strategy="steps" if evaluation else "no",
+        eval_steps=cfg.eval_steps if evaluation else None,
+        save_strategy="steps",
+        save_steps=cfg.save_steps,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        seed=cfg.seed,
+        dataloader_pin_memory=cfg.dataloader_pin_memory and device == "cuda",
+        remove_unused_columns=False,
+        report_to=[],
+    )
+    # Afterwards, for at construction it demands save_steps to be a multiple of eval_steps.
+    # Even a multiple does not save the best: only a save at each new best does.
+    arguments.load_best_model_at_end = evaluation
+    # Inside a Kubeflow job it adds a tracker of its own that sends metrics over the network.
+    arguments.report_to = []
+    return arguments
+
+
+def setup_trainer(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train_dataset: Any,  # noqa: ANN401  (whatever Trainer takes)
+    eval_dataset: Any,  # noqa: ANN401
+    config: RunConfig | Mapping[str, Any],
+    safety_checker: SafetyChecker | None = None,
+) -> Trainer:
+    """Return Hugging Face's Trainer for an adapter, with the best model loaded at the end.
+
+    The loss of a step is a mean over all its targets, however they fall into micro-batches.
+
+    Args:
+        model: a PeftModel.
+        tokenizer: saved with each checkpoint; its padding token fills batches up.
+        train_dataset: dicts of input_ids and labels (-100 where no loss is), and
+            attention_mask if any position of a row is not to be seen.
+        eval_dataset: the same for held-out rows, or None.
+        config: a RunConfig or nested dicts of the same keys.
+        safety_checker: asked about a few answers once an epoch.
+
+    Raises:
+        ConfigError: the config or the device cannot do what was asked.
+    """
+    evaluation = eval_dataset is not None
+    trainer = Trainer(
+        model=model,
+        args=create_training_arguments(config, evaluation=evaluation),
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        data_collator=PadFeatures(pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)),
+        processing_class=tokenizer,
+    )
+    if evaluation:
+        trainer.add_callback(KeepBest())
+    if safety_checker:
+        trainer.add_callback(MedicalSafetyCallback(safety_checker, eval_dataset))
+    return trainer
+
+
+class KeepBest(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
+    """Evaluates at each epoch's end too, and saves at every new best evaluation."""
+
+    def __init__(self) -> None:
+        self._evaluated_step = -1
+
+    def on_epoch_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Ask for an evaluation, unless this very step had one."""
+        del args, kwargs
+        control.should_evaluate |= self._evaluated_step != state.global_step
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: Mapping[str, float],
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Ask for a checkpoint, if the loss is the lowest so far; Trainer updates its best next."""
+        del args, kwargs
+        self._evaluated_step = state.global_step
+        best = math.inf if state.best_metric is None else state.best_metric
+        control.should_save |= metrics.get("eval_loss", math.inf) < best
