@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from medlora.evaluate.callback import MedicalSafetyCallback
     from medlora.jobs.fit import MedicalLoRATrainer, TrainResult
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
+    from medlora.report.monitor import TrainingMonitor
     from medlora.train.loop import StepResult
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "MedicalSafetyCallback",
     "StepResult",
     "TrainResult",
+    "TrainingMonitor",
     "create_training_arguments",
     "setup_trainer",
 ]
@@ -29,6 +31,7 @@ _HOMES = {
     "MedicalSafetyCallback": "medlora.evaluate.callback",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.jobs.fit",
+    "TrainingMonitor": "medlora.report.monitor",
     "create_training_arguments": "medlora.jobs.huggingface",
     "setup_trainer": "medlora.jobs.huggingface",
 }

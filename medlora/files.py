@@ -128,8 +128,17 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         StorageError: the disk is full or the file cannot be written.
     """
+    append_bytes(path, line.encode() + b"\n")
+
+
+def append_bytes(path: Path, content: bytes) -> None:
+    """Add to the end of a file in one system call.
+
+    Raises:
+        StorageError: the disk is full or the file cannot be written.
+    """
     with storage_errors(path):
-        disk.append(path, line.encode() + b"\n")
+        disk.append(path, content)
 
 
 def make_folder(path: Path) -> None:

@@ -122,7 +122,6 @@ _WORDS = {
     "String should": "must",
     "a valid ": "a ",
     "a integer": "a whole number",
-    "have at most 0 items after validation, not 1": "be empty: no tracker is built in yet",
 }
 
 

@@ -105,8 +105,8 @@ class TrainingConfig(Section):
         1, ge=1, description="stop after so many steps in a row whose loss is NaN or Inf"
     )
     output_dir: str = Field("./checkpoints", description="where runs write their folders")
-    report_to: Annotated[list[str], BeforeValidator(_no_trackers)] = Field(
-        [], max_length=0, description="trackers beside metrics.jsonl; none so far"
+    report_to: Annotated[list[Literal["tensorboard", "wandb"]], BeforeValidator(_no_trackers)] = (
+        Field([], description="trackers beside metrics.jsonl; they write files and send nothing")
     )
     seed: int = Field(42, ge=0, lt=2**32, description="data order, initial adapter, dropout")
     dataloader_pin_memory: bool = Field(

@@ -23,7 +23,10 @@ from medlora.data.batches import pad_id_of
 from medlora.data.features import PadFeatures
 from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker
 from medlora.jobs.fit import device_type, has_bf16
+from medlora.report.monitor import TrainingMonitor
 from medlora.train.precision import choose_precision
+
+_OUR_NAMES = {"loss": "train_loss", "train_loss": "mean_train_loss"}  # the second: of all steps
 
 
 def create_training_arguments(
@@ -43,7 +46,7 @@ def create_training_arguments(
     Raises:
         ConfigError: the config or the device cannot do what was asked.
     """
-    run = config if isinstance(config, RunConfig) else from_mapping(config)
+    run = _validated(config)
     cfg = run.training
     device = device_type()
     precision = choose_precision(cfg, device=device, bf16_supported=has_bf16())
@@ -81,7 +84,7 @@ def create_training_arguments(
         seed=cfg.seed,
         dataloader_pin_memory=cfg.dataloader_pin_memory and device == "cuda",
         remove_unused_columns=False,
-        report_to=[],
+        report_to=[],  # `ToMonitor` serves our trackers
     )
     # Afterwards, for at construction it demands save_steps to be a multiple of eval_steps.
     # Even a multiple does not save the best: only a save at each new best does.
@@ -115,10 +118,11 @@ def setup_trainer(
     Raises:
         ConfigError: the config or the device cannot do what was asked.
     """
+    run = _validated(config)
     evaluation = eval_dataset is not None
     trainer = Trainer(
         model=model,
-        args=create_training_arguments(config, evaluation=evaluation),
+        args=create_training_arguments(run, evaluation=evaluation),
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         data_collator=PadFeatures(pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)),
@@ -128,7 +132,13 @@ def setup_trainer(
         trainer.add_callback(KeepBest())
     if safety_checker:
         trainer.add_callback(MedicalSafetyCallback(safety_checker, eval_dataset))
+    if run.training.report_to:
+        trainer.add_callback(ToMonitor(TrainingMonitor(run)))
     return trainer
+
+
+def _validated(config: RunConfig | Mapping[str, Any]) -> RunConfig:
+    return config if isinstance(config, RunConfig) else from_mapping(config)
 
 
 class KeepBest(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
@@ -161,3 +171,36 @@ class KeepBest(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
         self._evaluated_step = state.global_step
         best = math.inf if state.best_metric is None else state.best_metric
         control.should_save |= metrics.get("eval_loss", math.inf) < best
+
+
+class ToMonitor(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
+    """Passes what Trainer logs on to a monitor, under our names."""
+
+    def __init__(self, monitor: TrainingMonitor) -> None:
+        self.monitor = monitor
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float],
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Record a line of numbers."""
+        del args, control, kwargs
+        if state.is_world_process_zero:
+            named = {_OUR_NAMES.get(name, name): value for name, value in logs.items()}
+            self.monitor.record_metrics(named, state.global_step)
+
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Draw the curves and finish the trackers."""
+        del args, control, kwargs
+        if state.is_world_process_zero:
+            self.monitor.close()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,17 @@ class History:
         write_bytes(self._file, content)
         self._content = content
 
-    def record_step(self, result: StepResult, **more: float) -> None:
-        """Add the metrics of a training step; a number that is not finite is null."""
-        self._write({"kind": "train", **asdict(result), **more})
+    def record_step(self, result: StepResult, **more: float) -> dict[str, Any]:
+        """Add the metrics of a training step; a number that is not finite is null.
 
-    def record_eval(self, held_out: HeldOut, *, step: int, epoch: float) -> None:
+        Returns:
+            The line as it was written, like the other two.
+        """
+        return self._write({"kind": "train", **asdict(result), **more})
+
+    def record_eval(self, held_out: HeldOut, *, step: int, epoch: float) -> dict[str, Any]:
         """Add an evaluation; step 0 is the base model."""
-        self._write(
+        return self._write(
             {
                 "kind": "eval",
                 "step": step,
@@ -49,10 +54,16 @@ class History:
             }
         )
 
-    def _write(self, record: dict[str, Any]) -> None:
-        line = json.dumps(finite_or_null(record))
+    def record_metrics(self, metrics: Mapping[str, float], *, step: int) -> dict[str, Any]:
+        """Add numbers of any other name."""
+        return self._write({"kind": "metrics", "step": step, **metrics})
+
+    def _write(self, record: dict[str, Any]) -> dict[str, Any]:
+        record = finite_or_null(record)
+        line = json.dumps(record)
         append_line(self._file, line)
         self._content += line.encode() + b"\n"
+        return record
 
 
 def finite_or_null(record: dict[str, Any]) -> dict[str, Any]:

@@ -192,3 +192,22 @@ def test_without_evaluation_rows_nothing_is_evaluated(
     assert not history(trainer, "eval_loss")
     state = json.loads((tmp_path / "out/checkpoint-1/trainer_state.json").read_text())
     assert state["global_step"] == 1
+
+
+def test_trackers_get_what_trainer_logs(base_folder: Path, tokenizer, tmp_path: Path) -> None:
+    """Under the names that our own trainer's curves have."""
+    trainer = medlora.setup_trainer(
+        model(base_folder),
+        tokenizer,
+        dataset(8),
+        dataset(4),
+        config(tmp_path, max_steps=1, report_to=["tensorboard"]),
+    )
+    trainer.train()
+    folder = tmp_path / "out/run"
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "train_loss" in record] == [1]
+    assert [record["step"] for record in records if "eval_loss" in record] == [1]
+    assert (folder / "training_curves.png").is_file()
+    (events,) = (folder / "tensorboard").iterdir()
+    assert b"eval_loss" in events.read_bytes()

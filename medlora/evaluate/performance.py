@@ -1,0 +1,51 @@
+"""How a model answers a few prompts: lengths, how it is written, how often output collapses."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from statistics import fmean, pstdev
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from medlora.data.chat import ensure_template
+from medlora.errors import DataError
+from medlora.evaluate.generate import answers
+from medlora.evaluate.quality import DEGENERATE, distinct_share, fluency
+
+
+def performance(
+    model: Any,  # noqa: ANN401  (anything with transformers' generate)
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    *,
+    score: Callable[[str], float],
+    max_new_tokens: int = 300,
+) -> dict[str, float]:
+    """Return counts and means over the answers, never a text.
+
+    The same answer to every prompt counts once: it is multiplied into the mean quality as the
+    share of answers that differ.
+
+    Args:
+        model: asked greedily; no random number is drawn.
+        tokenizer: without a chat template of its own it asks in the plain one.
+        prompts: at least one.
+        score: an answer's quality in 0..1.
+        max_new_tokens: where an answer is cut.
+
+    Raises:
+        DataError: there is no prompt.
+    """
+    if not prompts:
+        raise DataError("there is no test prompt", fix="give at least one")
+    speaker = deepcopy(tokenizer)  # its template may have to be filled in
+    ensure_template(speaker)
+    replies = answers(model, speaker, prompts, max_new_tokens=max_new_tokens)
+    lengths = [len(reply.split()) for reply in replies]
+    return {
+        "avg_response_length": fmean(lengths),
+        "avg_response_quality": fmean(map(score, replies)) * distinct_share(replies),
+        "response_length_std": pstdev(lengths),
+        "degenerate_rate": fmean(fluency(reply) < DEGENERATE for reply in replies),
+        "prompts": len(replies),
+    }
