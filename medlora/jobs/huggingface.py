@@ -1,7 +1,8 @@
 """The same run on Hugging Face's Trainer: its arguments, its collator, its best model.
 
 What stays Trainer's own: checkpoints are `checkpoint-N` in its format, pickles among them;
-`eval_loss` is a mean of batch means; `save_epochs` has no counterpart.
+`eval_loss` is a mean of batch means; `save_epochs` and `max_skipped_steps` have no counterpart,
+and a loss that is not a number does not end the run.
 """
 
 import math
@@ -79,6 +80,7 @@ def create_training_arguments(
         eval_steps=cfg.eval_steps if evaluation else None,
         save_strategy="steps",
         save_steps=cfg.save_steps,
+        save_total_limit=cfg.save_total_limit,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         seed=cfg.seed,

@@ -80,6 +80,7 @@ def test_every_key_with_a_counterpart_arrives(tmp_path: Path) -> None:
         "logging_steps": 11,
         "eval_steps": 30,
         "save_steps": 40,
+        "save_total_limit": 5,
         "seed": 9,
         "output_dir": str(tmp_path),
     }
@@ -134,12 +135,19 @@ def test_fifty_steps_equal_our_own_trainers(base_folder: Path, tokenizer, tmp_pa
     assert rates[6] == learning_rate(5, total_steps=50, cfg=ours.config.training) == 1e-2
 
 
+@pytest.mark.parametrize("limit", [99, 2])
 def test_the_best_model_is_saved_between_the_intervals_and_loaded_at_the_end(
-    base_folder: Path, tokenizer, tmp_path: Path
+    base_folder: Path, tokenizer, tmp_path: Path, limit: int
 ) -> None:
     """Evaluations every 2 steps, checkpoints every 5, the best at neither's last."""
     settings = config(
-        tmp_path, num_train_epochs=3, learning_rate=0.1, warmup_steps=0, eval_steps=2, save_steps=5
+        tmp_path,
+        num_train_epochs=3,
+        learning_rate=0.1,
+        warmup_steps=0,
+        eval_steps=2,
+        save_steps=5,
+        save_total_limit=limit,
     )
     trainer = medlora.setup_trainer(
         model(base_folder), tokenizer, dataset(32), dataset(40)[32:], settings
@@ -148,10 +156,10 @@ def test_the_best_model_is_saved_between_the_intervals_and_loaded_at_the_end(
     evals = history(trainer, "eval_loss")
     assert list(evals) == [2, 4, 6, 8, 10, 12]
     best = min(evals, key=evals.get)
+    assert best not in {5, 10, 12}
     kept = {int(path.name.split("-")[1]) for path in (tmp_path / "out").glob("checkpoint-*")}
     lowest_so_far = {s for s in evals if evals[s] == min(v for t, v in evals.items() if t <= s)}
-    assert kept == {5, 10, 12} | lowest_so_far
-    assert best not in {5, 10, 12}
+    assert kept == ({best, 12} if limit == 2 else {5, 10, 12} | lowest_so_far)
     assert trainer.state.best_model_checkpoint.endswith(f"checkpoint-{best}")
     assert trainer.evaluate()["eval_loss"] == pytest.approx(evals[best], abs=1e-6)
 
@@ -208,6 +216,7 @@ def test_trackers_get_what_trainer_logs(base_folder: Path, tokenizer, tmp_path: 
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "train_loss" in record] == [1]
     assert [record["step"] for record in records if "eval_loss" in record] == [1]
+    assert [record["step"] for record in records if "mean_train_loss" in record] == [1]
     assert (folder / "training_curves.png").is_file()
     (events,) = (folder / "tensorboard").iterdir()
     assert b"eval_loss" in events.read_bytes()

@@ -96,6 +96,8 @@ def test_a_resumed_run_keeps_its_curves(tmp_path: Path) -> None:
     assert second.metrics_history == curves
     second.record_step(step(2))
     assert second.content == first.content
+    second.restart(committed)  # what an interrupted step does to a monitor in use
+    assert second.metrics_history == curves
     events = sorted(path.name for path in (tmp_path / "out/run/tensorboard").iterdir())
     assert [name.rpartition(".")[2] for name in events] == ["0", "2"]
 
