@@ -25,7 +25,8 @@ from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
-from medlora.report.history import METRICS, History, finite_or_null
+from medlora.report.history import METRICS, finite_or_null
+from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
 from medlora.runtime import Stop
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
@@ -55,8 +56,8 @@ class TrainResult:
 class MedicalLoRATrainer:
     """Train a PEFT model's adapter; `train()` does all of it, `steps()` yields each step.
 
-    Writes `best_model/`, `epoch_N/`, `step_N/` and `metrics.jsonl` into
-    `<output_dir>/<run_name>`, each checkpoint whole or not at all.  A run that was interrupted,
+    Writes `best_model/`, `epoch_N/`, `step_N/`, `metrics.jsonl`, what `report_to` names and the
+    curves (where matplotlib is there) into `<output_dir>/<run_name>`, each checkpoint whole or not at all.  A run that was interrupted,
     at whatever moment, goes on after `resume()` and ends with the same bits.
 
     Args:
@@ -102,7 +103,7 @@ class MedicalLoRATrainer:
         self.progress = Progress()
         self._facts = dict(facts or {})
         self._stop = stop or Stop()
-        self._history = History(self.folder)
+        self._history = TrainingMonitor(self.config)
         self._unchanging = {**described_files(model), **saved_files(tokenizer)}
         self._began = time.monotonic()
         self._lap = (self._began, 0)  # clock and tokens at the last logged step
@@ -173,6 +174,7 @@ class MedicalLoRATrainer:
                 self._train()
         except _InterruptedError:
             self._commit_stop()
+        self._history.close()
         return self._result()
 
     def save(self, name: str, *, facts: Mapping[str, Any] | None = None) -> Path:
