@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
     from medlora.report.monitor import TrainingMonitor
     from medlora.train.loop import StepResult
+    from medlora.train.stopping import EarlyStopping, detect_convergence
 
 __all__ = [
     "RECOMMENDED_CONFIG",
+    "EarlyStopping",
     "MedicalLoRATrainer",
     "MedicalSafetyCallback",
     "StepResult",
     "TrainResult",
     "TrainingMonitor",
     "create_training_arguments",
+    "detect_convergence",
     "setup_trainer",
 ]
 
 _HOMES = {
     "RECOMMENDED_CONFIG": "medlora.config.schema",
+    "EarlyStopping": "medlora.train.stopping",
     "MedicalLoRATrainer": "medlora.jobs.fit",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
     "StepResult": "medlora.train.loop",
@@ -34,6 +38,7 @@ _HOMES = {
     "TrainingMonitor": "medlora.report.monitor",
     "create_training_arguments": "medlora.jobs.huggingface",
     "setup_trainer": "medlora.jobs.huggingface",
+    "detect_convergence": "medlora.train.stopping",
 }
 
 

@@ -104,6 +104,24 @@ class TrainingConfig(Section):
     max_skipped_steps: int = Field(
         1, ge=1, description="stop after so many steps in a row whose loss is NaN or Inf"
     )
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="stop after so many evaluations without a new best; unset: never"
+    )
+    early_stopping_threshold: float = Field(
+        0.001, ge=0, allow_inf_nan=False, description="nats by which a new best must be lower"
+    )
+    convergence_window: int | None = Field(
+        None, ge=1, description="steps in each of the two windows of loss compared; unset: never"
+    )
+    convergence_threshold: float = Field(
+        0.001,
+        ge=0,
+        allow_inf_nan=False,
+        description="a mean loss that falls by a smaller share from window to window has converged",
+    )
+    stop_on_convergence: bool = Field(
+        False, description="stop there; false: say so and train on; needs convergence_window"
+    )
     output_dir: str = Field("./checkpoints", description="where runs write their folders")
     report_to: Annotated[list[Literal["tensorboard", "wandb"]], BeforeValidator(_no_trackers)] = (
         Field([], description="trackers beside metrics.jsonl; they write files and send nothing")
@@ -114,10 +132,16 @@ class TrainingConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _one_half_precision(self) -> "TrainingConfig":
-        if self.bf16 and self.fp16:
-            msg = "has bf16 and fp16 both true: choose one"
-            raise ValueError(msg)
+    def _consistent(self) -> "TrainingConfig":
+        problems = {
+            "bf16 and fp16 both true: choose one": self.bf16 and self.fp16,
+            "stop_on_convergence true without convergence_window: set it, e.g. 10": (
+                self.stop_on_convergence and self.convergence_window is None
+            ),
+        }
+        found = [problem for problem, applies in problems.items() if applies]
+        if found:
+            raise ValueError("has " + "; has ".join(found))
         return self
 
 
