@@ -75,10 +75,16 @@ class TrainingConfig(Section):
     per_device_eval_batch_size: int = Field(8, ge=1, description="rows in an evaluation batch")
     gradient_accumulation_steps: int = Field(4, ge=1, description="micro-batches in a step")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate")
-    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up")
-    min_lr_rate: float = Field(
-        0.1, ge=0, le=1, description="floor of the cosine as a share of the peak"
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="way from the peak to the floor; constant stays at the peak"
     )
+    warmup_steps: int | None = Field(
+        100, ge=0, description="steps of linear warm-up; null where warmup_ratio is set"
+    )
+    warmup_ratio: float | None = Field(
+        None, ge=0, lt=1, description="the same as a share of all steps, instead of warmup_steps"
+    )
+    min_lr_rate: float = Field(0.1, ge=0, le=1, description="floor as a share of the peak")
     max_grad_norm: float = Field(1.0, ge=0, description="clip the gradient's norm; 0 is off")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay")
@@ -131,9 +137,20 @@ class TrainingConfig(Section):
         False, description="page-locked batches; only a GPU has a use for them"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ratio_unsets_steps(cls, values: Any) -> Any:  # noqa: ANN401  (pydantic's own contract)
+        """Let a ratio replace the default number of steps, but never one that was set."""
+        if isinstance(values, dict) and values.get("warmup_ratio") is not None:
+            return {"warmup_steps": None} | values
+        return values
+
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingConfig":
+        warmups = [self.warmup_steps, self.warmup_ratio]
         problems = {
+            "warmup_steps and warmup_ratio both set: set one to null": None not in warmups,
+            "warmup_steps and warmup_ratio both null: set one": warmups == [None, None],
             "bf16 and fp16 both true: choose one": self.bf16 and self.fp16,
             "stop_on_convergence true without convergence_window: set it, e.g. 10": (
                 self.stop_on_convergence and self.convergence_window is None

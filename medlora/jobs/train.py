@@ -27,6 +27,7 @@ from medlora.model.base import load_base
 from medlora.report.fingerprint import differences
 from medlora.report.manifest import SCHEMA, config_facts, hardware, software
 from medlora.runtime import Stop
+from medlora.train.optim import warmup_steps
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
@@ -211,11 +212,12 @@ def _trainer(
     evaluation = eval_loader(held, batch_size=size, pad_id=pad, pin_memory=pin) if held else None
     trainer = MedicalLoRATrainer(model, tokenizer, train, evaluation, cfg, facts=facts, stop=stop)
     _log.info("precision %s, %d steps", trainer.precision, trainer.total_steps)
-    if training.warmup_steps >= trainer.total_steps:
+    warmup = warmup_steps(training, total_steps=trainer.total_steps)
+    if warmup >= trainer.total_steps:
         _log.info(
-            "note: training.warmup_steps is %d and the run has %d steps: the peak learning rate "
-            "is never reached",
-            training.warmup_steps,
+            "note: the warm-up has %d steps and the run %d: the peak learning rate is never "
+            "reached; lower training.warmup_steps",
+            warmup,
             trainer.total_steps,
         )
     return trainer

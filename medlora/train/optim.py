@@ -1,7 +1,7 @@
 """AdamW over the adapter, and the learning rate as a pure function of the step."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 from torch.optim import AdamW
@@ -24,18 +24,47 @@ def build_optimizer(parameters: Iterable[nn.Parameter], cfg: TrainingConfig) -> 
     )
 
 
+def warmup_steps(cfg: TrainingConfig, *, total_steps: int) -> int:
+    """Return the steps of warm-up; a share of the run is rounded up, as Hugging Face does."""
+    if cfg.warmup_ratio is not None:
+        return math.ceil(total_steps * cfg.warmup_ratio)
+    return cfg.warmup_steps or 0
+
+
 def learning_rate(step: int, *, total_steps: int, cfg: TrainingConfig) -> float:
     """Return the learning rate of a step, counted from 0.
 
-    Linear from 0 over `warmup_steps`, then half a cosine from the peak to
-    `min_lr_rate` of it at `total_steps`.  Source: the same convention as Hugging Face's
-    `cosine_with_min_lr` schedule, so that runs can be compared step by step.
+    Linear from 0 to the peak during warm-up; then, by `lr_scheduler_type`, along half a cosine
+    or a line to `min_lr_rate` of the peak at `total_steps`, or constant.  Source: the same
+    convention as Hugging Face's `cosine_with_min_lr`, `linear` (whose floor is 0) and
+    `constant_with_warmup`, so that runs can be compared step by step.
     """
-    if step < cfg.warmup_steps:
-        return cfg.learning_rate * step / cfg.warmup_steps
-    progress = (step - cfg.warmup_steps) / max(1, total_steps - cfg.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return cfg.learning_rate * (cosine * (1 - cfg.min_lr_rate) + cfg.min_lr_rate)
+    warmup = warmup_steps(cfg, total_steps=total_steps)
+    if step < warmup:
+        return cfg.learning_rate * step / warmup
+    progress = (step - warmup) / max(1, total_steps - warmup)
+    above_floor = _DECAYS[cfg.lr_scheduler_type](min(1.0, progress))
+    return cfg.learning_rate * (above_floor * (1 - cfg.min_lr_rate) + cfg.min_lr_rate)
+
+
+def _half_cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _line(progress: float) -> float:
+    return 1 - progress
+
+
+def _level(_progress: float) -> float:
+    return 1.0
+
+
+# What is left of the way from peak to floor, after a share of the steps behind the warm-up.
+_DECAYS: dict[str, Callable[[float], float]] = {
+    "cosine": _half_cosine,
+    "linear": _line,
+    "constant": _level,
+}
 
 
 def set_learning_rate(optimizer: AdamW, rate: float) -> None:

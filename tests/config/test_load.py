@@ -114,6 +114,20 @@ def test_the_nearest_right_key_is_suggested(given: str, meant: str | None) -> No
         ("training: {bf16: true, fp16: true}\n", "training has bf16 and fp16 both true"),
         ("training: {stop_on_convergence: true}\n", "without convergence_window: set it"),
         ("training: {early_stopping_threshold: .inf}\n", "early_stopping_threshold must"),
+        (
+            "training: {warmup_steps: 5, warmup_ratio: 0.1}\n",
+            "training has warmup_steps and warmup_ratio both set: set one to null",
+        ),
+        (
+            "training: {warmup_steps: null}\n",
+            "training has warmup_steps and warmup_ratio both null: set one",
+        ),
+        ("training: {warmup_ratio: 1}\n", "training.warmup_ratio must be less than 1"),
+        ("training: {lr_scheduler_type: step}\n", "must be 'cosine', 'linear' or 'constant'"),
+        (
+            "training: {bf16: true, fp16: true, stop_on_convergence: true}\n",
+            "both true: choose one; has stop_on_convergence",
+        ),
         ("run_name: ../x\n", "run.yaml:1: run_name"),
     ],
 )
@@ -130,9 +144,19 @@ def test_an_empty_file_and_an_empty_section_are_the_defaults(tmp_path: Path) -> 
     assert load(settings_of("lora:\n", tmp_path)).config == RunConfig()
 
 
+def test_a_warm_up_ratio_replaces_the_default_steps_and_what_a_file_set_to_null() -> None:
+    """Alone it is enough; over a file's steps, both have to be said."""
+    alone = load(from_options(["training.warmup_ratio=0.1"])).config.training
+    assert (alone.warmup_steps, alone.warmup_ratio) == (None, 0.1)
+    file = [Setting(("training", "warmup_steps"), "100", "file")]
+    over = ["training.warmup_ratio=0.1", "training.warmup_steps=null"]
+    assert load([*file, *from_options(over)]).config.training == alone
+
+
 def test_what_config_prints_is_a_config(tmp_path: Path) -> None:
     """The printed YAML, read again, gives the same run."""
-    resolved = load(from_options(["lora.r=7", "data.columns.prompt=question", "run_name=a.b"]))
+    options = ["lora.r=7", "data.columns.prompt=question", "run_name=a.b"]
+    resolved = load(from_options([*options, "training.warmup_ratio=0.03"]))
     assert load(settings_of(as_yaml(resolved), tmp_path)).config == resolved.config
 
 
@@ -145,4 +169,4 @@ def test_the_python_api_takes_dicts_and_refuses_typos() -> None:
 
 def test_the_list_of_keys_is_frozen() -> None:
     """A new key is a decision: it belongs into this number, the README and the changelog."""
-    assert len(KEYS) == 53
+    assert len(KEYS) == 55
