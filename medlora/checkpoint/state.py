@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from medlora.files import json_bytes
-from medlora.model.adapter import WEIGHTS, adapter_tensors
+from medlora.model.adapter import WEIGHTS, adapter_bytes, adapter_tensors
 
 OPTIMIZER, PROGRESS = "optimizer.safetensors", "progress.json"
 
@@ -47,7 +47,7 @@ class Progress:
 def state_files(model: PeftModel, optimizer: AdamW, progress: Progress) -> dict[str, bytes]:
     """Return the files that hold a state: adapter, optimizer and progress."""
     return {
-        WEIGHTS: save(adapter_tensors(model), metadata={"format": "pt"}),
+        WEIGHTS: adapter_bytes(model),
         OPTIMIZER: save(_optimizer_tensors(model, optimizer)),
         PROGRESS: json_bytes({name: getattr(progress, name) for name in Progress.__slots__}),
     }

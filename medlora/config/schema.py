@@ -64,6 +64,18 @@ class LoraConfig(Section):
         min_length=1,
         description="names of the linear layers that get an adapter, or all-linear",
     )
+    use_rslora: bool = Field(
+        False, description="apply the scale as alpha / sqrt(r): high ranks learn as fast as low"
+    )
+    use_dora: bool = Field(
+        False, description="learn each row's magnitude beside its direction; slower steps"
+    )
+    loraplus_lr_ratio: float | None = Field(
+        None,
+        ge=1,
+        allow_inf_nan=False,
+        description="LoRA+: B's learning rate as a multiple of learning_rate, e.g. 16; unset: off",
+    )
 
 
 class TrainingConfig(Section):

@@ -30,7 +30,7 @@ from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
 from medlora.runtime import Stop
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
-from medlora.train.optim import build_optimizer
+from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
@@ -97,7 +97,8 @@ class MedicalLoRATrainer:
                 gradient_checkpointing_kwargs={"use_reentrant": False}
             )
         self._bare = model
-        self._adamw = build_optimizer(model.parameters(), cfg)
+        faster = loraplus(model, self.config.lora.loraplus_lr_ratio)
+        self._adamw = build_optimizer(model.parameters(), cfg, multipliers=faster)
         self.model, self.optimizer = self.accelerator.prepare(model, self._adamw)
         self.folder = Path(cfg.output_dir) / self.config.run_name
         self.progress = Progress()

@@ -1,6 +1,9 @@
 """Attach a LoRA adapter through PEFT; count it, and hand it out as plain tensors."""
 
 import copy
+import json
+import math
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from medlora.config import LoraConfig
-from medlora.errors import ConfigError
+from medlora.errors import ConfigError, MedloraError
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -32,6 +35,8 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
         lora_alpha=cfg.lora_alpha,
         lora_dropout=cfg.lora_dropout,
         target_modules=cfg.target_modules,
+        use_rslora=cfg.use_rslora,
+        use_dora=cfg.use_dora,
         bias="none",
     )
     model: PeftModel = peft.get_peft_model(base, config)
@@ -55,16 +60,26 @@ def trainable_parameters(model: nn.Module) -> int:
 
 def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
     """Return the adapter's tensors under PEFT's names, on the CPU, in their own type."""
-    tensors = peft.get_peft_model_state_dict(model)
+    # Never the embeddings, which PEFT adds of itself where lm_head has an adapter: the base is
+    # frozen, and no part of it belongs to the adapter.
+    tensors = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def adapter_bytes(model: PeftModel) -> bytes:
+    """Return the content of adapter_model.safetensors.
+
+    Raises:
+        MedloraError: it would not hold what trains, all of it and no more.
+    """
+    content: bytes = save(adapter_tensors(model), metadata={"format": "pt"})
+    _check_saved(content, model)
+    return content
 
 
 def adapter_files(model: PeftModel) -> dict[str, bytes]:
     """Return the two files that PEFT loads: adapter_model.safetensors, adapter_config.json."""
-    return {
-        WEIGHTS: save(adapter_tensors(model), metadata={"format": "pt"}),
-        **described_files(model),
-    }
+    return {WEIGHTS: adapter_bytes(model), **described_files(model)}
 
 
 def described_files(model: PeftModel) -> dict[str, bytes]:
@@ -79,6 +94,43 @@ def saved_files(thing: Any) -> dict[str, bytes]:  # noqa: ANN401  (anything with
     with TemporaryDirectory(prefix="medlora-") as folder:
         thing.save_pretrained(folder)
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+def _check_saved(content: bytes, model: PeftModel) -> None:
+    """Compare a file's own table of contents with the parameters that train: names and shapes."""
+    trained = {
+        _saved_name(name): list(parameter.shape)
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+    saved = _shapes_in(content)
+    wrong = sorted(name for name in trained | saved if trained.get(name) != saved.get(name))
+    if wrong:
+        counts = [sum(map(math.prod, shapes.values())) for shapes in (trained, saved)]
+        raise MedloraError(
+            f"{WEIGHTS} would hold {counts[1]} numbers and {counts[0]} are trained: "
+            f"{len(wrong)} tensors differ, first {wrong[0]}",
+            fix="train all of the adapter and nothing of the base; PEFT's modules_to_save is for "
+            "whole modules",
+        )
+
+
+def _shapes_in(content: bytes) -> dict[str, list[int]]:
+    """Return {tensor: shape} of a safetensors file.
+
+    Source: the format's description; 8 bytes of length, little-endian, then that much JSON.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+
+
+def _saved_name(name: str) -> str:
+    """Return the name that PEFT's format has for a parameter: without the adapter's own name."""
+    name = name.replace(".modules_to_save.default.", ".")
+    # DoRA's vector was a bare parameter once, and its name in the file stayed.
+    name = name.replace(".lora_magnitude_vector.default.weight", ".lora_magnitude_vector")
+    return re.sub(r"\.default(?=$|\.weight$|\.bias$)", "", name)
 
 
 def _check_targets(base: nn.Module, targets: list[str] | str) -> None:

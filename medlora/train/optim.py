@@ -1,27 +1,64 @@
 """AdamW over the adapter, and the learning rate as a pure function of the step."""
 
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 
 from torch import nn
 from torch.optim import AdamW
 
 from medlora.config import TrainingConfig
 
+_MULTIPLIER = "lr_multiplier"  # key of a parameter group; saved and loaded with its state
+_SECOND_FACTOR = re.compile(r"\blora_(embedding_)?B\b")
 
-def build_optimizer(parameters: Iterable[nn.Parameter], cfg: TrainingConfig) -> AdamW:
+
+def build_optimizer(
+    parameters: Iterable[nn.Parameter],
+    cfg: TrainingConfig,
+    *,
+    multipliers: Mapping[nn.Parameter, float] | None = None,
+) -> AdamW:
     """Return AdamW over the parameters that train; weight decay applies to all of them.
+
+    Args:
+        parameters: those that are frozen are left out.
+        cfg: the training section.
+        multipliers: parameters that learn at a multiple of the learning rate, as `loraplus`
+            returns; each multiple makes a group, 1 for all that are not named.
 
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
     """
-    trainable = [parameter for parameter in parameters if parameter.requires_grad]
-    return AdamW(
-        trainable,
-        lr=cfg.learning_rate,
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.requires_grad:
+            multiplier = (multipliers or {}).get(parameter, 1.0)
+            groups.setdefault(multiplier, []).append(parameter)
+    optimizer = AdamW(
+        [{"params": members, _MULTIPLIER: factor} for factor, members in groups.items()],
         betas=(cfg.adam_beta1, cfg.adam_beta2),
         eps=cfg.adam_epsilon,
         weight_decay=cfg.weight_decay,
     )
+    set_learning_rate(optimizer, cfg.learning_rate)
+    return optimizer
+
+
+def loraplus(model: nn.Module, ratio: float | None) -> dict[nn.Parameter, float]:
+    """Return the parameters that LoRA+ lets learn `ratio` times as fast; none without a ratio.
+
+    The second factors of the update, and vectors (DoRA's magnitudes), which PEFT counts with
+    them.  Unlike PEFT's, an embedding's B is no exception.
+    Source: Hayou et al., "LoRA+: Efficient Low Rank Adaptation of Large Models", 2024;
+    `peft.optimizers.create_loraplus_optimizer`.
+    """
+    if ratio is None:
+        return {}
+    return {
+        parameter: ratio
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and (parameter.ndim == 1 or _SECOND_FACTOR.search(name))
+    }
 
 
 def warmup_steps(cfg: TrainingConfig, *, total_steps: int) -> int:
@@ -68,6 +105,6 @@ _DECAYS: dict[str, Callable[[float], float]] = {
 
 
 def set_learning_rate(optimizer: AdamW, rate: float) -> None:
-    """Set the rate of every parameter group."""
+    """Set the rate of every parameter group, times the group's own multiplier."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(_MULTIPLIER, 1.0)

@@ -82,3 +82,12 @@ def test_a_typo_in_the_config_is_an_error(base_folder: Path, tokenizer, loaders)
         medlora.MedicalLoRATrainer(
             model(base_folder), tokenizer, loaders[0], config={"training": {"learning_rat": 1}}
         )
+
+
+def test_loraplus_reaches_the_optimizer(base_folder: Path, tokenizer, tmp_path, loaders) -> None:
+    """B's group learns at the ratio of the rate that the step reports."""
+    stated = config(tmp_path) | {"lora": {"loraplus_lr_ratio": 16}}
+    trainer = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, loaders[0], config=stated)
+    result = next(trainer.steps())
+    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+    assert rates == [result.learning_rate, 16 * result.learning_rate]

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import peft
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load
 
 from medlora.config import LoraConfig, ModelConfig
-from medlora.errors import ConfigError
+from medlora.errors import ConfigError, MedloraError
 from medlora.model.adapter import (
     adapted_modules,
+    adapter_bytes,
     adapter_files,
     adapter_tensors,
     attach,
@@ -77,3 +80,27 @@ def test_peft_loads_what_is_written(base_folder: Path, tmp_path: Path) -> None:
     fresh = load_base(base_folder, ModelConfig(), half=None)
     loaded = PeftModel.from_pretrained(fresh, tmp_path).eval()
     assert torch.equal(loaded(IDS).logits, model(IDS).logits)
+
+
+@pytest.mark.parametrize("name", ["lm_head.weight", "0.self_attn.q_proj.lora_A.default.weight"])
+def test_what_is_saved_must_be_what_trains(base_folder: Path, name: str) -> None:
+    """A part of the base that trains would be lost, a frozen part of the adapter is a mistake."""
+    model = attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=4), seed=1)
+    count = trainable_parameters(model)
+    parameter = next(p for full, p in model.named_parameters() if full.endswith(name))
+    parameter.requires_grad = not parameter.requires_grad
+    with pytest.raises(MedloraError) as error:
+        adapter_bytes(model)
+    assert f"hold {count} numbers and {trainable_parameters(model)} are trained" in str(error.value)
+    assert "1 tensors differ, first base_model.model" in str(error.value)
+    assert error.value.exit_code == 70
+
+
+def test_a_whole_module_that_peft_saves_is_part_of_it(base_folder: Path) -> None:
+    """Whoever brings a model with modules_to_save or an adapted embedding gets all of it back."""
+    config = peft.LoraConfig(
+        r=2, target_modules=["q_proj", "embed_tokens"], modules_to_save=["lm_head"]
+    )
+    model = peft.get_peft_model(load_base(base_folder, ModelConfig(), half=None), config)
+    saved = load(adapter_bytes(model))
+    assert sum(tensor.numel() for tensor in saved.values()) == trainable_parameters(model)
