@@ -51,6 +51,15 @@ class ModelConfig(Section):
     attn_implementation: Literal["sdpa", "eager"] = Field(
         "sdpa", description="attention code of the base model"
     )
+    load_in_4bit: bool = Field(
+        False, description="QLoRA: the frozen linear layers in 4 bits; needs the extra qlora"
+    )
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = Field(
+        "nf4", description="the 16 values of 4 bits: for normally distributed weights, or floats"
+    )
+    bnb_4bit_use_double_quant: bool = Field(
+        True, description="quantize the scales too: 0.4 bits a weight less"
+    )
 
 
 class LoraConfig(Section):

@@ -23,6 +23,7 @@ from medlora.model.base import (
     load_tokenizer,
     position_limit,
 )
+from medlora.model.quantize import check_quantizer
 from medlora.report.fingerprint import fingerprint
 
 _log = logger(__name__)
@@ -42,6 +43,7 @@ class Inputs:
 def read_inputs(plan: Plan) -> Inputs:
     """Find and check everything that can be wrong, the cheap checks before the dear ones."""
     cfg = plan.resolved.config
+    check_quantizer(cfg.model)
     base = find_base(
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )

@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError, StorageError
 from medlora.files import sha256_file
+from medlora.model.quantize import keep_trainable, quantization
 
 _INDEX = "model.safetensors.index.json"
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
@@ -97,7 +98,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def load_base(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> PreTrainedModel:
-    """Return the base model with frozen weights, on the CPU.
+    """Return the base model with frozen weights, on the CPU; in 4 bits on the GPU if there is one.
 
     Args:
         folder: what `find_base` returned.
@@ -105,15 +106,18 @@ def load_base(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pr
         half: the type that `dtype: auto` means: a GPU's half precision, or None for float32.
 
     Raises:
-        MissingPartError: transformers cannot build or fill the model.
+        MissingPartError: transformers cannot build or fill the model, or 4 bits are asked for
+            without bitsandbytes.
     """
     _quiet()
     dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
+    quantized = quantization(cfg, compute=dtype)
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             attn_implementation=cfg.attn_implementation,
+            quantization_config=quantized,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
@@ -125,6 +129,7 @@ def load_base(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pr
             raise
         raise _cannot_load(folder, error) from error
     model.requires_grad_(requires_grad=False)
+    keep_trainable(model)
     return model
 
 

@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ _LIBRARIES = (
     "tokenizers",
     "numpy",
 )
+_OPTIONAL_LIBRARIES = ("bitsandbytes",)
 
 
 def config_facts(resolved: Resolved) -> dict[str, Any]:
@@ -34,6 +36,7 @@ def software() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
+        **{name: version(name) for name in _OPTIONAL_LIBRARIES if find_spec(name)},
         "torch": torch.__version__,  # with its CUDA build, which the package's version lacks
         "cuda": torch.version.cuda,
         "lock_sha256": lock_digest(),
