@@ -1,0 +1,92 @@
+"""Variants of LoRA through the whole job: each key arrives, and interruptions cost no bit."""
+
+import importlib.util
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from medlora.checkpoint.store import read_manifest
+from medlora.errors import MissingPartError, StoppedError
+from medlora.jobs import train
+from medlora.jobs.settings import Plan
+from medlora.runtime import Stop
+from medlora.train import loop
+
+Make = Callable[..., Plan]
+VARIANT = (
+    "lora.use_rslora=true",
+    "lora.use_dora=true",
+    "lora.loraplus_lr_ratio=4",
+    "training.lr_scheduler_type=linear",
+    "training.warmup_steps=null",
+    "training.warmup_ratio=0.2",
+    "training.min_lr_rate=0",
+)
+needs_bitsandbytes = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None,
+    reason="bitsandbytes is not installed (uv sync --extra qlora)",
+)
+
+
+def stopped_after_two_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin the run and have it end as after a SIGTERM, with two steps done."""
+    stop, seeded, original = Stop(), [], loop.seed_micro_batch
+
+    def seed(*args, **kwargs):
+        seeded.append(1)
+        if len(seeded) == 9:
+            stop.requested = signal.SIGTERM.name
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "seed_micro_batch", seed)
+        with pytest.raises(StoppedError):
+            train.run(plan, stop=stop)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param(VARIANT, id="rslora-dora-loraplus"),
+        pytest.param(("model.load_in_4bit=true",), id="4bit", marks=needs_bitsandbytes),
+    ],
+)
+def test_a_variant_goes_on_to_the_same_bits(
+    tough_plan: Make, outcome_of, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overrides
+) -> None:
+    """Magnitudes, groups of rates and quantized weights are restored like all else."""
+    train.run(tough_plan("straight", *overrides))
+    stopped_after_two_steps(tough_plan("cut", *overrides), monkeypatch)
+    assert (tmp_path / "out/cut/step_2").is_dir()
+    train.run(tough_plan("cut", *overrides))
+    assert outcome_of("cut") == outcome_of("straight")
+    manifest = read_manifest(tmp_path / "out/cut/final")
+    assert manifest["result"]["eval_loss"] < manifest["result"]["base_eval_loss"]
+    assert ("bitsandbytes" in manifest["software"]) == bool(
+        importlib.util.find_spec("bitsandbytes")
+    )
+
+
+def test_each_key_of_a_variant_arrives(tough_plan: Make, tmp_path: Path) -> None:
+    """In the adapter's description, and in the rates: 2 of 9 steps up, then down along a line."""
+    train.run(tough_plan("run", *VARIANT))
+    described = json.loads((tmp_path / "out/run/final/adapter_config.json").read_text())
+    assert (described["use_rslora"], described["use_dora"]) == (True, True)
+    lines = (tmp_path / "out/run/metrics.jsonl").read_text().splitlines()
+    rates = [record["learning_rate"] for record in map(json.loads, lines) if "grad_norm" in record]
+    assert rates == pytest.approx(
+        [1e-2 * up for up in (0, 1 / 2, 1, *(k / 7 for k in range(6, 0, -1)))]
+    )
+
+
+def test_4_bits_without_bitsandbytes_end_before_anything_is_read(
+    tough_plan: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """69, even where data and model are missing too."""
+    monkeypatch.setattr("medlora.model.quantize.find_spec", lambda _name: None)
+    plan = tough_plan("run", "model.load_in_4bit=true", "data.path=none", "model.base_model_name=x")
+    with pytest.raises(MissingPartError, match="bitsandbytes is not installed"):
+        train.run(plan)
