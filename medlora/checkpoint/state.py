@@ -6,7 +6,7 @@ and the step (see `train.loop`), so there is nothing to save.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import peft
@@ -40,6 +40,10 @@ class Progress:
     skipped_steps: int = 0
     skipped_in_a_row: int = 0
     wall_s: float = 0.0  # spent in training, all attempts together
+    early_stopping: dict[str, Any] | None = None
+    recent_losses: list[float] = field(default_factory=list)  # of the last two windows
+    converged_step: int | None = None
+    ended: str | None = None  # why no further step is wanted
     pending: dict[str, Any] | None = None
     scaler: dict[str, float] | None = None
 

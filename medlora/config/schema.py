@@ -90,6 +90,10 @@ class LoraConfig(Section):
 class TrainingConfig(Section):
     """The loop; keys and meanings are those of Hugging Face's TrainingArguments."""
 
+    engine: Literal["medlora", "huggingface"] = Field(
+        "medlora",
+        description="whose loop: ours, or Hugging Face's Trainer, which cannot resume exactly",
+    )
     num_train_epochs: int = Field(3, ge=1, description="passes over the training rows")
     max_steps: int | None = Field(None, ge=1, description="stop after so many optimizer steps")
     per_device_train_batch_size: int = Field(2, ge=1, description="rows in a micro-batch")

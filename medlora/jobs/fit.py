@@ -32,9 +32,10 @@ from medlora.runtime import Stop
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
 from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
+from medlora.train.stopping import EarlyStopping, detect_convergence
 
 _log = logger(__name__)
-BEST = "best_model"
+BEST, FINAL = "best_model", "final"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class TrainResult:
     """What a whole run came to; losses in nats a target, None without evaluation rows."""
 
     steps: int
-    tokens: int  # seen, padding not counted
-    targets: int  # of these, with loss
+    tokens: int | None  # seen, padding not counted
+    targets: int | None  # of these, with loss
     train_loss: float | None  # mean over all targets of the last epoch
     base_eval_loss: float | None
     eval_loss: float | None
@@ -51,14 +52,17 @@ class TrainResult:
     best_step: int | None
     skipped_steps: int
     wall_s: float  # of all attempts together
+    ended_early: str | None = None  # why, if not all steps were wanted any more
+    converged_step: int | None = None  # where the training loss was first found flat
 
 
 class MedicalLoRATrainer:
     """Train a PEFT model's adapter; `train()` does all of it, `steps()` yields each step.
 
     Writes `best_model/`, `epoch_N/`, `step_N/`, `metrics.jsonl`, what `report_to` names and the
-    curves (where matplotlib is there) into `<output_dir>/<run_name>`, each checkpoint whole or not at all.  A run that was interrupted,
-    at whatever moment, goes on after `resume()` and ends with the same bits.
+    curves (where matplotlib is there) into `<output_dir>/<run_name>`, each checkpoint whole or
+    not at all.  A run that was interrupted, at whatever moment, goes on after `resume()` and
+    ends with the same bits.
 
     Args:
         model: a PeftModel whose adapter alone trains; moved to the GPU if there is one.
@@ -219,9 +223,12 @@ class MedicalLoRATrainer:
         with ProgressView(self.total_steps, every=self.config.training.logging_steps) as view:
             if self.progress.pending:
                 self._after(_step_from_json(self.progress.pending))
-            for result in self.steps():
+            for result in () if self.progress.ended else self.steps():
                 view.show(result)
                 self._after(result)
+                if self.progress.ended:
+                    _log.info("ending at step %d: %s", result.step, self.progress.ended)
+                    break
 
     def _count(self, result: StepResult) -> None:
         """Bring the counters up to a step that was just taken, or skipped."""
@@ -252,6 +259,8 @@ class MedicalLoRATrainer:
             if due["evaluate"]:
                 loss = self._evaluated(step=result.step, epoch=result.epoch)
                 self.progress.latest = loss
+                self._check_standstill(loss)
+            self._check_convergence(result)
         except _InterruptedError:
             self._history.restart(recorded)
             self.progress.pending = finite_or_null(asdict(result))
@@ -294,6 +303,33 @@ class MedicalLoRATrainer:
             f"{self.progress.skipped_in_a_row} steps in a row; none of them was taken",
             fix="lower training.learning_rate, lengthen the warm-up, or use bf16 instead of fp16",
         )
+
+    def _check_standstill(self, eval_loss: float | None) -> None:
+        """Note that held-out loss stands still, if the config wants to know."""
+        cfg = self.config.training
+        if cfg.early_stopping_patience is None or eval_loss is None:
+            return
+        rule = EarlyStopping(cfg.early_stopping_patience, cfg.early_stopping_threshold)
+        if self.progress.early_stopping:
+            rule.load_state_dict(self.progress.early_stopping)
+        if rule(eval_loss):
+            self.progress.ended = (
+                f"no better held-out loss in {cfg.early_stopping_patience} evaluations"
+            )
+        self.progress.early_stopping = rule.state_dict()
+
+    def _check_convergence(self, result: StepResult) -> None:
+        """Note that the training loss is flat, once, if the config wants to know."""
+        cfg, progress = self.config.training, self.progress
+        window = cfg.convergence_window
+        if window is None or progress.converged_step is not None or result.skipped:
+            return
+        progress.recent_losses = [*progress.recent_losses, result.loss][-2 * window :]
+        if detect_convergence(progress.recent_losses, window, cfg.convergence_threshold):
+            progress.converged_step = result.step
+            _log.info("step %d: the training loss has converged", result.step)
+            if cfg.stop_on_convergence:
+                progress.ended = "the training loss has converged"
 
     def _evaluated(self, *, step: int, epoch: float) -> float | None:
         held_out = self.evaluate()
@@ -348,6 +384,8 @@ class MedicalLoRATrainer:
             best_step=best_step,
             skipped_steps=progress.skipped_steps,
             wall_s=round(time.monotonic() - self._began, 1),
+            ended_early=progress.ended,
+            converged_step=progress.converged_step,
         )
 
     @property

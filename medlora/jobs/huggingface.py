@@ -6,9 +6,14 @@ and a loss that is not a number does not end the run.
 """
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import torch
 from peft import PeftModel
 from transformers import (
     PreTrainedTokenizerBase,
@@ -19,11 +24,19 @@ from transformers import (
     TrainingArguments,
 )
 
-from medlora.config import RunConfig, from_mapping
-from medlora.data.batches import pad_id_of
+from medlora.checkpoint.store import write_checkpoint
+from medlora.config import RunConfig, TrainingConfig, from_mapping
+from medlora.data.batches import IGNORE, eval_loader, pad_id_of
 from medlora.data.features import PadFeatures
+from medlora.data.rows import Rows
+from medlora.errors import ConfigError
 from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker
-from medlora.jobs.fit import device_type, has_bf16
+from medlora.evaluate.loss import held_out_loss
+from medlora.files import TEMPORARY
+from medlora.jobs.fit import FINAL, TrainResult, device_type, has_bf16
+from medlora.jobs.inputs import Prepared
+from medlora.model.adapter import adapter_files, saved_files
+from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.train.precision import choose_precision
 
@@ -60,9 +73,8 @@ def create_training_arguments(
         per_device_eval_batch_size=cfg.per_device_eval_batch_size,
         gradient_accumulation_steps=cfg.gradient_accumulation_steps,
         learning_rate=cfg.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": cfg.min_lr_rate},
-        warmup_steps=cfg.warmup_steps,
+        **_schedule(cfg),
+        warmup_steps=cfg.warmup_steps if cfg.warmup_ratio is None else cfg.warmup_ratio,
         max_grad_norm=cfg.max_grad_norm,
         optim="adamw_torch",
         weight_decay=cfg.weight_decay,
@@ -94,6 +106,118 @@ def create_training_arguments(
     # Inside a Kubeflow job it adds a tracker of its own that sends metrics over the network.
     arguments.report_to = []
     return arguments
+
+
+def _schedule(cfg: TrainingConfig) -> dict[str, Any]:
+    """Return Trainer's names for our schedule."""
+    match cfg.lr_scheduler_type:
+        case "cosine":
+            kwargs = {"min_lr_rate": cfg.min_lr_rate}
+            return {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": kwargs}
+        case "linear" if cfg.min_lr_rate > 0:
+            raise ConfigError(
+                f"Trainer's linear schedule ends at 0, training.min_lr_rate is {cfg.min_lr_rate}",
+                fix="set training.min_lr_rate: 0, or training.engine: medlora",
+            )
+        case "linear":
+            return {"lr_scheduler_type": "linear"}
+        case "constant":
+            return {"lr_scheduler_type": "constant_with_warmup"}
+
+
+def run(
+    model: PeftModel,
+    prepared: Prepared,
+    cfg: RunConfig,
+    *,
+    facts: Mapping[str, Any],
+    final_facts: Callable[[TrainResult, torch.device], dict[str, Any]],
+) -> TrainResult:
+    """Train a whole run on Trainer and write `final/`, as `training.engine: huggingface` asks.
+
+    `final/` holds the best model of all evaluations, or the last without evaluation rows.
+    Nothing of Trainer's own stays: its checkpoints are pickled, and none is ever read again,
+    so a run that was interrupted starts over.
+
+    Args:
+        model: the adapted model.
+        prepared: both splits as rows.
+        cfg: the run config.
+        facts: what every manifest of this run states.
+        final_facts: makes what the final one adds from the outcome and the device.
+
+    Raises:
+        ConfigError: Trainer cannot do what the config asks for.
+    """
+    _check_supported(cfg)
+    began, tokenizer = time.monotonic(), prepared.tokenizer
+    folder = Path(cfg.training.output_dir) / cfg.run_name
+    with TemporaryDirectory(prefix=TEMPORARY, dir=folder) as scratch:
+        own = cfg.training.model_copy(update={"output_dir": scratch, "report_to": []})
+        trainer = setup_trainer(
+            model,
+            tokenizer,
+            _features(prepared.train),
+            _features(prepared.evaluation) if prepared.evaluation.rows else None,
+            cfg.model_copy(update={"training": own}),
+        )
+        monitor = TrainingMonitor(cfg)
+        trainer.add_callback(ToMonitor(monitor))
+        base = _held_out(trainer, prepared)
+        trainer.train()
+        after = _held_out(trainer, prepared)
+        result = TrainResult(
+            steps=trainer.state.global_step,
+            tokens=None,
+            targets=None,
+            train_loss=None,
+            base_eval_loss=base,
+            eval_loss=after,
+            best_eval_loss=after,
+            best_step=getattr(trainer.state, "best_global_step", None),
+            skipped_steps=0,
+            wall_s=round(time.monotonic() - began, 1),
+        )
+    files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
+    stated = {"step": result.steps, **facts, **final_facts(result, trainer.args.device)}
+    write_checkpoint(folder / FINAL, files, stated)
+    return result
+
+
+def _check_supported(cfg: RunConfig) -> None:
+    unsupported = {
+        "lora.loraplus_lr_ratio": cfg.lora.loraplus_lr_ratio,
+        "training.early_stopping_patience": cfg.training.early_stopping_patience,
+        "training.convergence_window": cfg.training.convergence_window,
+    }
+    named = [name for name, value in unsupported.items() if value is not None]
+    if named:
+        raise ConfigError(
+            f"training.engine: huggingface does not know {', '.join(named)}",
+            fix="leave them unset, or use training.engine: medlora",
+        )
+
+
+def _features(rows: Rows) -> list[dict[str, list[int]]]:
+    return [
+        {
+            "input_ids": row.ids.tolist(),
+            "labels": np.where(row.learn, row.ids, IGNORE).tolist(),
+        }
+        for row in rows.rows
+    ]
+
+
+def _held_out(trainer: Trainer, prepared: Prepared) -> float | None:
+    """Return the loss a token of the evaluation rows, which Trainer itself does not compute."""
+    rows = prepared.evaluation.rows
+    if not rows:
+        return None
+    tokenizer = prepared.tokenizer
+    pad = pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)
+    size = trainer.args.per_device_eval_batch_size
+    batches = eval_loader(rows, batch_size=size, pad_id=pad)
+    return held_out_loss(trainer.model, batches, device=trainer.args.device).loss
 
 
 def setup_trainer(

@@ -10,6 +10,7 @@ from medlora.config import Setting, load
 from medlora.errors import ConfigError, IntegrityError, MissingPartError
 from medlora.files import remove
 from medlora.jobs import train
+from medlora.jobs.fit import FINAL
 from medlora.jobs.inputs import read_inputs
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
@@ -37,14 +38,14 @@ def run(
         ConfigError: data or base are not those of the run, or it cannot be repeated.
         MissingPartError: there is no finished run.
     """
-    final = folder if (folder / MANIFEST).exists() else folder / train.FINAL
+    final = folder if (folder / MANIFEST).exists() else folder / FINAL
     manifest = _finished(final)
     plan = _plan(manifest, final.resolve().parent, data=data, model=model)
     _refuse_other_inputs(manifest, plan)
     _note_other_software(manifest)
     train.run(plan, stop=stop)
     copy = Path(plan.resolved.config.training.output_dir) / plan.resolved.config.run_name
-    theirs, ours = (_digest(place) for place in (final, copy / train.FINAL))
+    theirs, ours = (_digest(place) for place in (final, copy / FINAL))
     if theirs != ours:
         raise IntegrityError(
             f"the adapter came out different: SHA-256 {ours}, the run has {theirs}",

@@ -1,6 +1,6 @@
 """`medlora train`: data, model and config in; adapter and evidence out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,26 +12,24 @@ import torch
 from peft import PeftModel
 
 from medlora.checkpoint.lock import only_writer
-from medlora.checkpoint.store import DamagedError, read_manifest
 from medlora.config import RunConfig
 from medlora.data.batches import eval_loader, pad_id_of, train_loader
-from medlora.errors import ConfigError, MissingPartError, OutOfMemoryError
-from medlora.files import make_folder, rename, sweep
-from medlora.jobs import demo
-from medlora.jobs.fit import MedicalLoRATrainer, TrainResult, device_type, has_bf16
+from medlora.errors import OutOfMemoryError
+from medlora.files import sweep
+from medlora.jobs import demo, huggingface
+from medlora.jobs.fit import FINAL, MedicalLoRATrainer, TrainResult, device_type, has_bf16
 from medlora.jobs.inputs import Inputs, Prepared, prepare, read_inputs
+from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
-from medlora.report.fingerprint import differences
 from medlora.report.manifest import SCHEMA, config_facts, hardware, software
 from medlora.runtime import Stop
 from medlora.train.optim import warmup_steps
-from medlora.train.precision import choose_precision
+from medlora.train.precision import Precision, choose_precision
 
 _log = logger(__name__)
-FINAL = "final"
 
 
 def run(
@@ -52,11 +50,11 @@ def run(
     if plan.demo:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
-    folder = _run_folder(plan)
+    folder = run_folder(plan)
     if fresh:
-        _set_aside(folder)
+        set_aside(folder)
     if (folder / FINAL).exists():
-        _check_finished(folder / FINAL, read_inputs(plan))
+        check_finished(folder / FINAL, read_inputs(plan))
         click.echo(f"{cfg.run_name} is finished already: {folder / FINAL}")
         return
     with only_writer(folder), _memory_errors(cfg):
@@ -64,72 +62,6 @@ def run(
         result = _train(plan, read_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
-
-
-def _run_folder(plan: Plan) -> Path:
-    cfg = plan.resolved.config
-    if plan.volatile_output and not plan.demo:
-        raise MissingPartError(
-            f"{cfg.training.output_dir} is not mounted: the result would vanish with the container",
-            fix="mount a folder there (-v /path:/checkpoints) or set MEDLORA_CHECKPOINTS",
-        )
-    folder = Path(cfg.training.output_dir) / cfg.run_name
-    make_folder(folder)
-    return folder
-
-
-def _set_aside(folder: Path) -> None:
-    """Give the run's folder another name, so that nothing is lost, and make a new one."""
-    if any(path.name != ".lock" for path in folder.iterdir()):
-        with only_writer(folder):
-            number = next(n for n in range(1, 10_000) if not _old_name(folder, n).exists())
-            rename(folder, _old_name(folder, number))
-        _log.info("what was there is now %s", _old_name(folder, number))
-        make_folder(folder)
-
-
-def _old_name(folder: Path, number: int) -> Path:
-    return folder.with_name(f"{folder.name}.old-{number}")
-
-
-def _check_finished(final: Path, inputs: Inputs) -> None:
-    """Refuse to take another run's result, or a damaged one, for this run's."""
-    try:
-        manifest = read_manifest(final)
-    except DamagedError as error:
-        raise ConfigError(f"{final} is damaged: {error}", fix=_OTHER_NAME) from None
-    _refuse_changes(str(final), differences(manifest.get("inputs", {}), inputs.facts["inputs"]))
-
-
-_OTHER_NAME = "choose another run_name, or set the folder aside with --fresh"
-
-
-def _refuse_changes(what: str, changes: list[str]) -> None:
-    if changes:
-        lines = "".join(f"\n  {change}" for change in changes)
-        raise ConfigError(f"{what} was made with other inputs:{lines}", fix=_OTHER_NAME)
-
-
-def _checker(inputs: Inputs, allow: tuple[str, ...]) -> Callable[[dict[str, Any]], None]:
-    """Return a function that refuses a checkpoint of other inputs, field by field."""
-
-    def check(manifest: dict[str, Any]) -> None:
-        stated, present = manifest.get("inputs", {}), inputs.facts["inputs"]
-        accepted = set(differences(stated, present)) - set(
-            differences(stated, present, ignore=allow)
-        )
-        for change in sorted(accepted):
-            _log.warning("allowed: %s", change)
-        changes = differences(stated, present, ignore=allow)
-        if changes:
-            lines = "".join(f"\n  {change}" for change in changes)
-            raise ConfigError(
-                f"the run's checkpoints were made with other inputs:{lines}",
-                fix="undo the change, accept it with --allow-change NAME, "
-                "choose another run_name, or start over with --fresh",
-            )
-
-    return check
 
 
 def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
@@ -145,12 +77,19 @@ def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) ->
         "allowed_changes": sorted(allow),
         "software": software(),
     }
-    trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop)
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
-    trainer.resume(check=_checker(inputs, allow))
-    with stop.gently():  # a signal after the last step must not cost the result
-        result = trainer.train()
-        trainer.save(FINAL, facts=_final_facts(plan, prepared, trainer, result, started))
+
+    def final_facts(result: TrainResult, device: torch.device) -> dict[str, Any]:
+        return _final_facts(plan, prepared, model, result, started) | {"hardware": hardware(device)}
+
+    if cfg.training.engine == "huggingface":
+        result = huggingface.run(model, prepared, cfg, facts=facts, final_facts=final_facts)
+    else:
+        trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop)
+        trainer.resume(check=change_checker(inputs, allow))
+        with stop.gently():  # a signal after the last step must not cost the result
+            result = trainer.train()
+            trainer.save(FINAL, facts=final_facts(result, trainer.accelerator.device))
     if plan.demo:
         demo.show(before, demo.ask(model, prepared.tokenizer))
     return result
@@ -159,7 +98,7 @@ def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) ->
 def _final_facts(
     plan: Plan,
     prepared: Prepared,
-    trainer: MedicalLoRATrainer,
+    model: PeftModel,
     result: TrainResult,
     started: datetime,
 ) -> dict[str, Any]:
@@ -172,26 +111,27 @@ def _final_facts(
         "seeds": {"training.seed": plan.resolved.config.training.seed},
         "tokens": prepared.facts,
         "adapter": {
-            "trainable_parameters": trainable_parameters(trainer.model),
-            "modules": adapted_modules(trainer.model),
+            "trainable_parameters": trainable_parameters(model),
+            "modules": adapted_modules(model),
         },
-        "precision": trainer.precision,
-        "hardware": hardware(trainer.accelerator.device),
+        "precision": _precision(plan.resolved.config),
         "result": asdict(result),
     }
 
 
 def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
-    device = device_type()
-    precision = choose_precision(cfg.training, device=device, bf16_supported=has_bf16())
     halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    half = halves.get(precision) if device == "cuda" else None
+    half = halves.get(_precision(cfg)) if device_type() == "cuda" else None
     model = attach(load_base(base, cfg.model, half=half), cfg.lora, seed=cfg.training.seed)
     modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
     _log.info(
         "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)
     )
     return model
+
+
+def _precision(cfg: RunConfig) -> Precision:
+    return choose_precision(cfg.training, device=device_type(), bf16_supported=has_bf16())
 
 
 def _trainer(

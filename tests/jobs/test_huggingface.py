@@ -220,3 +220,40 @@ def test_trackers_get_what_trainer_logs(base_folder: Path, tokenizer, tmp_path: 
     assert (folder / "training_curves.png").is_file()
     (events,) = (folder / "tensorboard").iterdir()
     assert b"eval_loss" in events.read_bytes()
+
+
+def test_a_whole_run_on_the_engine_leaves_what_ours_leaves(
+    tough_plan, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """training.engine: huggingface: adapter, manifest, metrics; nothing pickled stays."""
+    from medlora.checkpoint.store import read_manifest
+    from medlora.jobs import train
+
+    train.run(tough_plan("hf", "training.engine=huggingface"))
+    run = tmp_path / "out/hf"
+    manifest = read_manifest(run / "final")
+    assert manifest["config"]["training.engine"]["value"] == "huggingface"
+    assert manifest["result"]["steps"] == 9
+    assert manifest["result"]["eval_loss"] < manifest["result"]["base_eval_loss"]
+    assert "metrics.jsonl" in manifest["files"]
+    left = {path.name for path in run.rglob("*") if path.is_file()}
+    assert not {name for name in left if name.endswith((".pt", ".pth", ".bin"))}
+    assert not list(run.glob(".tmp-*"))
+    captured = capfd.readouterr()
+    assert "pain" not in captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("lora.loraplus_lr_ratio=16", r"does not know lora\.loraplus_lr_ratio"),
+        ("training.early_stopping_patience=3", r"does not know training\.early_stopping_patience"),
+        ("training.lr_scheduler_type=linear", "linear schedule ends at 0"),
+    ],
+)
+def test_what_the_engine_cannot_do_is_refused(tough_plan, override: str, says: str) -> None:
+    """78 before the first step, not a setting that is passed over."""
+    from medlora.jobs import train
+
+    with pytest.raises(ConfigError, match=says):
+        train.run(tough_plan("hf", "training.engine=huggingface", override))
