@@ -39,6 +39,7 @@ class Progress:
     targets: int = 0  # of these, with loss
     skipped_steps: int = 0
     skipped_in_a_row: int = 0
+    micro_batch_rows: int | None = None  # at most, since memory ran out
     wall_s: float = 0.0  # spent in training, all attempts together
     early_stopping: dict[str, Any] | None = None
     recent_losses: list[float] = field(default_factory=list)  # of the last two windows

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from medlora.errors import DataError
 from medlora.train.loop import forward
 from medlora.train.loss import count_targets, summed_nats
+from medlora.train.memory import Batch, Fit, is_out_of_memory, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,15 @@ def held_out_loss(
 
     Raises:
         DataError: the split has no target.
+        OutOfMemoryError: a single row does not fit.
     """
     was_training = model.training
     model.eval()
-    nats, targets = 0.0, 0
+    nats, targets, fit = 0.0, 0, Fit()
     try:
         with torch.no_grad():
             for batch in batches:
-                poll()
-                moved = {name: tensor.to(device) for name, tensor in batch.items()}
-                nats += float(summed_nats(forward(model, moved), moved["labels"]))
+                nats += _nats_that_fit(model, batch, device=device, fit=fit, poll=poll)
                 targets += count_targets(batch["labels"])
     finally:
         model.train(was_training)
@@ -54,3 +54,27 @@ def held_out_loss(
             "the evaluation rows have no target", fix="give them answers, or set no eval file"
         )
     return HeldOut(nats / targets, targets)
+
+
+def _nats_that_fit(
+    model: nn.Module,
+    batch: Batch,
+    *,
+    device: torch.device,
+    fit: Fit,
+    poll: Callable[[], None],
+) -> float:
+    """Return the summed loss of a batch, in smaller pieces for as long as memory runs out."""
+    while True:
+        pieces, nats = pieces_of([batch], fit.rows), 0.0
+        try:
+            for piece in pieces:
+                poll()
+                moved = {name: tensor.to(device) for name, tensor in piece.items()}
+                nats += float(summed_nats(forward(model, moved), moved["labels"]))
+        except BaseException as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return nats
+        fit.shrink(pieces)

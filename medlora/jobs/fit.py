@@ -30,6 +30,7 @@ from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
 from medlora.runtime import Stop
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
+from medlora.train.memory import Fit
 from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
 from medlora.train.stopping import EarlyStopping, detect_convergence
@@ -53,6 +54,7 @@ class TrainResult:
     skipped_steps: int
     wall_s: float  # of all attempts together
     ended_early: str | None = None  # why, if not all steps were wanted any more
+    micro_batch_rows: int | None = None  # at most, since memory ran out
     converged_step: int | None = None  # where the training loss was first found flat
 
 
@@ -121,6 +123,7 @@ class MedicalLoRATrainer:
     def steps(self) -> Iterator[StepResult]:
         """Train on from the present step, yielding after each; nothing is saved or evaluated."""
         self.model.train()
+        fit = Fit(self.progress.micro_batch_rows)
         for result in train_steps(
             self.accelerator,
             self.model,
@@ -129,7 +132,9 @@ class MedicalLoRATrainer:
             self.config.training,
             start=self.progress.step,
             poll=self._poll,
+            fit=fit,
         ):
+            self.progress.micro_batch_rows = fit.rows
             self._count(result)
             yield result
 
@@ -170,6 +175,7 @@ class MedicalLoRATrainer:
             StoppedError: a signal asked for it; the last completed step is committed.
             DivergedError: too many steps in a row were not finite.
             StorageError: a checkpoint cannot be written; older ones are as they were.
+        OutOfMemoryError: a single row does not fit.
         """
         make_folder(self.folder)
         self._began = time.monotonic() - self.progress.wall_s
@@ -386,6 +392,7 @@ class MedicalLoRATrainer:
             wall_s=round(time.monotonic() - self._began, 1),
             ended_early=progress.ended,
             converged_step=progress.converged_step,
+            micro_batch_rows=progress.micro_batch_rows,
         )
 
     @property

@@ -26,6 +26,7 @@ from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
 from medlora.report.manifest import SCHEMA, config_facts, hardware, software
 from medlora.runtime import Stop
+from medlora.train.memory import is_out_of_memory
 from medlora.train.optim import warmup_steps
 from medlora.train.precision import Precision, choose_precision
 
@@ -175,14 +176,14 @@ def _summary(result: TrainResult, *, is_demo: bool) -> str:
 
 @contextmanager
 def _memory_errors(cfg: RunConfig) -> Iterator[None]:
-    """Turn a GPU's or the system's refusal of memory into advice."""
+    """Turn a refusal of memory outside of the loop, which helps itself, into advice."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        size = cfg.training.per_device_train_batch_size
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         raise OutOfMemoryError(
-            f"out of memory with training.per_device_train_batch_size {size} and "
-            f"data.max_length {cfg.data.max_length}",
-            fix="halve the batch size and double gradient_accumulation_steps (the mathematics "
-            "stays the same), shorten data.max_length, or set gradient_checkpointing: true",
+            f"out of memory while {cfg.model.base_model_name} was loaded or moved",
+            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or take a device with "
+            "more memory",
         ) from error

@@ -22,10 +22,12 @@ from torch.utils.data import DataLoader
 from medlora.config import TrainingConfig
 from medlora.data.batches import EpochBatches
 from medlora.errors import ConfigError
+from medlora.logs import logger
 from medlora.train.loss import count_targets, step_loss
+from medlora.train.memory import Batch, Fit, is_out_of_memory, pieces_of
 from medlora.train.optim import learning_rate, set_learning_rate
 
-Batch = dict[str, Tensor]
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
     *,
     start: int = 0,
     poll: Callable[[], None] = lambda: None,
+    fit: Fit | None = None,
 ) -> Iterator[StepResult]:
     """Train and yield after each step; model and optimizer come from `accelerator.prepare`.
 
@@ -77,12 +80,15 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
         start: steps that are done already.
         poll: called before each micro-batch and before the weights change; what it raises
             leaves the weights as they were after the last completed step.
+        fit: shrinks, and stays so, when memory runs out; the step is then done in smaller
+            pieces.
 
     Raises:
         DataError: a step has no target.
+        OutOfMemoryError: a single row does not fit.
     """
     last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
-    size = cfg.gradient_accumulation_steps
+    size, fit = cfg.gradient_accumulation_steps, fit or Fit()
     for step in range(start, last):
         epoch, index = divmod(step, per_epoch)
         if step == start or index == 0:
@@ -92,13 +98,9 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
         parts = list(islice(batches, size))
         rate = learning_rate(step, total_steps=last, cfg=cfg)
         set_learning_rate(optimizer, rate)
-        try:
-            loss, norm, taken = _take_step(
-                accelerator, model, optimizer, parts, cfg=cfg, step=step, poll=poll
-            )
-        except BaseException:
-            optimizer.zero_grad()
-            raise
+        loss, norm, taken = _take_step_that_fits(
+            accelerator, model, optimizer, parts, cfg=cfg, step=step, poll=poll, fit=fit
+        )
         yield StepResult(
             step=step + 1,
             epoch=epoch + (index + 1) / per_epoch,
@@ -153,6 +155,31 @@ def _seed_of(*parts: object) -> int:
     """Return 63 bits that depend on every part."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
+
+
+def _take_step_that_fits(  # noqa: PLR0913
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: AdamW,
+    parts: list[Batch],
+    *,
+    cfg: TrainingConfig,
+    step: int,
+    poll: Callable[[], None],
+    fit: Fit,
+) -> tuple[float, float, bool]:
+    """Take a step, in smaller pieces for as long as memory runs out."""
+    while True:
+        pieces = pieces_of(parts, fit.rows)
+        try:
+            return _take_step(accelerator, model, optimizer, pieces, cfg=cfg, step=step, poll=poll)
+        except BaseException as error:
+            optimizer.zero_grad()
+            if not is_out_of_memory(error):
+                raise
+        # Outside of the handler, which keeps the failed pass's tensors alive.
+        fit.shrink(pieces)
+        _log.warning("out of memory: on with at most %d rows in a micro-batch", fit.rows)
 
 
 def _take_step(  # noqa: PLR0913

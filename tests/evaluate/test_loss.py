@@ -10,6 +10,7 @@ from medlora.config import ModelConfig
 from medlora.data.batches import eval_loader
 from medlora.data.rows import Row
 from medlora.errors import DataError
+from medlora.evaluate import loss as evaluation
 from medlora.evaluate.loss import held_out_loss
 from medlora.model.base import load_base
 
@@ -51,3 +52,23 @@ def test_nothing_to_measure_is_an_error(base_folder: Path) -> None:
     """No batch, no figure."""
     with pytest.raises(DataError):
         held_out_loss(load_base(base_folder, ModelConfig(), half=None), [], device=CPU)
+
+
+def test_a_batch_that_does_not_fit_is_measured_in_pieces(
+    base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same loss, and no batch is counted twice."""
+    model = load_base(base_folder, ModelConfig(), half=None)
+    batches = list(eval_loader(rows(), batch_size=4, pad_id=0))
+    expected = held_out_loss(model, batches, device=CPU)
+    original = evaluation.forward
+
+    def small_memory(model, batch):
+        if len(batch["input_ids"]) > 1:
+            raise torch.OutOfMemoryError
+        return original(model, batch)
+
+    monkeypatch.setattr(evaluation, "forward", small_memory)
+    found = held_out_loss(model, batches, device=CPU)
+    assert found.targets == expected.targets
+    assert found.loss == pytest.approx(expected.loss, rel=1e-5)

@@ -15,6 +15,7 @@ from medlora.data.batches import Collate, train_loader
 from medlora.data.rows import Row
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base
+from medlora.train import loop
 from medlora.train.loop import StepResult, train_steps
 from medlora.train.optim import build_optimizer
 
@@ -228,6 +229,31 @@ def test_what_poll_raises_leaves_the_weights_of_the_last_step(base_folder: Path)
         next(steps)
     assert all(torch.equal(t, adapter_tensors(model)[n]) for n, t in after_first.items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_step_that_does_not_fit_is_taken_in_pieces(
+    base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses, norms and weights are those of a machine with enough memory."""
+    rows = make_rows(20)
+    cfg = config(per_device_train_batch_size=4, gradient_accumulation_steps=2)
+    expected, weights = train(make_model(base_folder), rows, cfg)
+    original, sizes = loop.forward, []
+
+    def small_memory(model, batch):
+        sizes.append(len(batch["input_ids"]))
+        if len(sizes) > 3 and sizes[-1] > 1:  # the first step fits, the second does not
+            raise torch.OutOfMemoryError
+        return original(model, batch)
+
+    monkeypatch.setattr(loop, "forward", small_memory)
+    results, adapter = train(make_model(base_folder), rows, cfg)
+    assert sizes[:6] == [4, 4, 4, 4, 2, 1]
+    for ours, theirs in zip(results, expected, strict=True):
+        assert ours.loss == pytest.approx(theirs.loss, rel=1e-5)
+        assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-4)
+    for name, tensor in weights.items():
+        torch.testing.assert_close(adapter[name], tensor, atol=2e-5, rtol=1e-3)
 
 
 def test_the_collator_hugging_face_gets_is_ours() -> None:

@@ -1,0 +1,60 @@
+"""A disk that is really full: a small tmpfs, in the middle of a checkpoint, and with space again.
+
+    python tests/torture/full.py        (root: it mounts a tmpfs)
+
+Exit 77: not possible here.
+"""
+
+import os
+import subprocess
+import sys
+
+from harness import Arena, arena, warm_up
+
+_MIB = 1 << 20
+
+
+def main() -> int:
+    """Return 0 where the refusal was clean and the next attempt ended with the same bits."""
+    warm_up()
+    with arena() as place:
+        code, text = place.run(place.command("straight", 0))
+        if code != 0:
+            print(f"the run that was left alone ended with {code}:\n{text}")
+            return 1
+        expected = place.outcome("straight")
+        room = place.root / "out/cut"
+        room.mkdir()
+        if os.geteuid() != 0 or _mount(room, 2 * _MIB):
+            print("skipped: a tmpfs cannot be mounted here")
+            return 77
+        try:
+            return _fill(place, expected)
+        finally:
+            subprocess.run(["umount", str(room)], check=True)
+
+
+def _mount(room: object, size: int) -> int:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0770", "medlora-full", str(room)]
+    return subprocess.run(command, check=False).returncode
+
+
+def _fill(place: Arena, expected: object) -> int:
+    """Train into two mebibytes, then into many."""
+    room = place.root / "out/cut"
+    code, text = place.run(place.command("cut", 0))
+    line = next((line for line in text.splitlines() if line.startswith("error:")), "no error line")
+    clean = code == 74 and 'File "' not in text
+    whole, _ = place.run(["verify", str(room)])
+    print(f"full: exit {code}, {line.replace(str(place.root), '...')}")
+    print(f"what is left verifies with exit {whole}; no traceback: {'Traceback' not in text}")
+    resized = ["mount", "-o", f"remount,size={256 * _MIB}", str(room)]
+    subprocess.run(resized, check=True)
+    code, text = place.run(place.command("cut", 0))
+    same = code == 0 and place.outcome("cut") == expected
+    print(f"with space: exit {code}, went on: {'going on from' in text}, same outcome: {same}")
+    return int(not (clean and whole == 0 and same))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
