@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import peft
+import torch
 from peft import PeftModel
 from safetensors.torch import load, save
 from torch import Tensor
@@ -49,13 +50,44 @@ class Progress:
     scaler: dict[str, float] | None = None
 
 
-def state_files(model: PeftModel, optimizer: AdamW, progress: Progress) -> dict[str, bytes]:
-    """Return the files that hold a state: adapter, optimizer and progress."""
-    return {
-        WEIGHTS: adapter_bytes(model),
-        OPTIMIZER: save(_optimizer_tensors(model, optimizer)),
-        PROGRESS: json_bytes({name: getattr(progress, name) for name in Progress.__slots__}),
-    }
+class Snapshot:
+    """A copy of an adapter and its optimizer, in buffers that are used again for each.
+
+    Fresh memory for every copy costs a hundred times as much as the copying itself (0.03 s
+    against 3 s for 400 MB), for the system hands it out page by page.
+    """
+
+    def __init__(self) -> None:
+        self._adapter: dict[str, Tensor] = {}
+        self._optimizer: dict[str, Tensor] = {}
+
+    def take(self, model: PeftModel, optimizer: AdamW) -> None:
+        """Copy the present state; what was taken before is gone."""
+        _copy_into(self._adapter, peft.get_peft_model_state_dict(model))
+        _copy_into(self._optimizer, _optimizer_tensors(model, optimizer))
+
+    def adapter_file(self, model: PeftModel) -> dict[str, bytes]:
+        """Return the file of the adapter as it was taken."""
+        return {WEIGHTS: adapter_bytes(model, self._adapter)}
+
+    def state_files(self, progress: Progress) -> dict[str, bytes]:
+        """Return the files of the optimizer as it was taken, and of the progress."""
+        return {
+            OPTIMIZER: save(self._optimizer),
+            PROGRESS: json_bytes({name: getattr(progress, name) for name in Progress.__slots__}),
+        }
+
+
+def _copy_into(buffers: dict[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    for name in buffers.keys() - tensors.keys():
+        del buffers[name]
+    for name, tensor in tensors.items():
+        known = buffers.get(name)
+        if known is None or known.shape != tensor.shape or known.dtype != tensor.dtype:
+            buffers[name] = torch.empty_like(
+                tensor, device="cpu", memory_format=torch.contiguous_format
+            )
+        buffers[name].copy_(tensor.detach())
 
 
 def restore_state(model: PeftModel, optimizer: AdamW, files: Mapping[str, bytes]) -> Progress:
@@ -81,11 +113,11 @@ def restore_state(model: PeftModel, optimizer: AdamW, files: Mapping[str, bytes]
 
 
 def _optimizer_tensors(model: PeftModel, optimizer: AdamW) -> dict[str, Tensor]:
-    """Return {slot/parameter name: tensor} of all optimizer state, on the CPU."""
+    """Return {slot/parameter name: tensor} of all optimizer state, where it is."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         for slot, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{slot}/{name}"] = value.detach().cpu().contiguous()
+            tensors[f"{slot}/{name}"] = value
     return tensors
 
 

@@ -4,8 +4,9 @@ import json
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
 from medlora.checkpoint.resume import newest_valid, prune
-from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, restore_state, state_files
+from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
 from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
+from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping
-from medlora.errors import DivergedError, StoppedError
+from medlora.errors import DivergedError, MedloraError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.logs import logger
@@ -53,9 +55,23 @@ class TrainResult:
     best_step: int | None
     skipped_steps: int
     wall_s: float  # of all attempts together
+    checkpoint_wait_s: float = 0.0  # of the last attempt: what the loop waited for checkpoints
     ended_early: str | None = None  # why, if not all steps were wanted any more
     micro_batch_rows: int | None = None  # at most, since memory ran out
     converged_step: int | None = None  # where the training loss was first found flat
+
+
+@dataclass(frozen=True, slots=True)
+class _Save:
+    """A folder to write; a resumable one carries the optimizer and the progress as well."""
+
+    name: str
+    facts: Mapping[str, Any]
+    resumable: bool = False
+
+
+def _checkpoint(name: str) -> _Save:
+    return _Save(name, {"kind": "checkpoint"}, resumable=True)
 
 
 class MedicalLoRATrainer:
@@ -112,6 +128,8 @@ class MedicalLoRATrainer:
         self._stop = stop or Stop()
         self._history = TrainingMonitor(self.config)
         self._unchanging = {**described_files(model), **saved_files(tokenizer)}
+        self._snapshot, self._writer = Snapshot(), Writer()
+        self._waited_s = 0.0  # for checkpoints, in this attempt
         self._began = time.monotonic()
         self._lap = (self._began, 0)  # clock and tokens at the last logged step
 
@@ -183,8 +201,12 @@ class MedicalLoRATrainer:
         try:
             with self._stop.gently():
                 self._train()
+            self._writer.wait()
         except _InterruptedError:
             self._commit_stop()
+        except BaseException:
+            self._settle()
+            raise
         self._history.close()
         return self._result()
 
@@ -194,24 +216,31 @@ class MedicalLoRATrainer:
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        state = state_files(self._bare, self._adamw, self._stated_progress())
-        files = {
-            **self._unchanging,
-            WEIGHTS: state[WEIGHTS],
-            METRICS: self._history.content,
-        }
-        return self._write(name, files, {"kind": "adapter", **(facts or {})})
-
-    def _save_checkpoint(self, name: str) -> None:
-        """Write all that it takes to go on from the last completed step."""
-        state = state_files(self._bare, self._adamw, self._stated_progress())
-        files = {**self._unchanging, METRICS: self._history.content, **state}
-        self._write(name, files, {"kind": "checkpoint"})
-
-    def _write(self, name: str, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> Path:
-        stated = {"step": self.progress.step, **self._facts, **facts}
-        write_checkpoint(self.folder / name, files, stated)
+        self._commit([_Save(name, {"kind": "adapter", **(facts or {})})])
+        self._writer.wait()
         return self.folder / name
+
+    def _commit(self, saves: Sequence[_Save]) -> None:
+        """Write these folders behind the loop's back, then prune.
+
+        The loop waits for the writing before, if that is not done, and for a copy in memory.
+        """
+        began = time.monotonic()
+        self._writer.wait()
+        self._snapshot.take(self._bare, self._adamw)
+        progress, metrics = self._stated_progress(), self._history.content
+        self._writer.submit(partial(self._write, saves, progress, metrics))
+        self._waited_s += time.monotonic() - began
+
+    def _write(self, saves: Sequence[_Save], progress: Progress, metrics: bytes) -> None:
+        adapter = self._snapshot.adapter_file(self._bare)
+        common = {**self._unchanging, METRICS: metrics, **adapter}
+        state = self._snapshot.state_files(progress) if any(s.resumable for s in saves) else {}
+        for one in saves:
+            files = {**common, **state} if one.resumable else common
+            stated = {"step": progress.step, **self._facts, **one.facts}
+            write_checkpoint(self.folder / one.name, files, stated)
+        prune(self.folder, keep=self.config.training.save_total_limit)
 
     def _stated_progress(self) -> Progress:
         scaler = self.accelerator.scaler
@@ -220,6 +249,13 @@ class MedicalLoRATrainer:
             wall_s=time.monotonic() - self._began,
             scaler=scaler.state_dict() if scaler else None,
         )
+
+    def _settle(self) -> None:
+        """Let the writing end after a failure, which is the news; a second one is a line."""
+        try:
+            self._writer.wait()
+        except MedloraError as error:
+            _log.warning("a checkpoint was not written: %s", str(error).splitlines()[0])
 
     def _train(self) -> None:
         if self.progress.step == 0:
@@ -272,11 +308,16 @@ class MedicalLoRATrainer:
             self.progress.pending = finite_or_null(asdict(result))
             raise
         self.progress.pending = None
+        best = self.progress.best
+        saves = []
+        if due["evaluate"] and best and best[0] == result.step:
+            saves.append(_Save(BEST, {"kind": "adapter", "eval_loss": best[1]}))
         if due["epoch"]:
-            self._save_checkpoint(f"epoch_{round(result.epoch)}")
-        if due["save"] or self._stop.take_save_request():
-            self._save_checkpoint(f"step_{result.step}")
-            prune(self.folder, keep=self.config.training.save_total_limit)
+            saves.append(_checkpoint(f"epoch_{round(result.epoch)}"))
+        if self._stop.take_save_request() or due["save"]:
+            saves.append(_checkpoint(f"step_{result.step}"))
+        if saves:
+            self._commit(saves)
 
     def _due(self, result: StepResult) -> dict[str, bool]:
         """Tell what comes after a step; the last one is always logged and evaluated."""
@@ -347,19 +388,20 @@ class MedicalLoRATrainer:
         best = self.progress.best
         if step and (best is None or held_out.loss < best[1]):
             self.progress.best = (step, held_out.loss)
-            self.save(BEST, facts={"eval_loss": held_out.loss})
         return held_out.loss
 
     def _poll(self) -> None:
+        self._writer.check()
         if self._stop.requested:
             raise _InterruptedError
 
     def _commit_stop(self) -> None:
         """Commit the last completed step and end with 143."""
+        self._writer.wait()
         name = f"step_{self.progress.step}"
         if self.progress.step and not self._is_saved(name):
-            self._save_checkpoint(name)
-            prune(self.folder, keep=self.config.training.save_total_limit)
+            self._commit([_checkpoint(name)])
+            self._writer.wait()
         where = f"{name} is committed" if self.progress.step else "no step was done"
         raise StoppedError(
             f"stopped by {self._stop.requested}; {where}",
@@ -390,6 +432,7 @@ class MedicalLoRATrainer:
             best_step=best_step,
             skipped_steps=progress.skipped_steps,
             wall_s=round(time.monotonic() - self._began, 1),
+            checkpoint_wait_s=round(self._waited_s, 3),
             ended_early=progress.ended,
             converged_step=progress.converged_step,
             micro_batch_rows=progress.micro_batch_rows,

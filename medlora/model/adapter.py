@@ -66,13 +66,17 @@ def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def adapter_bytes(model: PeftModel) -> bytes:
+def adapter_bytes(model: PeftModel, tensors: dict[str, Tensor] | None = None) -> bytes:
     """Return the content of adapter_model.safetensors.
+
+    Args:
+        model: whose adapter it is.
+        tensors: an earlier state of it, under PEFT's names; the present one where None.
 
     Raises:
         MedloraError: it would not hold what trains, all of it and no more.
     """
-    content: bytes = save(adapter_tensors(model), metadata={"format": "pt"})
+    content: bytes = save(tensors or adapter_tensors(model), metadata={"format": "pt"})
     _check_saved(content, model)
     return content
 

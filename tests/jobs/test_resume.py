@@ -60,7 +60,8 @@ POINTS = {
     "in an evaluation": (evaluation, "forward", 4),
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
-    "checkpoint is written": (fit.MedicalLoRATrainer, "_save_checkpoint", 1),
+    "checkpoint begins": (fit.MedicalLoRATrainer, "_commit", 1),
+    "checkpoint is written": (fit, "write_checkpoint", 2),
     "pruning": (fit, "prune", 1),
     "after the last step": (fit.MedicalLoRATrainer, "_result", 1),
 }
@@ -130,11 +131,11 @@ def test_sigusr1_saves_after_the_present_step_and_goes_on(
     with monkeypatch.context() as patch:
         signal_at(patch, loop, "seed_micro_batch", 9, signal.SIGUSR1)
         saved: list[str] = []
-        original = fit.MedicalLoRATrainer._save_checkpoint
+        original = fit.write_checkpoint
         patch.setattr(
-            fit.MedicalLoRATrainer,
-            "_save_checkpoint",
-            lambda self, name: (saved.append(name), original(self, name)),
+            fit,
+            "write_checkpoint",
+            lambda folder, *rest: (saved.append(folder.name), original(folder, *rest)),
         )
         train.run(tough_plan("usr", "training.save_steps=100"), stop=stop)
     assert "step_3" in saved
