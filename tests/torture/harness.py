@@ -75,6 +75,7 @@ class Arena:
         """Start an attempt in a forked process and return its process id."""
         self.attempts += 1
         log = self.root / f"log-{self.attempts}"
+        log.touch()  # the child may be killed before it gets there
         process = os.fork()
         if process:
             return process
