@@ -9,8 +9,10 @@ by the thread behind it; each per save, the first one being the one that allocat
 
 import argparse
 import json
+import os
 import platform
 import shutil
+import subprocess
 import sys
 import time
 from functools import partial
@@ -49,9 +51,19 @@ def main() -> int:
         "committed_after_s": totals,
         "torch": torch.__version__,
         "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "commit": _commit(),
     }
     print(json.dumps(facts, indent=2))
     return 0
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(  # noqa: S603  (a fixed command)
+        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+    )
+    return done.stdout.strip() or "unknown"
 
 
 def _write(snapshot: Snapshot, model: peft.PeftModel, folder: Path) -> None:
