@@ -21,7 +21,7 @@ _BUG = 70
 
 
 @click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="medlora")
+@click.version_option(package_name="medlora", prog_name="medlora")
 def cli() -> None:
     """Fine-tune a medical language model with LoRA, offline and reproducibly.
 
@@ -155,7 +155,7 @@ def main() -> NoReturn:
     logs.set_up()
     runtime.prepare_process()
     try:
-        cli(standalone_mode=False, obj=stop)
+        cli(prog_name="medlora", standalone_mode=False, obj=stop)
     except MedloraError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -51,6 +51,16 @@ def test_an_error_in_the_config_does_not_import_torch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_entrypoint_is_the_same_program() -> None:
+    """Runtimes that skip ENTRYPOINT, and people who start the file, get one and the same."""
+    script = Path(__file__).parents[1] / "entrypoint.py"
+    done = subprocess.run(
+        [sys.executable, script, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == run("--version").stdout
+    assert done.stdout.startswith("medlora, version ")
+
+
 def test_usage_errors_end_with_2() -> None:
     """An unknown option is a usage error, said in one line, without a traceback."""
     done = run("train", "--dta", "x")
