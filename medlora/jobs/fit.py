@@ -163,20 +163,20 @@ class MedicalLoRATrainer:
         device = self.accelerator.device
         return held_out_loss(self.model, self.eval_dataloader, device=device, poll=self._poll)
 
-    def resume(self, *, check: Callable[[dict[str, Any]], None] = lambda _: None) -> int:
+    def resume(self, *, check: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda _: {}) -> int:
         """Go on from the newest checkpoint that proves itself; return its step, 0 for none.
 
         Damaged ones are set aside with a line each.
 
         Args:
             check: gets the checkpoint's manifest before anything is loaded; what it raises
-                keeps the run from going on.
+                keeps the run from going on, what it returns joins the `facts`.
         """
         found = newest_valid(self.folder) if self.folder.is_dir() else None
         if found is None:
             return 0
         folder, manifest = found
-        check(manifest)
+        self._facts.update(check(manifest))
         names = (WEIGHTS, OPTIMIZER, PROGRESS)
         files = {name: (folder / name).read_bytes() for name in names}
         self.progress = restore_state(self._bare, self._adamw, files)

@@ -11,7 +11,7 @@ from medlora.files import make_folder, rename
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.report.fingerprint import differences
+from medlora.report.fingerprint import changed_names, differences
 
 _log = logger(__name__)
 _OTHER_NAME = "choose another run_name, or set the folder aside with --fresh"
@@ -55,32 +55,35 @@ def check_finished(final: Path, inputs: Inputs) -> None:
         manifest = read_manifest(final)
     except DamagedError as error:
         raise ConfigError(f"{final} is damaged: {error}", fix=_OTHER_NAME) from None
-    _refuse_changes(str(final), differences(manifest.get("inputs", {}), inputs.facts["inputs"]))
+    changes = differences(manifest.get("inputs", {}), inputs.facts["inputs"])
+    _refuse(changes, f"{final} was made with other inputs", fix=_OTHER_NAME)
 
 
-def _refuse_changes(what: str, changes: list[str]) -> None:
-    if changes:
-        lines = "".join(f"\n  {change}" for change in changes)
-        raise ConfigError(f"{what} was made with other inputs:{lines}", fix=_OTHER_NAME)
+def change_checker(
+    inputs: Inputs, allow: tuple[str, ...]
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a function that refuses a checkpoint of other inputs, field by field.
 
+    It returns what later manifests have to state: the changes that were accepted, now or in an
+    earlier attempt.
+    """
 
-def change_checker(inputs: Inputs, allow: tuple[str, ...]) -> Callable[[dict[str, Any]], None]:
-    """Return a function that refuses a checkpoint of other inputs, field by field."""
-
-    def check(manifest: dict[str, Any]) -> None:
+    def check(manifest: dict[str, Any]) -> dict[str, Any]:
         stated, present = manifest.get("inputs", {}), inputs.facts["inputs"]
-        accepted = set(differences(stated, present)) - set(
-            differences(stated, present, ignore=allow)
+        _refuse(
+            differences(stated, present, ignore=allow),
+            "the run's checkpoints were made with other inputs",
+            fix="undo the change, accept it with --allow-change NAME, "
+            "choose another run_name, or start over with --fresh",
         )
-        for change in sorted(accepted):
-            _log.warning("allowed: %s", change)
-        changes = differences(stated, present, ignore=allow)
-        if changes:
-            lines = "".join(f"\n  {change}" for change in changes)
-            raise ConfigError(
-                f"the run's checkpoints were made with other inputs:{lines}",
-                fix="undo the change, accept it with --allow-change NAME, "
-                "choose another run_name, or start over with --fresh",
-            )
+        for line in differences(stated, present):
+            _log.warning("allowed: %s", line)
+        accepted = {*manifest.get("allowed_changes", []), *changed_names(stated, present)}
+        return {"allowed_changes": sorted(accepted)}
 
     return check
+
+
+def _refuse(changes: list[str], what: str, *, fix: str) -> None:
+    if changes:
+        raise ConfigError(f"{what}:" + "".join(f"\n  {change}" for change in changes), fix=fix)

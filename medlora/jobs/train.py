@@ -75,7 +75,7 @@ def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) ->
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
-        "allowed_changes": sorted(allow),
+        "allowed_changes": [],  # a resumed checkpoint may know of some
         "software": software(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []

@@ -37,10 +37,10 @@ def fingerprint(
     return {**config, **files, **{f"base.{name}": digest for name, digest in base.items()}}
 
 
-def differences(
+def changed_names(
     then: dict[str, Any], now: dict[str, Any], *, ignore: tuple[str, ...] = ()
 ) -> list[str]:
-    """Return a line for each name that differs, sorted; none where all is the same.
+    """Return the names that differ, sorted.
 
     Args:
         then: a fingerprint, as a manifest states it.
@@ -49,9 +49,19 @@ def differences(
     """
     ignored = tuple(f"{name}." for name in ignore)
     return [
-        f"{name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now"
+        name
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name) and not f"{name}.".startswith(ignored)
+    ]
+
+
+def differences(
+    then: dict[str, Any], now: dict[str, Any], *, ignore: tuple[str, ...] = ()
+) -> list[str]:
+    """Return a line for each of the `changed_names`, with both values."""
+    return [
+        f"{name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now"
+        for name in changed_names(then, now, ignore=ignore)
     ]
 
 

@@ -242,6 +242,23 @@ def test_a_change_can_be_allowed_by_name_and_is_recorded(
     assert manifest["allowed_changes"] == ["training.learning_rate"]
 
 
+def test_an_allowed_change_is_remembered_by_later_attempts(
+    tough_plan: Make, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Allowed once, stopped again, finished without a word: the manifest still has it."""
+    stopped(tough_plan("cut"), monkeypatch, stop)
+    changed = tough_plan("cut", "training.learning_rate=3e-3")
+    again = Stop()
+    again.listen()
+    with monkeypatch.context() as patch:
+        signal_at(patch, loop, "seed_micro_batch", 7, signal.SIGTERM)
+        with pytest.raises(StoppedError):
+            train.run(changed, stop=again, allow=("training.learning_rate", "lora.r"))
+    train.run(changed)
+    manifest = read_manifest(tmp_path / "out/cut/final")
+    assert manifest["allowed_changes"] == ["training.learning_rate"]
+
+
 def test_fresh_sets_aside_and_starts_over(
     tough_plan: Make, tmp_path: Path, outcome_of, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
