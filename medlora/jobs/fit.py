@@ -1,33 +1,34 @@
 """The seed's trainer: the loop of `train.loop` with evaluation, checkpoints and exact resume."""
 
-import json
-import math
-import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from peft import PeftModel
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
-from medlora.checkpoint.resume import newest_valid, prune
+from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
-from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
 from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping
-from medlora.errors import DivergedError, MedloraError, StoppedError
+from medlora.errors import MedloraError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
+from medlora.jobs import outcome
+from medlora.jobs.device import device_type, has_bf16, memory_in_use
+from medlora.jobs.due import Due, due_after
+from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
+from medlora.jobs.outcome import TrainResult
+from medlora.jobs.saving import BEST, Save, adapter, checkpoint, is_saved, write_all
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
-from medlora.report.history import METRICS, finite_or_null
+from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
 from medlora.runtime import Stop
@@ -35,43 +36,8 @@ from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_st
 from medlora.train.memory import Fit
 from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
-from medlora.train.stopping import EarlyStopping, detect_convergence
 
 _log = logger(__name__)
-BEST, FINAL = "best_model", "final"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What a whole run came to; losses in nats a target, None without evaluation rows."""
-
-    steps: int
-    tokens: int | None  # seen, padding not counted
-    targets: int | None  # of these, with loss
-    train_loss: float | None  # mean over all targets of the last epoch
-    base_eval_loss: float | None
-    eval_loss: float | None
-    best_eval_loss: float | None
-    best_step: int | None
-    skipped_steps: int
-    wall_s: float  # of all attempts together
-    checkpoint_wait_s: float = 0.0  # of the last attempt: what the loop waited for checkpoints
-    ended_early: str | None = None  # why, if not all steps were wanted any more
-    micro_batch_rows: int | None = None  # at most, since memory ran out
-    converged_step: int | None = None  # where the training loss was first found flat
-
-
-@dataclass(frozen=True, slots=True)
-class _Save:
-    """A folder to write; a resumable one carries the optimizer and the progress as well."""
-
-    name: str
-    facts: Mapping[str, Any]
-    resumable: bool = False
-
-
-def _checkpoint(name: str) -> _Save:
-    return _Save(name, {"kind": "checkpoint"}, resumable=True)
 
 
 class MedicalLoRATrainer:
@@ -216,11 +182,11 @@ class MedicalLoRATrainer:
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        self._commit([_Save(name, {"kind": "adapter", **(facts or {})})])
+        self._commit([adapter(name, facts or {})])
         self._writer.wait()
         return self.folder / name
 
-    def _commit(self, saves: Sequence[_Save]) -> None:
+    def _commit(self, saves: Sequence[Save]) -> None:
         """Write these folders behind the loop's back, then prune.
 
         The loop waits for the writing before, if that is not done, and for a copy in memory.
@@ -232,15 +198,17 @@ class MedicalLoRATrainer:
         self._writer.submit(partial(self._write, saves, progress, metrics))
         self._waited_s += time.monotonic() - began
 
-    def _write(self, saves: Sequence[_Save], progress: Progress, metrics: bytes) -> None:
-        adapter = self._snapshot.adapter_file(self._bare)
-        common = {**self._unchanging, METRICS: metrics, **adapter}
-        state = self._snapshot.state_files(progress) if any(s.resumable for s in saves) else {}
-        for one in saves:
-            files = {**common, **state} if one.resumable else common
-            stated = {"step": progress.step, **self._facts, **one.facts}
-            write_checkpoint(self.folder / one.name, files, stated)
-        prune(self.folder, keep=self.config.training.save_total_limit)
+    def _write(self, saves: Sequence[Save], progress: Progress, metrics: bytes) -> None:
+        adapter_file = self._snapshot.adapter_file(self._bare)
+        resumable = any(one.resumable for one in saves)
+        write_all(
+            self.folder,
+            saves,
+            files={**self._unchanging, METRICS: metrics, **adapter_file},
+            state=self._snapshot.state_files(progress) if resumable else {},
+            facts={"step": progress.step, **self._facts},
+            keep=self.config.training.save_total_limit,
+        )
 
     def _stated_progress(self) -> Progress:
         scaler = self.accelerator.scaler
@@ -264,7 +232,7 @@ class MedicalLoRATrainer:
             self.progress.base = self.progress.latest = base
         with ProgressView(self.total_steps, every=self.config.training.logging_steps) as view:
             if self.progress.pending:
-                self._after(_step_from_json(self.progress.pending))
+                self._after(outcome.step_from_json(self.progress.pending))
             for result in () if self.progress.ended else self.steps():
                 view.show(result)
                 self._after(result)
@@ -273,62 +241,43 @@ class MedicalLoRATrainer:
                     break
 
     def _count(self, result: StepResult) -> None:
-        """Bring the counters up to a step that was just taken, or skipped."""
-        progress = self.progress
-        if (result.step - 1) % self._steps_per_epoch == 0:
-            progress.epoch_nats, progress.epoch_targets = 0.0, 0
-        progress.step = result.step
-        progress.tokens += result.tokens
-        progress.targets += result.targets
-        progress.skipped_steps += result.skipped
-        if math.isfinite(result.loss):
-            progress.epoch_nats += result.loss * result.targets
-            progress.epoch_targets += result.targets
-            progress.skipped_in_a_row = 0
-        else:
-            progress.skipped_in_a_row += 1
+        outcome.count(self.progress, result, steps_per_epoch=self._steps_per_epoch)
 
     def _after(self, result: StepResult) -> None:
         """Do what is due after a step: log, evaluate, save.
 
         Interrupted in between, the step counts and all of this is done again on resuming.
         """
-        due, recorded = self._due(result), self._history.content
+        cfg, recorded = self.config.training, self._history.content
+        due = due_after(
+            result, cfg, total_steps=self.total_steps, steps_per_epoch=self._steps_per_epoch
+        )
         try:
-            if due["log"]:
+            if due.log:
                 self._record(result)
-            self._check_diverged(result)
-            if due["evaluate"]:
+            check_diverged(self.progress, result, cfg)
+            if due.evaluate:
                 loss = self._evaluated(step=result.step, epoch=result.epoch)
                 self.progress.latest = loss
-                self._check_standstill(loss)
-            self._check_convergence(result)
+                note_standstill(self.progress, loss, cfg)
+            note_convergence(self.progress, result, cfg)
         except _InterruptedError:
             self._history.restart(recorded)
-            self.progress.pending = finite_or_null(asdict(result))
+            self.progress.pending = outcome.step_as_json(result)
             raise
         self.progress.pending = None
-        best = self.progress.best
-        saves = []
-        if due["evaluate"] and best and best[0] == result.step:
-            saves.append(_Save(BEST, {"kind": "adapter", "eval_loss": best[1]}))
-        if due["epoch"]:
-            saves.append(_checkpoint(f"epoch_{round(result.epoch)}"))
-        if self._stop.take_save_request() or due["save"]:
-            saves.append(_checkpoint(f"step_{result.step}"))
+        self._save_what_is_due(result, due)
+
+    def _save_what_is_due(self, result: StepResult, due: Due) -> None:
+        best, saves = self.progress.best, []
+        if due.evaluate and best and best[0] == result.step:
+            saves.append(adapter(BEST, {"eval_loss": best[1]}))
+        if due.save_epoch:
+            saves.append(checkpoint(f"epoch_{round(result.epoch)}"))
+        if self._stop.take_save_request() or due.save:
+            saves.append(checkpoint(f"step_{result.step}"))
         if saves:
             self._commit(saves)
-
-    def _due(self, result: StepResult) -> dict[str, bool]:
-        """Tell what comes after a step; the last one is always logged and evaluated."""
-        cfg, step = self.config.training, result.step
-        last, epoch_ends = step == self.total_steps, step % self._steps_per_epoch == 0
-        return {
-            "log": last or result.skipped or step % cfg.logging_steps == 0,
-            "evaluate": last or epoch_ends or step % cfg.eval_steps == 0,
-            "save": step % cfg.save_steps == 0,
-            "epoch": epoch_ends and step // self._steps_per_epoch % cfg.save_epochs == 0,
-        }
 
     def _record(self, result: StepResult) -> None:
         now, (then, tokens) = time.monotonic(), self._lap
@@ -338,45 +287,9 @@ class MedicalLoRATrainer:
             targets_seen=self.progress.targets,
             tokens_per_s=round((self.progress.tokens - tokens) / max(now - then, 1e-9), 1),
             wall_s=round(now - self._began, 3),
-            **_memory(self.accelerator.device),
+            **memory_in_use(self.accelerator.device),
         )
         self._lap = (now, self.progress.tokens)
-
-    def _check_diverged(self, result: StepResult) -> None:
-        if self.progress.skipped_in_a_row < self.config.training.max_skipped_steps:
-            return
-        raise DivergedError(
-            f"step {result.step}: the loss is {result.loss}, for "
-            f"{self.progress.skipped_in_a_row} steps in a row; none of them was taken",
-            fix="lower training.learning_rate, lengthen the warm-up, or use bf16 instead of fp16",
-        )
-
-    def _check_standstill(self, eval_loss: float | None) -> None:
-        """Note that held-out loss stands still, if the config wants to know."""
-        cfg = self.config.training
-        if cfg.early_stopping_patience is None or eval_loss is None:
-            return
-        rule = EarlyStopping(cfg.early_stopping_patience, cfg.early_stopping_threshold)
-        if self.progress.early_stopping:
-            rule.load_state_dict(self.progress.early_stopping)
-        if rule(eval_loss):
-            self.progress.ended = (
-                f"no better held-out loss in {cfg.early_stopping_patience} evaluations"
-            )
-        self.progress.early_stopping = rule.state_dict()
-
-    def _check_convergence(self, result: StepResult) -> None:
-        """Note that the training loss is flat, once, if the config wants to know."""
-        cfg, progress = self.config.training, self.progress
-        window = cfg.convergence_window
-        if window is None or progress.converged_step is not None or result.skipped:
-            return
-        progress.recent_losses = [*progress.recent_losses, result.loss][-2 * window :]
-        if detect_convergence(progress.recent_losses, window, cfg.convergence_threshold):
-            progress.converged_step = result.step
-            _log.info("step %d: the training loss has converged", result.step)
-            if cfg.stop_on_convergence:
-                progress.ended = "the training loss has converged"
 
     def _evaluated(self, *, step: int, epoch: float) -> float | None:
         held_out = self.evaluate()
@@ -399,8 +312,8 @@ class MedicalLoRATrainer:
         """Commit the last completed step and end with 143."""
         self._writer.wait()
         name = f"step_{self.progress.step}"
-        if self.progress.step and not self._is_saved(name):
-            self._commit([_checkpoint(name)])
+        if self.progress.step and not is_saved(self.folder / name, self.progress):
+            self._commit([checkpoint(name)])
             self._writer.wait()
         where = f"{name} is committed" if self.progress.step else "no step was done"
         raise StoppedError(
@@ -408,35 +321,9 @@ class MedicalLoRATrainer:
             fix="run it again: it goes on from there and ends with the same bits",
         )
 
-    def _is_saved(self, name: str) -> bool:
-        """Tell whether a checkpoint of this step is there and whole; it then says the same."""
-        try:
-            read_manifest(self.folder / name)
-        except DamagedError:
-            return False
-        saved = json.loads((self.folder / name / PROGRESS).read_bytes())
-        return bool(saved["pending"] == self.progress.pending)
-
     def _result(self) -> TrainResult:
-        progress = self.progress
-        best_step, best_loss = progress.best or (None, None)
-        targets = progress.epoch_targets
-        return TrainResult(
-            steps=progress.step,
-            tokens=progress.tokens,
-            targets=progress.targets,
-            train_loss=progress.epoch_nats / targets if targets else None,
-            base_eval_loss=progress.base,
-            eval_loss=progress.latest,
-            best_eval_loss=best_loss,
-            best_step=best_step,
-            skipped_steps=progress.skipped_steps,
-            wall_s=round(time.monotonic() - self._began, 1),
-            checkpoint_wait_s=round(self._waited_s, 3),
-            ended_early=progress.ended,
-            converged_step=progress.converged_step,
-            micro_batch_rows=progress.micro_batch_rows,
-        )
+        wall_s = time.monotonic() - self._began
+        return outcome.state(self.progress, wall_s=wall_s, waited_s=self._waited_s)
 
     @property
     def _steps_per_epoch(self) -> int:
@@ -445,32 +332,3 @@ class MedicalLoRATrainer:
 
 class _InterruptedError(Exception):
     """A signal was noted; raised only where nothing is half done."""
-
-
-def device_type() -> str:
-    """Return `cuda` where a GPU can be used, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def has_bf16() -> bool:
-    """Tell whether the device computes in bfloat16; every CPU does, if slowly."""
-    return device_type() == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def _step_from_json(record: Mapping[str, Any]) -> StepResult:
-    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in record.items()}
-    return StepResult(**values)
-
-
-def _memory(device: torch.device) -> dict[str, float]:
-    """Return bytes in use and at most so far: of the GPU, or of the process on a CPU."""
-    if device.type == "cuda":
-        return {
-            "memory_bytes": torch.cuda.memory_allocated(device),
-            "memory_peak_bytes": torch.cuda.max_memory_allocated(device),
-        }
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return {
-        "memory_bytes": pages * resource.getpagesize(),
-        "memory_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }

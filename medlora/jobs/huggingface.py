@@ -33,8 +33,10 @@ from medlora.errors import ConfigError
 from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
-from medlora.jobs.fit import FINAL, TrainResult, device_type, has_bf16
+from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.inputs import Prepared
+from medlora.jobs.outcome import TrainResult
+from medlora.jobs.saving import FINAL
 from medlora.model.adapter import adapter_files, saved_files
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor

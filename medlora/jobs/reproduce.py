@@ -10,8 +10,8 @@ from medlora.config import Setting, load
 from medlora.errors import ConfigError, IntegrityError, MissingPartError
 from medlora.files import remove
 from medlora.jobs import train
-from medlora.jobs.fit import FINAL
 from medlora.jobs.inputs import read_inputs
+from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS

@@ -17,9 +17,12 @@ from medlora.data.batches import eval_loader, pad_id_of, train_loader
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
-from medlora.jobs.fit import FINAL, MedicalLoRATrainer, TrainResult, device_type, has_bf16
+from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import Inputs, Prepared, prepare, read_inputs
+from medlora.jobs.outcome import TrainResult
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
+from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import adapted_modules, attach, trainable_parameters

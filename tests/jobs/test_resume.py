@@ -13,7 +13,7 @@ from medlora.checkpoint import resume
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, StoppedError
 from medlora.evaluate import loss as evaluation
-from medlora.jobs import fit, train
+from medlora.jobs import fit, saving, train
 from medlora.jobs.settings import Plan
 from medlora.runtime import Stop
 from medlora.train import loop
@@ -61,8 +61,8 @@ POINTS = {
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
     "checkpoint begins": (fit.MedicalLoRATrainer, "_commit", 1),
-    "checkpoint is written": (fit, "write_checkpoint", 2),
-    "pruning": (fit, "prune", 1),
+    "checkpoint is written": (saving, "write_checkpoint", 2),
+    "pruning": (saving, "prune", 1),
     "after the last step": (fit.MedicalLoRATrainer, "_result", 1),
 }
 
@@ -131,9 +131,9 @@ def test_sigusr1_saves_after_the_present_step_and_goes_on(
     with monkeypatch.context() as patch:
         signal_at(patch, loop, "seed_micro_batch", 9, signal.SIGUSR1)
         saved: list[str] = []
-        original = fit.write_checkpoint
+        original = saving.write_checkpoint
         patch.setattr(
-            fit,
+            saving,
             "write_checkpoint",
             lambda folder, *rest: (saved.append(folder.name), original(folder, *rest)),
         )
