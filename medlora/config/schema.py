@@ -127,6 +127,16 @@ class TrainingConfig(Section):
     )
     logging_steps: int = Field(10, ge=1, description="record metrics every so many steps")
     eval_steps: int = Field(200, ge=1, description="evaluate every so many steps")
+    generation_steps: int | None = Field(
+        None,
+        ge=1,
+        description="ask the model a few questions every so many steps and record how it writes, "
+        "in numbers; unset: never",
+    )
+    generation_prompts: str | None = Field(
+        None,
+        description="text file of these questions, one a line; unset: eight of the held-out rows'",
+    )
     save_steps: int = Field(500, ge=1, description="save a checkpoint every so many steps")
     save_epochs: int = Field(1, ge=1, description="save a checkpoint every so many epochs")
     save_total_limit: int = Field(
@@ -177,6 +187,9 @@ class TrainingConfig(Section):
             "warmup_steps and warmup_ratio both set: set one to null": None not in warmups,
             "warmup_steps and warmup_ratio both null: set one": warmups == [None, None],
             "bf16 and fp16 both true: choose one": self.bf16 and self.fp16,
+            "generation_prompts set without generation_steps: set it, e.g. 200": (
+                self.generation_prompts is not None and self.generation_steps is None
+            ),
             "stop_on_convergence true without convergence_window: set it, e.g. 10": (
                 self.stop_on_convergence and self.convergence_window is None
             ),

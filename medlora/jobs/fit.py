@@ -21,6 +21,7 @@ from medlora.errors import MedloraError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.jobs import outcome
+from medlora.jobs.asking import check_questions
 from medlora.jobs.device import device_type, has_bf16, memory_in_use
 from medlora.jobs.due import Due, due_after
 from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
@@ -33,7 +34,7 @@ from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
 from medlora.runtime import Stop
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
-from medlora.train.memory import Fit
+from medlora.train.memory import Fit, is_out_of_memory
 from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
 
@@ -61,6 +62,8 @@ class MedicalLoRATrainer:
     Raises:
         ConfigError: the config or the device cannot do what was asked.
     """
+
+    _prompts: tuple[str, ...] = ()
 
     def __init__(  # noqa: PLR0913  (the seed's five, and two for jobs)
         self,
@@ -152,15 +155,23 @@ class MedicalLoRATrainer:
         _log.info("going on from %s of %d steps", folder.name, self.total_steps)
         return self.progress.step
 
-    def train(self) -> TrainResult:
+    def train(self, *, prompts: Sequence[str] = ()) -> TrainResult:
         """Train to the end: evaluate and save when due, keep the best, return the outcome.
 
+        Args:
+            prompts: what the model is asked every `training.generation_steps`; how it answers
+                is recorded as numbers, never a text.
+
         Raises:
+            ConfigError: there is something to ask about, and no prompt.
+            DataError: a prompt cannot be asked.
             StoppedError: a signal asked for it; the last completed step is committed.
             DivergedError: too many steps in a row were not finite.
             StorageError: a checkpoint cannot be written; older ones are as they were.
-        OutOfMemoryError: a single row does not fit.
+            OutOfMemoryError: a single row does not fit.
         """
+        check_questions(self.config.training, prompts)
+        self._prompts = tuple(prompts)
         make_folder(self.folder)
         self._began = time.monotonic() - self.progress.wall_s
         self._lap = (time.monotonic(), self.progress.tokens)
@@ -230,6 +241,8 @@ class MedicalLoRATrainer:
             self._history.restart()
             base = self._evaluated(step=0, epoch=0.0)
             self.progress.base = self.progress.latest = base
+            if self.config.training.generation_steps is not None:
+                self._ask(step=0)
         with ProgressView(self.total_steps, every=self.config.training.logging_steps) as view:
             if self.progress.pending:
                 self._after(outcome.step_from_json(self.progress.pending))
@@ -244,11 +257,11 @@ class MedicalLoRATrainer:
         outcome.count(self.progress, result, steps_per_epoch=self._steps_per_epoch)
 
     def _after(self, result: StepResult) -> None:
-        """Do what is due after a step: log, evaluate, save.
+        """Do what is due after a step: log, evaluate, ask, save.
 
         Interrupted in between, the step counts and all of this is done again on resuming.
         """
-        cfg, recorded = self.config.training, self._history.content
+        cfg, recorded, counted = self.config.training, self._history.content, replace(self.progress)
         due = due_after(
             result, cfg, total_steps=self.total_steps, steps_per_epoch=self._steps_per_epoch
         )
@@ -260,10 +273,12 @@ class MedicalLoRATrainer:
                 loss = self._evaluated(step=result.step, epoch=result.epoch)
                 self.progress.latest = loss
                 note_standstill(self.progress, loss, cfg)
+            if due.ask:
+                self._ask(step=result.step)
             note_convergence(self.progress, result, cfg)
         except _InterruptedError:
             self._history.restart(recorded)
-            self.progress.pending = outcome.step_as_json(result)
+            self.progress = replace(counted, pending=outcome.step_as_json(result))
             raise
         self.progress.pending = None
         self._save_what_is_due(result, due)
@@ -302,6 +317,18 @@ class MedicalLoRATrainer:
         if step and (best is None or held_out.loss < best[1]):
             self.progress.best = (step, held_out.loss)
         return held_out.loss
+
+    def _ask(self, *, step: int) -> None:
+        """Record how the model answers; a look that memory has no room for is left out."""
+        try:
+            with self.accelerator.autocast():
+                self._history.log_model_performance(
+                    self.model, self.tokenizer, self._prompts, step, poll=self._poll
+                )
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            _log.warning("step %d: out of memory while the model answered; on without", step)
 
     def _poll(self) -> None:
         self._writer.check()

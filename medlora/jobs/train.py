@@ -17,6 +17,7 @@ from medlora.data.batches import eval_loader, pad_id_of, train_loader
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
+from medlora.jobs.asking import choose_questions
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import Inputs, Prepared, prepare, read_inputs
@@ -73,12 +74,20 @@ def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) ->
     started, cfg = datetime.now(UTC), plan.resolved.config
     prepared = prepare(inputs, cfg.data)
     model = _adapted_model(inputs.base, cfg)
+    questions = choose_questions(
+        cfg.training,
+        inputs.evaluation,
+        folder=inputs.files.train.parent,
+        model=model,
+        tokenizer=prepared.tokenizer,
+    )
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
         "allowed_changes": [],  # a resumed checkpoint may know of some
+        "asked": questions.facts,
         "software": software(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
@@ -87,12 +96,19 @@ def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) ->
         return _final_facts(plan, prepared, model, result, started) | {"hardware": hardware(device)}
 
     if cfg.training.engine == "huggingface":
-        result = huggingface.run(model, prepared, cfg, facts=facts, final_facts=final_facts)
+        result = huggingface.run(
+            model,
+            prepared,
+            cfg,
+            facts=facts,
+            final_facts=final_facts,
+            prompts=questions.prompts,
+        )
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop)
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
-            result = trainer.train()
+            result = trainer.train(prompts=questions.prompts)
             trainer.save(FINAL, facts=final_facts(result, trainer.accelerator.device))
     if plan.demo:
         demo.show(before, demo.ask(model, prepared.tokenizer))

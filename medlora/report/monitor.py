@@ -10,6 +10,7 @@ import click
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import RunConfig, from_mapping
+from medlora.evaluate.generate import Poll
 from medlora.evaluate.loss import HeldOut
 from medlora.evaluate.performance import performance
 from medlora.evaluate.quality import response_quality
@@ -99,13 +100,23 @@ class TrainingMonitor:
         tokenizer: PreTrainedTokenizerBase,
         test_prompts: Sequence[str],
         step: int,
+        *,
+        poll: Poll = lambda: None,
     ) -> None:
         """Ask the model, greedy and without a random number, and log how it writes.
 
+        Args:
+            model: asked in evaluation mode; its mode is left as it was.
+            tokenizer: without a chat template of its own it asks in the plain one.
+            test_prompts: at least one.
+            step: where in the run this is; 0 is the base model.
+            poll: called at every token; what it raises ends the asking, and nothing is logged.
+
         Raises:
-            DataError: there is no prompt.
+            DataError: there is no prompt, or one that cannot be asked.
         """
-        measured = performance(model, tokenizer, test_prompts, score=self._assess_response_quality)
+        score = self._assess_response_quality
+        measured = performance(model, tokenizer, test_prompts, score=score, poll=poll)
         self.log_metrics({f"performance/{name}": value for name, value in measured.items()}, step)
 
     def plot_training_curves(self) -> Path:
