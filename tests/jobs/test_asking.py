@@ -53,8 +53,11 @@ def test_an_interruption_while_answering_changes_nothing(
     tough_plan: Make, outcome_of, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in every second question, evaluations and patience before it not counted twice."""
-    settings = (ASK, "training.early_stopping_patience=3", "training.convergence_window=2")
+    # Slow enough for a new best at each evaluation; counted twice, the second would end the run.
+    patience = ("training.early_stopping_patience=1", "training.early_stopping_threshold=0")
+    settings = (ASK, *patience, "training.learning_rate=1e-3")
     train.run(tough_plan("straight", *settings))
+    assert outcome_of("straight")[1][-1]["step"] == 9
     stops = 0
     while True:
         stop, calls, original = Stop(), [], generate.encode_prompt
