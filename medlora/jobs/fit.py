@@ -340,7 +340,7 @@ class MedicalLoRATrainer:
         self._writer.wait()
         name = f"step_{self.progress.step}"
         if self.progress.step and not is_saved(self.folder / name, self.progress):
-            self._commit([checkpoint(name)])
+            self._commit([checkpoint(name, needed=True)])
             self._writer.wait()
         where = f"{name} is committed" if self.progress.step else "no step was done"
         raise StoppedError(

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
 from medlora.config import Setting, load
-from medlora.errors import ConfigError, IntegrityError, MissingPartError
-from medlora.files import remove
+from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError
+from medlora.files import remove, storage_errors
 from medlora.jobs import train
 from medlora.jobs.inputs import read_inputs
 from medlora.jobs.saving import FINAL
@@ -38,7 +38,8 @@ def run(
         ConfigError: data or base are not those of the run, or it cannot be repeated.
         MissingPartError: there is no finished run.
     """
-    final = folder if (folder / MANIFEST).exists() else folder / FINAL
+    with storage_errors(folder):
+        final = folder if (folder / MANIFEST).exists() else folder / FINAL
     manifest = _finished(final)
     plan = _plan(manifest, final.resolve().parent, data=data, model=model)
     _refuse_other_inputs(manifest, plan)
@@ -60,6 +61,8 @@ def _finished(final: Path) -> dict[str, Any]:
         raise MissingPartError(f"{final}: not there", fix="name the folder of a finished run")
     try:
         manifest = read_manifest(final)
+    except UnreadableError as error:
+        raise StorageError(f"{final}: {error}", fix="make it readable for this user") from None
     except DamagedError as error:
         raise IntegrityError(f"{final} is damaged: {error}", fix="restore it from a copy") from None
     if manifest.get("kind") != "run":

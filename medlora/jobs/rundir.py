@@ -1,12 +1,13 @@
 """A run's folder: made, set aside, and never taken for that of another run."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.lock import only_writer
-from medlora.checkpoint.store import DamagedError, read_manifest
-from medlora.errors import ConfigError, MissingPartError
+from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
+from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.files import make_folder, rename
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.settings import Plan
@@ -53,6 +54,9 @@ def check_finished(final: Path, inputs: Inputs) -> None:
     """Refuse to take another run's result, or a damaged one, for this run's."""
     try:
         manifest = read_manifest(final)
+    except UnreadableError as error:
+        fix = f"make it readable for uid {os.getuid()}, or {_OTHER_NAME}"
+        raise StorageError(f"{final} cannot be read: {error}", fix=fix) from None
     except DamagedError as error:
         raise ConfigError(f"{final} is damaged: {error}", fix=_OTHER_NAME) from None
     changes = differences(manifest.get("inputs", {}), inputs.facts["inputs"])

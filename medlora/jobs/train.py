@@ -63,7 +63,8 @@ def run(
         click.echo(f"{cfg.run_name} is finished already: {folder / FINAL}")
         return
     with only_writer(folder), _memory_errors(cfg):
-        sweep(folder)
+        for line in sweep(folder):
+            _log.warning("left where it is: %s", line)
         result = _train(plan, read_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
