@@ -45,16 +45,23 @@ def checkpoints(run: Path) -> list[Path]:
     return [path for path in run.iterdir() if path.is_dir() and _RESUMABLE.fullmatch(path.name)]
 
 
-def prune(run: Path, *, keep: int) -> None:
+def prune(run: Path, *, keep: int, step: int) -> None:
     """Delete all but the newest `keep` step checkpoints; epochs and the best one stay.
 
     Call it after the newer one is committed.  What is another user's stays, with a line.
+
+    Args:
+        run: the run's folder.
+        keep: how many stay.
+        step: where the run is.  What claims a later one is none of its own (another user's, left
+            in place), and must not crowd out those that are.
 
     Raises:
         StorageError: one cannot be deleted.
     """
     steps = [path for path in checkpoints(run) if path.name.startswith("step_")]
-    for folder in sorted(steps, key=_claimed_step)[:-keep]:
+    own = [path for path in steps if _claimed_step(path) <= step]
+    for folder in sorted(own, key=_claimed_step)[:-keep]:
         try:
             remove(folder)
         except ForbiddenError as error:

@@ -11,15 +11,12 @@ from medlora.errors import ConfigError, IntegrityError, MissingPartError, Storag
 from medlora.files import remove, storage_errors
 from medlora.jobs import train
 from medlora.jobs.inputs import read_inputs
+from medlora.jobs.rundir import note_other_software
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
 from medlora.report.fingerprint import differences
-from medlora.report.manifest import software
 from medlora.runtime import Stop
-
-_log = logger(__name__)
 
 
 def run(
@@ -43,7 +40,7 @@ def run(
     manifest = _finished(final)
     plan = _plan(manifest, final.resolve().parent, data=data, model=model)
     _refuse_other_inputs(manifest, plan)
-    _note_other_software(manifest)
+    note_other_software(manifest)
     train.run(plan, stop=stop)
     copy = Path(plan.resolved.config.training.output_dir) / plan.resolved.config.run_name
     theirs, ours = (_digest(place) for place in (final, copy / FINAL))
@@ -100,13 +97,6 @@ def _refuse_other_inputs(manifest: dict[str, Any], plan: Plan) -> None:
             f"the inputs are not those of the run:{lines}",
             fix="name the run's own data with --data and its base with --model",
         )
-
-
-def _note_other_software(manifest: dict[str, Any]) -> None:
-    for name, version in software().items():
-        then = manifest["software"].get(name)
-        if then != version:
-            _log.warning("%s is %s, it was %s: the bits may differ", name, version, then)
 
 
 def _digest(final: Path) -> str:

@@ -13,6 +13,7 @@ from medlora.jobs.inputs import Inputs
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.report.fingerprint import changed_names, differences
+from medlora.report.manifest import software
 
 _log = logger(__name__)
 _OTHER_NAME = "choose another run_name, or set the folder aside with --fresh"
@@ -80,12 +81,21 @@ def change_checker(
             fix="undo the change, accept it with --allow-change NAME, "
             "choose another run_name, or start over with --fresh",
         )
+        note_other_software(manifest)
         for line in differences(stated, present):
             _log.warning("allowed: %s", line)
         accepted = {*manifest.get("allowed_changes", []), *changed_names(stated, present)}
         return {"allowed_changes": sorted(accepted)}
 
     return check
+
+
+def note_other_software(manifest: dict[str, Any]) -> None:
+    """Say which versions are not those that a manifest states: the bits need the same."""
+    then = manifest.get("software", {})
+    for name, version in software().items():
+        if then.get(name) != version:
+            _log.warning("%s is %s, it was %s: the bits may differ", name, version, then.get(name))
 
 
 def _refuse(changes: list[str], what: str, *, fix: str) -> None:

@@ -55,7 +55,7 @@ def write_all(
         saves: what to write.
         files: what all of them hold.
         state: what the resumable ones hold beside it.
-        facts: what all their manifests state.
+        facts: what all their manifests state, the step among it.
         keep: how many step checkpoints stay.
 
     Raises:
@@ -70,7 +70,7 @@ def write_all(
             if one.needed:
                 raise
             _log.warning("%s is not saved: %s", one.name, str(error).splitlines()[0])
-    prune(run, keep=keep)
+    prune(run, keep=keep, step=facts["step"])
 
 
 def is_saved(folder: Path, progress: Progress) -> bool:

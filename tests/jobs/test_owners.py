@@ -272,3 +272,14 @@ def test_a_base_that_we_may_not_read_is_no_bug(
     printed = capsys.readouterr().err
     assert f"error: {base_folder}/config.json: Permission denied\n  fix: let uid 12345" in printed
     assert "File" not in printed
+
+
+def test_foreign_checkpoints_of_later_steps_do_not_crowd_out_ours(
+    sticky: Path, finish: Finish
+) -> None:
+    """Two that cannot be read or moved claim later steps: our newest two stay all the same."""
+    for name in ("step_800", "step_900"):
+        shutil.copytree(sticky / "step_8", sticky / name)
+        give(sticky / name, THEM, 0o700)
+    finish("training.save_steps=1")
+    assert {path.name for path in sticky.glob("step_?")} == {"step_8", "step_9"}
