@@ -17,7 +17,7 @@ from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, re
 from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping
 from medlora.data.batches import Collate
-from medlora.errors import MedloraError, StoppedError
+from medlora.errors import ConfigError, MedloraError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.jobs import outcome
@@ -157,6 +157,9 @@ class MedicalLoRATrainer:
         Args:
             check: gets the checkpoint's manifest before anything is loaded; what it raises
                 keeps the run from going on, what it returns joins the `facts`.
+
+        Raises:
+            ConfigError: the checkpoint is whole and another version's.
         """
         found = newest_valid(self.folder) if self.folder.is_dir() else None
         if found is None:
@@ -165,7 +168,13 @@ class MedicalLoRATrainer:
         self._facts.update(check(manifest))
         names = (WEIGHTS, OPTIMIZER, PROGRESS)
         files = {name: (folder / name).read_bytes() for name in names}
-        self.progress = restore_state(self._bare, self._adamw, files)
+        try:
+            self.progress = restore_state(self._bare, self._adamw, files)
+        except (KeyError, TypeError, ValueError) as error:  # whole, and yet not what we write
+            raise ConfigError(
+                f"{folder} was written by another version ({type(error).__name__}: {error})",
+                fix="go on with the versions that its manifest states, or start over with --fresh",
+            ) from error
         if self.accelerator.scaler and self.progress.scaler:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
         self._history.restart((folder / METRICS).read_bytes())
@@ -397,7 +406,7 @@ class MedicalLoRATrainer:
         self._writer.wait()
         name = f"step_{self.progress.step}"
         if self.progress.step and not is_saved(self.folder / name, self.progress):
-            self._commit([checkpoint(name)])
+            self._commit([checkpoint(name, needed=True)])
             self._writer.wait()
         where = f"{name} is committed" if self.progress.step else "no step was done"
         raise StoppedError(

@@ -9,17 +9,24 @@ from typing import Any
 from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import PROGRESS, Progress
 from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
+from medlora.files import TakenError
+from medlora.logs import logger
 
+_log = logger(__name__)
 BEST, FINAL = "best_model", "final"
 
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """A folder to write; a resumable one carries the optimizer and the progress as well."""
+    """A folder to write; a resumable one carries the optimizer and the progress as well.
+
+    One that is not needed is left out, with a line, where its name is taken for good.
+    """
 
     name: str
     facts: Mapping[str, Any]
     resumable: bool = False
+    needed: bool = True
 
 
 def adapter(name: str, facts: Mapping[str, Any]) -> Save:
@@ -27,9 +34,9 @@ def adapter(name: str, facts: Mapping[str, Any]) -> Save:
     return Save(name, {"kind": "adapter", **facts})
 
 
-def checkpoint(name: str) -> Save:
+def checkpoint(name: str, *, needed: bool = False) -> Save:
     """Return a folder that training can go on from."""
-    return Save(name, {"kind": "checkpoint"}, resumable=True)
+    return Save(name, {"kind": "checkpoint"}, resumable=True, needed=needed)
 
 
 def write_all(
@@ -48,16 +55,22 @@ def write_all(
         saves: what to write.
         files: what all of them hold.
         state: what the resumable ones hold beside it.
-        facts: what all their manifests state.
+        facts: what all their manifests state, the step among it.
         keep: how many step checkpoints stay.
 
     Raises:
+        TakenError: a needed one has the name of a folder that may not be replaced.
         StorageError: the disk is full or cannot be written.
     """
     for one in saves:
         content = {**files, **state} if one.resumable else files
-        write_checkpoint(run / one.name, content, {**facts, **one.facts})
-    prune(run, keep=keep)
+        try:
+            write_checkpoint(run / one.name, content, {**facts, **one.facts})
+        except TakenError as error:
+            if one.needed:
+                raise
+            _log.warning("%s is not saved: %s", one.name, str(error).splitlines()[0])
+    prune(run, keep=keep, step=facts["step"])
 
 
 def is_saved(folder: Path, progress: Progress) -> bool:

@@ -58,15 +58,25 @@ def run(
     folder = run_folder(plan)
     if fresh:
         set_aside(folder)
-    if (folder / FINAL).exists():
-        check_finished(folder / FINAL, read_inputs(plan))
-        click.echo(f"{cfg.run_name} is finished already: {folder / FINAL}")
+    if _is_finished(plan, folder):
         return
     with only_writer(folder), _memory_errors(cfg):
-        sweep(folder)
+        for line in sweep(folder):
+            _log.warning("left where it is: %s", line)
+        if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
+            return
         result = _train(plan, read_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
+
+
+def _is_finished(plan: Plan, folder: Path) -> bool:
+    """Tell whether the result is there, and say so; refuse one of other inputs."""
+    if not (folder / FINAL).exists():
+        return False
+    check_finished(folder / FINAL, read_inputs(plan))
+    click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
+    return True
 
 
 def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:

@@ -10,13 +10,14 @@ import click
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import RunConfig, from_mapping
+from medlora.errors import MissingPartError
 from medlora.evaluate.generate import Poll
 from medlora.evaluate.loss import HeldOut
 from medlora.evaluate.performance import performance
 from medlora.evaluate.quality import response_quality
 from medlora.files import make_folder, write_bytes
 from medlora.logs import logger
-from medlora.report.curves import can_draw, draw
+from medlora.report.curves import draw
 from medlora.report.history import History
 from medlora.report.trackers import Tracker, check_trackers, start_trackers
 from medlora.train.loop import StepResult
@@ -134,12 +135,13 @@ class TrainingMonitor:
     def close(self) -> None:
         """Draw the curves, if they can be drawn, and finish the trackers."""
         trackers, self._trackers = self._trackers or [], None
-        if can_draw():
+        try:
             path = self.plot_training_curves()
+        except MissingPartError as error:  # a result is not lost for want of its picture
+            _log.info("no %s: %s", CURVES, str(error).splitlines()[0])
+        else:
             for tracker in trackers:
                 tracker.picture("training_curves", path)
-        else:
-            _log.info("no %s: matplotlib is not installed", CURVES)
         for tracker in trackers:
             tracker.close()
 
