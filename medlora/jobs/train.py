@@ -18,7 +18,7 @@ from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.fit import FINAL, MedicalLoRATrainer, TrainResult, device_type, has_bf16
-from medlora.jobs.inputs import Inputs, Prepared, prepare, read_inputs
+from medlora.jobs.inputs import Found, Prepared, describe, find_inputs, prepare, read_inputs
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
@@ -60,21 +60,23 @@ def run(
         return
     with only_writer(folder), _memory_errors(cfg):
         sweep(folder)
-        result = _train(plan, read_inputs(plan), stop=stop or Stop(), allow=allow)
+        result = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
 
 
-def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
+def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
-    prepared = prepare(inputs, cfg.data)
+    prepared = prepare(found, cfg)
+    inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
+        "data": {**inputs.facts["data"], **prepared.counts},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "software": software(),
     }
@@ -142,13 +144,13 @@ def _trainer(
     pad = pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)
     pin = training.dataloader_pin_memory and device_type() == "cuda"
     train = train_loader(
-        prepared.train.rows,
+        prepared.train,
         batch_size=training.per_device_train_batch_size,
         seed=training.seed,
         pad_id=pad,
         pin_memory=pin,
     )
-    held = prepared.evaluation.rows
+    held = prepared.evaluation
     size = training.per_device_eval_batch_size
     evaluation = eval_loader(held, batch_size=size, pad_id=pad, pin_memory=pin) if held else None
     trainer = MedicalLoRATrainer(model, tokenizer, train, evaluation, cfg, facts=facts, stop=stop)
