@@ -4,7 +4,7 @@ T is the number of tokens of one conversation.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -88,9 +88,9 @@ def tokenize(
         if isinstance(draft, Problem):
             yield draft
         elif encode:
-            encoding = next(encodings)
+            ids, encoding = next(encodings)
             learn = _marked(encoding, draft) if draft.marked else _between(encoding, draft)
-            yield Tokens(draft.line, np.array(encoding.ids, dtype=np.int32), learn)
+            yield Tokens(draft.line, np.array(ids, dtype=np.int32), learn)
 
 
 class _Span(NamedTuple):
@@ -189,7 +189,9 @@ def _answers(render: _Renderer, row: Record, whole: str) -> list[_Span]:
     return spans
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Sequence[Encoding]:
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str]
+) -> Iterable[tuple[list[int], Encoding]]:
     if not texts:
         return ()
     # Special tokens stand in the template already.
@@ -199,8 +201,7 @@ def _encode(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Sequence[En
         return_attention_mask=False,
         return_token_type_ids=False,
     )
-    encodings: Sequence[Encoding] = encoded.encodings
-    return encodings
+    return zip(encoded["input_ids"], encoded.encodings, strict=True)
 
 
 def _marked(encoding: Encoding, draft: _Draft) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ Forms: prompt/response; instruction/input/output; OpenAI `messages` (a list of
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from medlora.data.jsonl import Piece, rows_in
 from medlora.data.problems import Problem, kind
 
 Row = dict[str, Any]
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class Message(NamedTuple):
@@ -140,7 +142,7 @@ def _checked(value: object, column: str, line: int, *, optional: bool = False) -
     if not value.strip() and not optional:
         found = "empty text" if not value else "only white space"
         raise _RowError(Problem(line, found, "fill it or delete the row", column))
-    if any("\ud800" <= char <= "\udfff" for char in value):
+    if _HALF_CHARACTER.search(value):
         found = "half of a surrogate pair, which is no character"
         raise _RowError(Problem(line, found, "write the character itself", column))
     return value

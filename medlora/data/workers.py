@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -58,24 +59,22 @@ def _exchange(pool: list[_Worker], requests: Iterator[bytes]) -> Iterator[Sequen
     done: dict[int, Sequence[bytes]] = {}
     sent = given = 0
     while True:
-        while idle and sent - given < _AHEAD * len(pool):
-            request = next(requests, None)
-            if request is None:
-                break
+        room = min(len(idle), _AHEAD * len(pool) - (sent - given))
+        for request in islice(requests, room):
             worker = idle.popleft()
             with _losses(worker):
                 worker.connection.send_bytes(request)
             busy[worker.connection] = (worker, sent)
             sent += 1
-        while given in done:
-            given += 1
-            yield done.pop(given - 1)
-        if not busy:
+        if sent == given:  # nothing is under way and nothing more came
             return
         for connection in wait([worker.connection for worker, _ in busy.values()]):
             worker, number = busy.pop(connection)
             done[number] = _receive(worker)
             idle.append(worker)
+        while given in done:
+            given += 1
+            yield done.pop(given - 1)
 
 
 def _receive(worker: _Worker) -> Sequence[bytes]:
