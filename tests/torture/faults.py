@@ -40,6 +40,7 @@ def _torture(place: Arena, calls: range) -> int:
         print(f"the run that was left alone ended with {code}:\n{text}")
         return 1
     total, expected = counted.stat().st_size, place.outcome("straight")
+    place.forget_tokens()
     points, bad = 0, 0
     for call in calls:
         if call > total:
@@ -66,7 +67,8 @@ def _one(place: Arena, prepare: Callable[[], None], wanted: int, expected: objec
     if code != 0:
         return f"started again, it ended with {code}:\n{text}"
     same = place.outcome("cut") == expected
-    left = [path.name for path in (place.root / "out/cut").glob(".*-*")]
+    out = place.root / "out"
+    left = [path.name for name in ("cut", ".tokens") for path in (out / name).glob(".*-*")]
     place.forget("cut")
     return "" if same and not left else f"same outcome: {same}, left behind: {left}"
 

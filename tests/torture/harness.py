@@ -121,6 +121,11 @@ class Arena:
     def forget(self, name: str) -> None:
         """Delete a run."""
         shutil.rmtree(self.root / "out" / name)
+        self.forget_tokens()
+
+    def forget_tokens(self) -> None:
+        """Delete the cache of tokens, so that the next attempt writes it again."""
+        shutil.rmtree(self.root / "out/.tokens")
 
 
 @contextmanager
