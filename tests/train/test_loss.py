@@ -82,9 +82,9 @@ def test_targets_alone_in_half_precision(labels: torch.Tensor, half: torch.dtype
 
 def test_a_confident_model_still_learns_in_float16(labels: torch.Tensor) -> None:
     """Small slopes are scaled up before they are rounded, as a loss scaler does otherwise."""
-    torch.manual_seed(0)
     head = torch.nn.Linear(6, 11, bias=False).requires_grad_(requires_grad=False)
-    head.weight.copy_(torch.nn.functional.normalize(torch.randn(11, 6), dim=1) * 1e-2)
+    weight = torch.randn(11, 6, generator=torch.Generator().manual_seed(0))
+    head.weight.copy_(torch.nn.functional.normalize(weight, dim=1) * 1e-2)
     target = torch.nn.functional.pad(labels[:, 1:], (0, 1)).clamp(min=0)
     hidden = (head.weight[target] * 1e6).requires_grad_()  # all but 1e-9 of the share is its
     nats = summed_nats(head(hidden), labels)
