@@ -93,6 +93,12 @@ class Rows(Sequence[Row]):
         return int(self.lengths.sum())
 
     @property
+    def lines(self) -> NDArray[np.int64]:
+        """Where each row stands in its file, counted from 1, int64 [N]."""
+        lines: NDArray[np.int64] = self._table.rows["line"][self._chosen]
+        return lines
+
+    @property
     def truncated(self) -> int:
         """Rows that lost their end."""
         return int((self.lengths < self._table.rows["tokens"][self._chosen]).sum())

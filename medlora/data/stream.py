@@ -1,12 +1,14 @@
 """A data file as a stream of blocks of tokens: in order, once, in parallel, in little memory."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from medlora.config import ColumnsConfig
 from medlora.data.blocks import Block, BlockMaker, from_reply, id_type, to_request
 from medlora.data.jsonl import read_pieces, wrong_file
 from medlora.data.problems import Problem, Problems
+from medlora.data.records import Record, read_records
 from medlora.data.workers import in_order, usable_cpus
 from medlora.errors import StorageError
 
@@ -63,3 +65,21 @@ def token_blocks(
     if not rows and not problems.count:
         problems.add([Problem(0, "the file has no rows", "write one JSON object a line")])
     problems.refuse()
+
+
+def records_at(
+    file: Path, lines: Iterable[int], *, form: str, columns: ColumnsConfig
+) -> Iterator[Record]:
+    """Yield the conversations on some lines of a file that was read before, in its order.
+
+    Args:
+        file: JSON Lines.
+        lines: their numbers, counted from 1.
+        form: as in `read_records`.
+        columns: likewise.
+    """
+    wanted = set(lines)
+    for piece in read_pieces(file, PIECE_BYTES) if wanted else ():
+        for record in read_records(piece, form=form, columns=columns).rows:
+            if record.line in wanted:
+                yield record

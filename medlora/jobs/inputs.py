@@ -1,6 +1,7 @@
 """What a run reads: found, checked, and turned into rows of tokens."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from medlora.data.blocks import BlockMaker, id_type
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat import ensure_template
 from medlora.data.locate import DataFiles, locate
+from medlora.data.records import Record
 from medlora.data.rows import Rows, fit_rows
 from medlora.data.split import hold_out
-from medlora.data.stream import token_blocks
+from medlora.data.stream import records_at, token_blocks
 from medlora.data.tokens import TokenWriter
 from medlora.errors import DataError
 from medlora.files import NewFolder, sha256_file, sha256_json
@@ -133,6 +135,13 @@ def prepare(found: Found, cfg: RunConfig) -> Prepared:
         "forms": entries["train"].manifest["forms"],
     }
     return Prepared(tokenizer, splits["train"], splits["eval"], facts, counts)
+
+
+def held_out_records(found: Found, prepared: Prepared, cfg: DataConfig) -> Iterator[Record]:
+    """Yield the evaluation rows as conversations; the file is read as far as somebody asks."""
+    file = found.files.evaluation or found.files.train
+    lines = prepared.evaluation.lines.tolist()
+    return records_at(file, lines, form=cfg.format, columns=cfg.columns)
 
 
 def _files(found: Found) -> dict[str, Path]:
