@@ -4,6 +4,7 @@ Every change to the disk goes through `disk`, whose few methods are one system c
 a test can fail, stop or record any single one of them.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -256,11 +257,8 @@ def new_folder(path: Path) -> Iterator[NewFolder]:
             yield folder
             folder.sync()
             disk.sync(temporary)
-            if path.exists():
-                _remove(temporary)
-            else:
-                disk.rename(temporary, path)
-                disk.sync(path.parent)
+            _rename_unless_taken(temporary, path)
+            disk.sync(path.parent)
         except BaseException:
             _remove_quietly(temporary)
             raise
@@ -351,6 +349,16 @@ def _check_space(folder: Path, needed: int) -> None:
             f"{folder}: {needed:,} bytes are needed and {free:,} are free",
             fix="free space, or lower training.save_total_limit",
         )
+
+
+def _rename_unless_taken(temporary: Path, path: Path) -> None:
+    """Give a new folder its name; the kernel decides who of several comes first."""
+    try:
+        disk.rename(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        _remove(temporary)
 
 
 def _step_aside(path: Path) -> Path | None:

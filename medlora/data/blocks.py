@@ -38,8 +38,9 @@ class Block:
 
 
 def id_type(tokenizer: PreTrainedTokenizerBase) -> np.dtype[np.unsignedinteger]:
-    """Return the smallest type that holds every id."""
-    return np.dtype("<u2") if len(tokenizer) <= 1 << 16 else np.dtype("<u4")
+    """Return the smallest type that holds every id; a vocabulary may have holes."""
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    return np.dtype("<u2") if largest < 1 << 16 else np.dtype("<u4")
 
 
 def to_request(piece: Piece, *, encode: bool) -> bytes:
@@ -64,6 +65,7 @@ class BlockMaker:
     """Turns requests into replies, in whatever process."""
 
     tokenizer: PreTrainedTokenizerBase
+    ids: np.dtype[np.unsignedinteger]
     form: str
     columns: ColumnsConfig
 
@@ -81,7 +83,7 @@ class BlockMaker:
         items = list(tokenize(self.tokenizer, records.rows, encode=encode))
         tokens = [item for item in items if isinstance(item, Tokens)]
         problems = [item for item in items if isinstance(item, Problem)]
-        block = _joined(tokens, records.rows, id_type(self.tokenizer))
+        block = _joined(tokens, records.rows, self.ids)
         block.forms = records.forms
         block.problems = [*records.problems, *problems]
         return block

@@ -133,12 +133,16 @@ def _make(folder: Path, make: Callable[[NewFolder], None]) -> None:
 def _tidy(root: Path) -> None:
     """Delete what nobody makes or uses: broken-off attempts, and all but the latest entries."""
     with _alone(root):
-        broken_off = sorted(root.glob(f"{TEMPORARY}*"))
-        entries = [path for path in root.iterdir() if not path.name.startswith(".")]
+        folders = [path for path in root.iterdir() if path.is_dir()]
+        broken_off = [path for path in folders if path.name.startswith(TEMPORARY)]
+        entries = [path for path in folders if not path.name.startswith(".")]
         entries.sort(key=_used_at, reverse=True)
         for folder in [*broken_off, *entries[_KEEP:]]:
-            if not _in_use(folder):
-                remove(folder)
+            try:
+                if not _in_use(folder):
+                    remove(folder)
+            except StorageError as error:  # it may be another user's; it is in nobody's way
+                _log.warning("old tokens stay: %s", str(error).splitlines()[0])
 
 
 def _used_at(folder: Path) -> float:

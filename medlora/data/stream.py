@@ -1,11 +1,11 @@
 """A data file as a stream of blocks of tokens: in order, once, in parallel, in little memory."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from medlora.config import ColumnsConfig
-from medlora.data.blocks import Block, BlockMaker, from_reply, id_type, to_request
+from medlora.data.blocks import Block, BlockMaker, from_reply, to_request
 from medlora.data.jsonl import read_pieces, wrong_file
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record, read_records
@@ -26,7 +26,7 @@ def worker_count(file: Path) -> int:
 
 def token_blocks(
     file: Path, maker: BlockMaker, *, sha256: str, workers: int | None = None
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """Yield the blocks of a file, the same whatever the number of workers.
 
     From the first problem on nothing is encoded any more, the rest is only checked.
@@ -42,7 +42,7 @@ def token_blocks(
         StorageError: the file cannot be read, or is being changed.
         OutOfMemoryError: the system killed a worker.
     """
-    problems, ids, rows = Problems(file), id_type(maker.tokenizer), 0
+    problems, rows = Problems(file), 0
     wrong = wrong_file(file)
     problems.add([wrong] if wrong else [])
     problems.refuse()
@@ -55,7 +55,7 @@ def token_blocks(
 
     workers = worker_count(file) if workers is None else workers
     for reply in in_order(maker, requests(), workers=workers):
-        block = from_reply(reply, ids)
+        block = from_reply(reply, maker.ids)
         problems.add(block.problems)
         rows += len(block.rows)
         if not problems.count:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,12 +153,12 @@ def _files(found: Found) -> dict[str, Path]:
 def _entry(file: Path, sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: RunConfig) -> Entry:
     """Return the tokens of a whole file, made now or earlier."""
     began = time.monotonic()
-    maker = BlockMaker(tokenizer, cfg.data.format, cfg.data.columns)
+    maker = BlockMaker(tokenizer, id_type(tokenizer), cfg.data.format, cfg.data.columns)
     key = key_of(sha256, tokenizer, cfg.data)
 
     def make(folder: NewFolder) -> None:
-        blocks = token_blocks(file, maker, sha256=sha256)
-        TokenWriter(folder, id_type(tokenizer)).write(blocks, {"key": key})
+        with closing(token_blocks(file, maker, sha256=sha256)) as blocks:
+            TokenWriter(folder, maker.ids).write(blocks, {"key": key})
 
     entry = open_tokens(Path(cfg.training.output_dir) / TOKENS, key, make)
     count, forms = len(entry.table), entry.manifest["forms"]

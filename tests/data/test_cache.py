@@ -182,6 +182,23 @@ def test_only_the_latest_entries_stay_and_those_in_use(tmp_path: Path) -> None:
     check(kept)
 
 
+def test_what_cannot_be_deleted_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A leftover of another user, a stray file: a line at most, and the tokens."""
+    open_tokens(tmp_path / "t", KEY, maker())
+    (tmp_path / "t/notes.txt").touch()
+    (tmp_path / "t/.tmp-left").mkdir()
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(files.disk, "unlink", refuse)
+    logging.getLogger("medlora").propagate = True
+    check(open_tokens(tmp_path / "t", KEY, never))
+    assert "old tokens stay" in caplog.text
+
+
 @pytest.mark.parametrize("call", ["mkdir", "create", "append", "sync", "rename"])
 def test_a_failing_disk_leaves_no_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str

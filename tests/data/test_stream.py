@@ -3,13 +3,14 @@
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from medlora.config import ColumnsConfig
 from medlora.data import stream
-from medlora.data.blocks import Block, BlockMaker
+from medlora.data.blocks import Block, BlockMaker, id_type
 from medlora.data.jsonl import read_pieces
 from medlora.errors import DataError, StorageError
 from medlora.files import sha256_file
@@ -38,7 +39,7 @@ def good(count: int) -> list[object]:
 
 def blocks(tokenizer, file: Path, *, workers: int | None, sha256: str = "") -> list[Block]:
     """All blocks of a file."""
-    maker = BlockMaker(tokenizer, "auto", ColumnsConfig())
+    maker = BlockMaker(tokenizer, id_type(tokenizer), "auto", ColumnsConfig())
     return list(
         stream.token_blocks(file, maker, sha256=sha256 or sha256_file(file), workers=workers)
     )
@@ -103,3 +104,12 @@ def test_small_files_are_worth_no_process(tmp_path: Path, monkeypatch: pytest.Mo
     large = write(tmp_path / "e", good(300))
     assert stream.worker_count(large) == 3
     assert len(list(read_pieces(large, stream.PIECE_BYTES))) > 8
+
+
+def test_every_id_fits_however_full_of_holes_the_vocabulary(tokenizer) -> None:
+    """The largest id decides, not how many there are."""
+    assert id_type(tokenizer) == np.uint16
+    vocabulary = tokenizer.get_vocab()
+    for largest, wanted in ((65_535, np.uint16), (65_536, np.uint32)):
+        holes = SimpleNamespace(get_vocab=lambda n=largest: {**vocabulary, "rare": n})
+        assert id_type(holes) == wanted
