@@ -122,8 +122,27 @@ class TrainingConfig(Section):
         None,
         description="float16 autocast with a loss scaler; unset: on a GPU without bfloat16",
     )
-    gradient_checkpointing: bool = Field(
-        True, description="recompute activations: less memory, about a third more time"
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="recompute activations: less memory, a third more time; auto: where they "
+        "do not fit",
+    )
+    packing: bool | None = Field(
+        None,
+        description="rows of a step end to end, without padding, none sees another; unset: "
+        "where the base's attention can be held apart",
+    )
+    group_by_length: bool = Field(
+        True, description="where rows are padded: those of a step that are of like length together"
+    )
+    targets_only_loss: bool = Field(
+        True, description="logits only where there is a target, a few at a time"
+    )
+    lean_lora: bool = Field(
+        True, description="the adapter's layers in fewer passes over memory than PEFT's"
+    )
+    deterministic: bool = Field(
+        True, description="only kernels that give the same bits again; costs speed on a GPU"
     )
     logging_steps: int = Field(10, ge=1, description="record metrics every so many steps")
     eval_steps: int = Field(200, ge=1, description="evaluate every so many steps")

@@ -9,7 +9,6 @@ from typing import Any
 
 from accelerate import Accelerator
 from peft import PeftModel
-from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
@@ -17,6 +16,7 @@ from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
 from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping
+from medlora.data.batches import Collate
 from medlora.errors import ConfigError, MedloraError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
@@ -29,12 +29,16 @@ from medlora.jobs.outcome import TrainResult
 from medlora.jobs.saving import BEST, Save, adapter, checkpoint, is_saved, write_all
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
+from medlora.model.attention import attend_by_record
+from medlora.model.linear import lean_linears
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
 from medlora.runtime import Stop
+from medlora.train.determinism import set_deterministic
+from medlora.train.forward import Forward
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
-from medlora.train.memory import Fit, is_out_of_memory
+from medlora.train.memory import Fit, is_out_of_memory, plan_activations
 from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
 
@@ -53,7 +57,8 @@ class MedicalLoRATrainer:
         model: a PeftModel whose adapter alone trains; moved to the GPU if there is one.
         tokenizer: saved with each checkpoint.
         train_dataloader: yields dicts of int64 [B, T]: input_ids, attention_mask, labels
-            (-100 where no loss is).  Its sampler's `set_epoch`, if any, is called.
+            (-100 where no loss is); or, made by `train_loader`, a step's micro-batches.  Its
+            sampler's `set_epoch`, if any, is called.
         eval_dataloader: the same for held-out rows.
         config: a RunConfig or a dict of the same keys; defaults where None.
         facts: JSON values that each checkpoint's manifest repeats.
@@ -69,8 +74,8 @@ class MedicalLoRATrainer:
         self,
         model: PeftModel,
         tokenizer: PreTrainedTokenizerBase,
-        train_dataloader: DataLoader[dict[str, Tensor]],
-        eval_dataloader: DataLoader[dict[str, Tensor]] | None = None,
+        train_dataloader: DataLoader[Any],
+        eval_dataloader: DataLoader[Any] | None = None,
         config: RunConfig | Mapping[str, Any] | None = None,
         *,
         facts: Mapping[str, Any] | None = None,
@@ -82,15 +87,21 @@ class MedicalLoRATrainer:
         self.eval_dataloader = eval_dataloader
         cfg = self.config.training
         self.precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
+        set_deterministic(cfg.deterministic)
         self.accelerator = Accelerator(mixed_precision=self.precision)
-        if cfg.gradient_checkpointing:
-            model.gradient_checkpointing_enable(
-                gradient_checkpointing_kwargs={"use_reentrant": False}
-            )
+        attend_by_record(model.get_base_model())
+        if cfg.lean_lora:
+            lean_linears(model)
         self._bare = model
         faster = loraplus(model, self.config.lora.loraplus_lr_ratio)
-        self._adamw = build_optimizer(model.parameters(), cfg, multipliers=faster)
+        self._adamw = build_optimizer(
+            model.parameters(), cfg, multipliers=faster, fused=self.precision != "fp16"
+        )
         self.model, self.optimizer = self.accelerator.prepare(model, self._adamw)
+        self.forward = Forward(
+            self.model, autocast=self.accelerator.autocast, targets_only=cfg.targets_only_loss
+        )
+        self.recomputes = self._choose_recomputation()
         self.folder = Path(cfg.output_dir) / self.config.run_name
         self.progress = Progress()
         self._facts = dict(facts or {})
@@ -120,6 +131,7 @@ class MedicalLoRATrainer:
             start=self.progress.step,
             poll=self._poll,
             fit=fit,
+            forward=self.forward,
         ):
             self.progress.micro_batch_rows = fit.rows
             self._count(result)
@@ -129,8 +141,13 @@ class MedicalLoRATrainer:
         """Return the held-out loss in nats a target, None without evaluation rows."""
         if self.eval_dataloader is None:
             return None
-        device = self.accelerator.device
-        return held_out_loss(self.model, self.eval_dataloader, device=device, poll=self._poll)
+        return held_out_loss(
+            self.model,
+            self.eval_dataloader,
+            device=self.accelerator.device,
+            poll=self._poll,
+            forward=self.forward,
+        )
 
     def resume(self, *, check: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda _: {}) -> int:
         """Go on from the newest checkpoint that proves itself; return its step, 0 for none.
@@ -205,6 +222,46 @@ class MedicalLoRATrainer:
         self._commit([adapter(name, facts or {})])
         self._writer.wait()
         return self.folder / name
+
+    @property
+    def compute_facts(self) -> dict[str, Any]:
+        """Which of the ways to compute this run took, as the manifest states them."""
+        cfg, collate = self.config.training, getattr(self.train_dataloader, "collate_fn", None)
+        return {
+            "layout": collate.layout if isinstance(collate, Collate) else "as given",
+            "attention": self._bare.config._attn_implementation,  # noqa: SLF001  (its only name)
+            "targets_only_loss": self.forward.targets_only,
+            "lean_lora": cfg.lean_lora,
+            "gradient_checkpointing": self.recomputes,
+            "deterministic": cfg.deterministic,
+        }
+
+    def _choose_recomputation(self) -> bool:
+        """Recompute activations where the config says so, or where they do not fit."""
+        wanted, collate = (
+            self.config.training.gradient_checkpointing,
+            getattr(self.train_dataloader, "collate_fn", None),
+        )
+        if wanted == "auto" and isinstance(collate, Collate):
+            self.model.train()
+            plan = plan_activations(
+                self.model,
+                self.forward,
+                positions=collate.positions,
+                device=self.accelerator.device,
+            )
+            _log.info(
+                "activations: %.1f GiB of %.1f free%s",
+                plan.needed / 2**30,
+                plan.free / 2**30,
+                "" if plan.fit else ", so they are recomputed",
+            )
+            wanted = not plan.fit
+        if wanted:
+            self._bare.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
+        return bool(wanted)
 
     def _commit(self, saves: Sequence[Save]) -> None:
         """Write these folders behind the loop's back, then prune.

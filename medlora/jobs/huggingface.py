@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from medlora.checkpoint.store import write_checkpoint
 from medlora.config import RunConfig, TrainingConfig, from_mapping
-from medlora.data.batches import IGNORE, eval_loader, pad_id_of
+from medlora.data.batches import IGNORE, Collate, eval_loader, pad_id_of
 from medlora.data.features import PadFeatures
 from medlora.data.rows import Rows
 from medlora.errors import ConfigError
@@ -78,7 +78,7 @@ def create_training_arguments(
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=device == "cpu",
-        gradient_checkpointing=cfg.gradient_checkpointing,
+        gradient_checkpointing=bool(cfg.gradient_checkpointing),  # `auto` knows our loop alone
         gradient_checkpointing_kwargs={"use_reentrant": False},
         logging_steps=cfg.logging_steps,
         logging_nan_inf_filter=False,  # the filter would show the mean so far in place of NaN
@@ -214,7 +214,8 @@ def _held_out(trainer: Trainer, prepared: Prepared) -> float | None:
     tokenizer = prepared.tokenizer
     pad = pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)
     size = trainer.args.per_device_eval_batch_size
-    batches = eval_loader(rows, batch_size=size, pad_id=pad)
+    collate = Collate("plain", batch_size=size, max_length=prepared.facts["max_length"], pad_id=pad)
+    batches = eval_loader(rows, collate, batch_size=size)
     return held_out_loss(trainer.model, batches, device=trainer.args.device).loss
 
 

@@ -15,7 +15,7 @@ from medlora import logs
 from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.batches import eval_loader, train_loader
+from medlora.data.batches import Collate, eval_loader, train_loader
 from medlora.data.rows import Row
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
@@ -41,6 +41,7 @@ def saved(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("saved")
     rows = [Row(np.arange(9 + n, dtype=np.int32), np.arange(9 + n) >= 3) for n in range(10)]
+    collate = Collate("packed", batch_size=2, max_length=20, pad_id=0)
     for name, seed in (("run", 1), ("other", 2)):
         base = load_base(base_folder, ModelConfig(), half=None)
         training = {
@@ -55,8 +56,8 @@ def saved(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         medlora.MedicalLoRATrainer(
             attach(base, LoraConfig(r=2), seed=seed),
             AutoTokenizer.from_pretrained(base_folder),
-            train_loader(rows[:8], batch_size=2, seed=seed, pad_id=0),
-            eval_loader(rows[8:], batch_size=2, pad_id=0),
+            train_loader(rows[:8], collate, step_rows=2, seed=seed),
+            eval_loader(rows[8:], collate, batch_size=2),
             {"run_name": name, "training": training},
         ).train()
     return out

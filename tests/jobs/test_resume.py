@@ -51,14 +51,14 @@ def signal_at(
 
 # (where, function, which call): micro-batches, optimizer, evaluation, checkpoint, metrics, pruning.
 POINTS = {
-    "base evaluation": (evaluation, "forward", 1),
+    "base evaluation": (evaluation, "_nats_that_fit", 1),
     "first micro-batch": (loop, "seed_micro_batch", 1),
     "between micro-batches": (loop, "seed_micro_batch", 6),
     "last micro-batch": (loop, "seed_micro_batch", 8),
     "before the weights change": (loop, "_clip", 3),
     "second epoch": (loop, "seed_micro_batch", 17),
     "evaluation begins": (fit, "held_out_loss", 2),
-    "in an evaluation": (evaluation, "forward", 4),
+    "in an evaluation": (evaluation, "_nats_that_fit", 4),
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
     "checkpoint begins": (fit.MedicalLoRATrainer, "_commit", 1),
