@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from medlora.data.rows import Row
+from medlora.data.rows import Row, Rows
 
 IGNORE = -100  # cross_entropy's own default, so labels work in any Hugging Face model too
 LENGTHS = "record_lengths"  # of a packed micro-batch: int64 [R], adding up to T
@@ -199,7 +199,7 @@ def eval_loader(
     rows: Sequence[Row], collate: Collate, *, batch_size: int, pin_memory: bool = False
 ) -> DataLoader[list[Batch]]:
     """Return a split's micro-batches in lists, longest rows first: little padding, same sum."""
-    lengths = [len(row.ids) for row in rows]
+    lengths = rows.lengths if isinstance(rows, Rows) else [len(row.ids) for row in rows]
     return DataLoader(
         rows,  # type: ignore[arg-type]
         sampler=sorted(range(len(rows)), key=lambda index: -lengths[index]),

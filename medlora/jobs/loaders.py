@@ -57,7 +57,7 @@ def make_loaders(prepared: Prepared, cfg: TrainingConfig, *, pin_memory: bool) -
         Collate(layout, batch_size=size, max_length=limit, pad_id=pad_id) for size in sizes
     )
     pin = pin_memory and cfg.dataloader_pin_memory
-    rows, held = prepared.train.rows, prepared.evaluation.rows
+    rows, held = prepared.train, prepared.evaluation
     step_rows = cfg.per_device_train_batch_size * cfg.gradient_accumulation_steps
     eval_rows = cfg.per_device_eval_batch_size * _EVAL_BATCHES
     return Loaders(

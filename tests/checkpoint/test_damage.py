@@ -41,7 +41,7 @@ def saved(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("saved")
     rows = [Row(np.arange(9 + n, dtype=np.int32), np.arange(9 + n) >= 3) for n in range(10)]
-    collate = Collate("packed", batch_size=2, max_length=20, pad_id=0)
+    collate = Collate("packed", batch_size=2, max_length=18, pad_id=0)
     for name, seed in (("run", 1), ("other", 2)):
         base = load_base(base_folder, ModelConfig(), half=None)
         training = {
