@@ -18,6 +18,7 @@ class Contestant:
     options: dict[str, Any] = field(default_factory=dict)
     # Rows in a micro-batch; None: as many as `--tokens` holds.  A step has the same rows anyway.
     micro: int | None = None
+    env: dict[str, str] = field(default_factory=dict)  # over the common surroundings
     note: str = ""
 
 
@@ -43,16 +44,32 @@ PEERS = {
 }
 HF_BEST = ("hf_batch1", "hf_grouped", "hf_nogc")  # the best of these is `hf_best`
 
-# Ours with each lever off in turn; the ratio to `ours` is what the lever gives.
+# Ours with each lever off in turn; its ratio to `ours` is what the lever gives.
 ABLATION: dict[str, Contestant] = {
-    "ours_gc": Contestant("ours", {"training.gradient_checkpointing": True}),
-    "ours_nogc": Contestant("ours", {"training.gradient_checkpointing": False}),
-    "ours_unpacked": Contestant("ours", {"training.packing": False}),
+    "ours_padded": Contestant("ours", {"training.packing": False}, note="by length, not packed"),
+    "ours_plain": Contestant(
+        "ours",
+        {"training.packing": False, "training.group_by_length": False},
+        note="padded as the rows come",
+    ),
+    "ours_recomputed": Contestant(
+        "ours", {"training.gradient_checkpointing": True}, note="gradient checkpointing"
+    ),
+    "ours_all_logits": Contestant(
+        "ours", {"training.targets_only_loss": False}, note="logits at every position"
+    ),
+    "ours_peft_linear": Contestant("ours", {"training.lean_lora": False}, note="PEFT's linears"),
+    "ours_malloc": Contestant(
+        "ours", env={"MALLOC_CHECK_": "0"}, note="the C library's allocator as it is"
+    ),
+    "ours_any_kernel": Contestant(
+        "ours", {"training.deterministic": False}, note="training.deterministic off"
+    ),
 }
+ANY_KERNEL = "ours_any_kernel"
+# More of ours, to be named with --only.
 VARIANTS = {
-    "ours_deterministic": Contestant("ours", {"training.deterministic": True}),
-    "ours_grouped": Contestant("ours", {"training.packing": False, "training.group_by_length": 1}),
-    "ours_batch1": Contestant("ours", {"training.packing": False}, micro=1),
+    "ours_spinning": Contestant("ours", env={"OMP_WAIT_POLICY": "ACTIVE"}, note="OpenMP spins"),
 }
 ALL = {
     "ours": Contestant("ours", note="medlora"),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.training.gate import Gate, Over
-from benchmarks.training.prepare import BASE, FACTS, ROWS, SEED, order, read
+from benchmarks.training.prepare import BASE, FACTS, ROWS, SEED, Row, order, read
 from benchmarks.training.shapes import ALPHA, DROPOUT, RANK, TARGETS, Shape, load, shape_of
 
 LEARNING_RATE, WARMUP_STEPS, DECAY, CLIP = 1e-4, 5, 0.01, 1.0
@@ -54,15 +54,12 @@ class Spec:
 
 
 def ours(gate: Gate, spec: Spec) -> Adapter:
-    """Train with the project's own loop."""
+    """Train with the project's own loop, as `medlora train` sets it up."""
+    from benchmarks.training.shapes import build, is_saved
     from medlora.config import from_mapping
-    from medlora.data.batches import train_loader
-    from medlora.data.rows import Row
     from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.model.adapter import adapter_tensors, attach
     from medlora.model.base import load_base, load_tokenizer
-
-    from benchmarks.training.shapes import build, is_saved
 
     cfg = from_mapping(_our_config(spec))
     tokenizer = load_tokenizer(spec.base)
@@ -72,10 +69,7 @@ def ours(gate: Gate, spec: Spec) -> Adapter:
     else:
         base = build(spec.model_shape, device=spec.device, dtype=spec.dtype)
     model = attach(base, cfg.lora, seed=SEED)
-    rows = [Row(row.ids, row.learn) for row in read(Path(spec.work) / ROWS)]
-    pad = tokenizer.pad_token_id
-    loader = train_loader(rows, batch_size=spec.micro, seed=SEED, pad_id=pad)
-    trainer = MedicalLoRATrainer(model, tokenizer, loader, None, cfg)
+    trainer = _our_trainer(MedicalLoRATrainer, model, tokenizer, cfg, spec)
     steps = trainer.steps()
     with suppress(Over):
         gate()
@@ -84,6 +78,28 @@ def ours(gate: Gate, spec: Spec) -> Adapter:
             gate.loss(result.loss)
             gate()
     return adapter_tensors(model)
+
+
+def _our_trainer(make: Any, model: Any, tokenizer: Any, cfg: Any, spec: Spec) -> Any:  # noqa: ANN401
+    from medlora.data import rows as own
+
+    rows = [own.Row(row.ids, row.learn) for row in read(Path(spec.work) / ROWS)]
+    try:
+        from medlora.jobs.loaders import make_loaders
+    except ModuleNotFoundError:  # before rows could be packed
+        from medlora.data.batches import train_loader
+
+        pad = tokenizer.pad_token_id
+        loader = train_loader(rows, batch_size=spec.micro, seed=SEED, pad_id=pad)
+        return make(model, tokenizer, loader, None, cfg)
+    from medlora.jobs.inputs import Prepared
+
+    prepared = Prepared(tokenizer, own.Rows(rows), own.Rows(), {"max_length": spec.max_length})
+    loaders = make_loaders(prepared, cfg.training, pin_memory=spec.device == "cuda")
+    trainer = make(model, tokenizer, loaders.train, None, cfg)
+    if not trainer.forward.packs:
+        loaders.unpack(cfg.training)
+    return trainer
 
 
 def _our_config(spec: Spec) -> dict[str, Any]:
@@ -236,8 +252,7 @@ def trl(gate: Gate, spec: Spec) -> Adapter:
         tokens = spec.micro * spec.accumulation * facts["mean_length"]
         full = max(1, round(tokens / spec.max_length))
         arguments |= {"per_device_train_batch_size": 1, "gradient_accumulation_steps": full}
-    rows = read(Path(spec.work) / ROWS)
-    chosen = [rows[k] for k in order(len(rows)).tolist()]
+    chosen = common_rows(spec, whole=not arguments.get("packing"))
     columns = {
         "input_ids": [row.ids.tolist() for row in chosen],
         "completion_mask": [row.learn.astype(int).tolist() for row in chosen],
@@ -253,16 +268,28 @@ def trl(gate: Gate, spec: Spec) -> Adapter:
 
 def _features(spec: Spec) -> list[dict[str, list[int]]]:
     """Return the rows in the common order, as Trainer takes them."""
-    rows = read(Path(spec.work) / ROWS)
-    chosen = (rows[k] for k in order(len(rows)).tolist())
+    grouped = spec.options.get("train_sampling_strategy") == "group_by_length"
     return [
         {
             "input_ids": row.ids.tolist(),
             "attention_mask": [1] * len(row.ids),
             "labels": [int(t) if on else IGNORE for t, on in zip(row.ids, row.learn, strict=True)],
         }
-        for row in chosen
+        for row in common_rows(spec, whole=not grouped)
     ]
+
+
+def common_rows(spec: Spec, *, whole: bool) -> list[Row]:
+    """Return the rows in everybody's order.
+
+    Args:
+        spec: the task.
+        whole: all of them; else only those that this run's steps reach, for a loop that sorts
+            rows by length and would otherwise be measured on the longest alone.
+    """
+    rows = read(Path(spec.work) / ROWS)
+    chosen = [rows[k] for k in order(len(rows)).tolist()]
+    return chosen if whole else chosen[: spec.steps * spec.micro * spec.accumulation]
 
 
 def litgpt(gate: Gate, spec: Spec) -> Adapter:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-class Over(BaseException):  # noqa: N818  (no error: the race is over)
+class Over(BaseException):
     """Leaves a contestant's loop; no handler for errors catches it."""
 
 

@@ -81,7 +81,7 @@ class Lineup:
             "scratch": str(folder),
             **{key: options[key] for key in shared},
         }
-        del task["note"]
+        del task["note"], task["env"]
         return json.dumps(task)
 
 
@@ -94,7 +94,7 @@ class Runner:
         self._process = subprocess.Popen(  # noqa: S603  (our own module)
             [sys.executable, "-m", "benchmarks.training.worker", lineup.spec(name, contestant)],
             cwd=ROOT,
-            env=lineup.environment,
+            env=lineup.environment | contestant.env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -63,9 +63,7 @@ def is_saved(shape: Shape) -> bool:
     return shape.parameters < _SAVED_UP_TO
 
 
-def flops(
-    shape: Shape, *, tokens: float, targets: float, squares: float, kv_layer0: bool = True
-) -> float:
+def flops(shape: Shape, *, tokens: float, targets: float, squares: float) -> float:
     """Return the floating point operations that a LoRA step cannot do without.
 
     A frozen matrix of n numbers costs 2n a token forward and 2n backward, for its input alone;
@@ -78,12 +76,12 @@ def flops(
         tokens: of the step, padding not counted.
         targets: positions with loss.
         squares: sum of T^2 over the rows.
-        kv_layer0: leave the backward pass of the first q, k, v out.
     """
-    frozen = sum(rows * columns for rows, columns in shape.linears.values())
-    first = sum(a * b for name, (a, b) in shape.linears.items() if name in TARGETS[:3])
-    lora = sum(RANK * (a + b) for name, (a, b) in shape.linears.items() if name in TARGETS)
-    per_token = shape.layers * (4 * frozen + 6 * lora) - (2 * first if kv_layer0 else 0)
+    linears = shape.linears
+    frozen = sum(inputs * outputs for inputs, outputs in linears.values())
+    lora = sum(RANK * sum(linears[name]) for name in TARGETS)
+    first = sum(inputs * (outputs + RANK) for inputs, outputs in map(linears.get, TARGETS[:3]))
+    per_token = shape.layers * (4 * frozen + 6 * lora) - 2 * first
     attention = 6 * squares * shape.hidden * shape.layers
     return tokens * per_token + attention + 4 * targets * shape.hidden * shape.vocab
 

@@ -29,9 +29,10 @@ from benchmarks.training.engines import (
     WARMUP_STEPS,
     Adapter,
     Spec,
+    common_rows,
 )
 from benchmarks.training.gate import Gate, Over
-from benchmarks.training.prepare import ROWS, SEED, order, read
+from benchmarks.training.prepare import SEED, Row
 from benchmarks.training.shapes import ALPHA, DROPOUT, RANK, Shape, load
 
 _PRECISION = {"float32": "32-true", "bfloat16": "bf16-true"}
@@ -143,8 +144,7 @@ def _model(fabric: Fabric, spec: Spec) -> GPT:
 
 def _loaders(gate: Gate, spec: Spec) -> tuple[DataLoader, DataLoader]:
     """Return the rows in the common order through its own collator, and two for its self-check."""
-    rows = read(Path(spec.work) / ROWS)
-    items = [_item(rows[k]) for k in order(len(rows)).tolist()]
+    items = [_item(row) for row in common_rows(spec, whole=True)]
     pad = get_sft_collate_fn(max_seq_length=spec.max_length, pad_id=0, ignore_index=IGNORE)
 
     def collate(samples: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -156,7 +156,7 @@ def _loaders(gate: Gate, spec: Spec) -> tuple[DataLoader, DataLoader]:
     return train, DataLoader(items[:2], batch_size=1, collate_fn=pad)
 
 
-def _item(row: Any) -> dict[str, Tensor]:  # noqa: ANN401
+def _item(row: Row) -> dict[str, Tensor]:
     ids = torch.from_numpy(row.ids).long()
     return {
         "input_ids": ids,
