@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.contestants import REFERENCE, Contestant
+from benchmarks.training.contestants import Contestant
 from benchmarks.training.report import Outcome, Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,14 +139,20 @@ class Runner:
         return next((line for line in reversed(lines) if line.strip()), "no output")[:300]
 
 
-def race(lineup: Lineup, field: dict[str, Contestant], outcomes: dict[str, Outcome]) -> None:
+def race(
+    lineup: Lineup,
+    field: dict[str, Contestant],
+    outcomes: dict[str, Outcome],
+    *,
+    first_round: int = 0,
+) -> None:
     """Run a group: each starts alone and does a first step, then all take turns."""
     runners: dict[str, Runner] = {}
     try:
         for name, contestant in field.items():
             outcome = outcomes.setdefault(name, Outcome(contestant.note))
             _start(Runner(lineup, name, contestant), runners, outcome)
-        _rounds(lineup, runners, outcomes)
+        _rounds(lineup, runners, outcomes, first_round)
         for name in list(runners):
             answer = _try(runners, outcomes[name], name, "end")
             if answer:
@@ -174,9 +180,10 @@ def _start(runner: Runner, runners: dict[str, Runner], outcome: Outcome) -> None
     _say(f"{runner.name}: first step after {first['since_start_s']:.1f} s, loss {first['loss']}")
 
 
-def _rounds(lineup: Lineup, runners: dict[str, Runner], outcomes: dict[str, Outcome]) -> None:
+def _rounds(
+    lineup: Lineup, runners: dict[str, Runner], outcomes: dict[str, Outcome], first: int
+) -> None:
     began, draw = time.monotonic(), random.Random(0)  # noqa: S311  (no secret)
-    done = max((step.round for step in outcomes[REFERENCE].steps), default=-1) + 1
     for number in range(lineup.options["rounds"]):
         late = time.monotonic() - began > 60 * lineup.options["minutes"]
         if late and number >= _ROUNDS_FIRST:
@@ -186,8 +193,8 @@ def _rounds(lineup: Lineup, runners: dict[str, Runner], outcomes: dict[str, Outc
             answer = _try(runners, outcomes[name], name, "step")
             if answer:
                 numbers = (answer[key] for key in ("tokens", "targets", "wall_s", "cpu_s", "loss"))
-                outcomes[name].steps.append(Step(done + number, *numbers))
-        _say(f"round {number + 1}: " + _line(runners, outcomes, done + number))
+                outcomes[name].steps.append(Step(first + number, *numbers))
+        _say(f"round {number + 1}: " + _line(runners, outcomes, first + number))
 
 
 def _try(

@@ -22,7 +22,10 @@ from litgpt.utils import instantiate_torch_optimizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks.training.engines import (
+from benchmarks.training.gate import Gate, Over
+from benchmarks.training.prepare import SEED, Row
+from benchmarks.training.shapes import ALPHA, DROPOUT, RANK, Shape, load
+from benchmarks.training.spec import (
     DECAY,
     IGNORE,
     LEARNING_RATE,
@@ -30,17 +33,15 @@ from benchmarks.training.engines import (
     Adapter,
     Spec,
     common_rows,
+    on_cpu,
 )
-from benchmarks.training.gate import Gate, Over
-from benchmarks.training.prepare import SEED, Row
-from benchmarks.training.shapes import ALPHA, DROPOUT, RANK, Shape, load
 
 _PRECISION = {"float32": "32-true", "bfloat16": "bf16-true"}
 _EVERY = 10  # steps between lines of its log, as for the others
 
 
 def train(gate: Gate, spec: Spec) -> Adapter:
-    """Train until the gate is over; return the adapter under PEFT's names."""
+    """Train until the gate is over; return what the adapter adds, under the base's names."""
     fabric = Fabric(accelerator=spec.device, devices=1, precision=_PRECISION[spec.dtype])
     fabric.seed_everything(SEED)
     model = fabric.setup_module(_model(fabric, spec))
@@ -81,7 +82,7 @@ def train(gate: Gate, spec: Spec) -> Adapter:
             never,
             None,
         )
-    return _as_peft(model.state_dict(), spec.model_shape)
+    return _updates(model.module, spec.model_shape)
 
 
 class _Gated:
@@ -164,22 +165,20 @@ def _item(row: Row) -> dict[str, Tensor]:
     }
 
 
-def _as_peft(state: Adapter, shape: Shape) -> Adapter:
-    """Take its joint matrices of q, k and v apart."""
-    outputs = {name: shape.linears[name][1] for name in ("q_proj", "k_proj", "v_proj")}
-    tensors: Adapter = {}
-    for layer in range(shape.layers):
-        theirs = f"transformer.h.{layer}.attn"
-        ours = f"base_model.model.model.layers.{layer}.self_attn"
-        factors = zip(
-            outputs,
-            state[f"{theirs}.attn.lora_A"].split(RANK),
-            state[f"{theirs}.attn.lora_B"].split(list(outputs.values())),
-            strict=True,
-        )
-        for name, first, second in factors:
-            tensors[f"{ours}.{name}.lora_A.weight"] = first
-            tensors[f"{ours}.{name}.lora_B.weight"] = second
-        tensors[f"{ours}.o_proj.lora_A.weight"] = state[f"{theirs}.proj.lora_A"]
-        tensors[f"{ours}.o_proj.lora_B.weight"] = state[f"{theirs}.proj.lora_B"]
-    return {name: tensor.detach().float().cpu().clone() for name, tensor in tensors.items()}
+def _updates(model: GPT, shape: Shape) -> Adapter:
+    """Return what its adapter adds to each of the base's matrices.
+
+    No adapter of PEFT's shape can say it: where q, k and v all have one, its update is laid out
+    q, k, v over a matrix that holds them interleaved by groups, so that a head's update mixes.
+    """
+    head, shared = shape.hidden // shape.heads, shape.heads // shape.kv_heads
+    found: Adapter = {}
+    with torch.no_grad():
+        for layer, block in enumerate(model.transformer.h):
+            prefix = f"model.layers.{layer}.self_attn"
+            joint = block.attn.attn.get_lora_AB().view(shape.kv_heads, shared + 2, head, -1)
+            found[f"{prefix}.q_proj.weight"] = joint[:, :shared].reshape(-1, shape.hidden)
+            found[f"{prefix}.k_proj.weight"] = joint[:, shared].reshape(-1, shape.hidden)
+            found[f"{prefix}.v_proj.weight"] = joint[:, shared + 1].reshape(-1, shape.hidden)
+            found[f"{prefix}.o_proj.weight"] = block.attn.proj.get_lora_AB()
+    return on_cpu(found)

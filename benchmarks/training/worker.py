@@ -19,8 +19,9 @@ def main() -> int:
         prepare_process()
     import torch
 
-    from benchmarks.training.engines import ENGINES, Spec
+    from benchmarks.training.engines import ENGINES
     from benchmarks.training.gate import Gate, memory_peak, open_pipe
+    from benchmarks.training.spec import Spec
 
     spec = Spec(**task)
     gate = Gate(open_pipe(), device=spec.device, started=_STARTED)
@@ -47,15 +48,23 @@ def held_out_loss(spec, tensors):  # noqa: ANN001, ANN201  (heavy types, importe
     import torch
     from torch.nn.functional import cross_entropy
 
-    from benchmarks.training.engines import _peft_model
     from benchmarks.training.prepare import HELD_OUT, read
+    from benchmarks.training.shapes import load
+    from benchmarks.training.spec import peft_model
 
     if spec.device == "cuda":
         torch.cuda.empty_cache()
-    model = _peft_model(spec).eval()
-    left = peft.set_peft_model_state_dict(model, tensors)
-    if left.unexpected_keys:
-        raise ValueError(f"{len(left.unexpected_keys)} tensors belong to no adapter")
+    if any("lora_" in name for name in tensors):
+        model = peft_model(spec).eval()
+        left = peft.set_peft_model_state_dict(model, tensors)
+        if left.unexpected_keys:
+            raise ValueError(f"{len(left.unexpected_keys)} tensors belong to no adapter")
+    else:  # what it adds to the base's matrices
+        shape = spec.model_shape
+        model = load(spec.base, shape, device=spec.device, dtype=spec.dtype).eval()
+        for name, update in tensors.items():
+            weight = model.get_parameter(name).data
+            weight += update.to(weight)
     nats, targets = 0.0, 0
     with torch.no_grad():
         for row in read(Path(spec.work) / HELD_OUT)[: spec.held_out]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.training import report, shapes
+from benchmarks.training import report, shapes, show
 from benchmarks.training.contestants import ALL, FLOOR, REFERENCE
 from benchmarks.training.report import Outcome, Step
 
@@ -83,8 +83,8 @@ def test_the_last_line_compares_with_the_best_and_says_what_is_missing(tmp_path:
     assert result["first_step_s_ratio"] == pytest.approx(0.5)
     assert result["without"] == {"ours_recomputed": 0.5}
     assert result["not_measured"]["trl"].startswith("ModuleNotFoundError")
-    assert "No module named 'trl'" in report.table(summary)
-    written = json.loads(report.write(summary, _options(tmp_path)).read_text(encoding="utf-8"))
+    assert "No module named 'trl'" in show.table(summary)
+    written = json.loads(show.write(summary, _options(tmp_path)).read_text(encoding="utf-8"))
     assert written["result"] == result
 
 
