@@ -125,7 +125,10 @@ class Runner:
             print(command, file=self._process.stdin, flush=True)
         except BrokenPipeError:
             raise FailedError(f"died: {self._last_words()}") from None
-        return self.hear()
+        answer = self.hear()
+        if answer["event"] != command:
+            raise FailedError(f"its loop ended before this step: {answer['event']}")
+        return answer
 
     def close(self) -> None:
         """End the process, whatever it does."""

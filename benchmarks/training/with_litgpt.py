@@ -62,7 +62,7 @@ def train(gate: Gate, spec: Spec) -> Adapter:
         log_interval=_EVERY * spec.accumulation,
         global_batch_size=spec.micro * spec.accumulation,
         micro_batch_size=spec.micro,
-        max_steps=spec.steps,
+        max_steps=spec.steps + 1,  # the last one's end is seen when the next begins
         epochs=100,
         max_seq_length=spec.max_length,
     )
