@@ -38,16 +38,18 @@ check: setup ## format, lint, types, imports, unit tests
 	scripts/lint-delivery.sh
 	$(BIN)/pytest -n 2
 
-torture: setup ## SIGKILL at 200 random instants, a fault at every disk call, power loss (an hour)
+torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hundreds of times (an hour)
 	$(BIN)/python tests/torture/kill.py --kills 200
 	$(BIN)/python tests/torture/power.py --states 3000
 	$(BIN)/python tests/torture/faults.py --every 1
+	$(BIN)/python tests/torture/signals.py --loads 40
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 
 torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/kill.py --kills 20
 	$(BIN)/python tests/torture/power.py --states 300
 	$(BIN)/python tests/torture/faults.py --every 61
+	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 
 # Peers have a virtual environment of their own: nothing of them enters the project's lock.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
     from medlora.evaluate.callback import MedicalSafetyCallback
-    from medlora.jobs.fit import MedicalLoRATrainer, TrainResult
+    from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
+    from medlora.jobs.outcome import TrainResult
     from medlora.report.monitor import TrainingMonitor
     from medlora.train.loop import StepResult
     from medlora.train.stopping import EarlyStopping, detect_convergence
@@ -34,7 +35,7 @@ _HOMES = {
     "MedicalLoRATrainer": "medlora.jobs.fit",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
     "StepResult": "medlora.train.loop",
-    "TrainResult": "medlora.jobs.fit",
+    "TrainResult": "medlora.jobs.outcome",
     "TrainingMonitor": "medlora.report.monitor",
     "create_training_arguments": "medlora.jobs.huggingface",
     "setup_trainer": "medlora.jobs.huggingface",

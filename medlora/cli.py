@@ -4,6 +4,7 @@ Stays free of torch so that `--help` and usage errors answer at once: heavy impo
 inside the commands.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from medlora.errors import MedloraError
+from medlora.errors import MedloraError, StorageError
 
 if TYPE_CHECKING:
     from medlora.runtime import Stop
@@ -162,6 +163,11 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except PermissionError as error:  # somewhere where nobody thought of another user's file
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        click.echo(f"error: {where}{error.strerror}", err=True)
+        click.echo(f"  fix: let uid {os.getuid()} or its group read and write it", err=True)
+        sys.exit(StorageError.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(EXIT_CODE)
     except Exception as error:  # noqa: BLE001  (the last line before the user)

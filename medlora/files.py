@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,14 @@ from medlora.errors import StorageError
 _CHUNK_BYTES = 1 << 20
 TEMPORARY = ".tmp-"  # a write that did not end: worth nothing
 REPLACED = ".old-"  # what a write was about to replace: worth all until that has ended
+
+
+class ForbiddenError(StorageError):
+    """The system does not let this user do that, often because the thing is another user's."""
+
+
+class TakenError(ForbiddenError):
+    """The name is that of a folder which this user may not replace."""
 
 
 class _Disk:
@@ -153,8 +161,16 @@ def make_folder(path: Path) -> None:
                 disk.mkdir(folder)
                 _share(folder)
                 disk.sync(folder.parent)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise StorageError(f"{path}: not writable by uid {os.getuid()}", fix=_WRITABLE)
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise ForbiddenError(
+            f"{path}: uid {os.getuid()} may not read and write it, {owner_of(path)}", fix=_WRITABLE
+        )
+
+
+def owner_of(path: Path) -> str:
+    """Say whose a file or folder is: `it belongs to uid 1000`."""
+    with storage_errors(path):
+        return f"it belongs to uid {path.stat().st_uid}"
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -168,6 +184,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         files: {file name: content}.
 
     Raises:
+        TakenError: the folder is there and may not be replaced.
         StorageError: too little space, or the parent cannot be written.
     """
     _check_space(path.parent, sum(map(len, files.values())))
@@ -188,7 +205,8 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             _remove_quietly(temporary)
             raise
     if old:
-        remove(old)
+        with suppress(ForbiddenError):  # it has a temporary name; the next sweep says whose it is
+            remove(old)
 
 
 def remove(path: Path) -> None:
@@ -198,6 +216,7 @@ def remove(path: Path) -> None:
     for the whole.
 
     Raises:
+        ForbiddenError: it is not this user's to delete; it keeps the temporary name if it got one.
         StorageError: it cannot be deleted.
     """
     with storage_errors(path):
@@ -213,6 +232,7 @@ def rename(old: Path, new: Path) -> None:
     """Give a folder another name, for good.
 
     Raises:
+        ForbiddenError: it is not this user's to rename.
         StorageError: it cannot be renamed.
     """
     with storage_errors(old):
@@ -220,26 +240,36 @@ def rename(old: Path, new: Path) -> None:
         disk.sync(new.parent)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path) -> list[str]:
     """Undo what an interrupted write left in a folder; only the run's owner may call it.
 
     Half-written things go; a folder that was about to be replaced gets its name back unless the
     replacement is there.
 
+    Returns:
+        A line for each thing that stays, for another user's it is.
+
     Raises:
         StorageError: the folder cannot be written.
     """
-    for item in sorted(folder.glob(f"{REPLACED}*")):
-        name = folder / item.name.removeprefix(REPLACED).rpartition("-")[0]
-        if name.exists():
-            remove(item)
-        else:
-            rename(item, name)
-    for item in sorted(folder.glob(f"{TEMPORARY}*")):
+    kept = []
+    for item in [*sorted(folder.glob(f"{REPLACED}*")), *sorted(folder.glob(f"{TEMPORARY}*"))]:
+        try:
+            _undo(item)
+        except ForbiddenError as error:
+            kept.append(str(error).splitlines()[0])
+    return kept
+
+
+def _undo(item: Path) -> None:
+    name = item.with_name(item.name.removeprefix(REPLACED).rpartition("-")[0])
+    if item.name.startswith(REPLACED) and not name.exists():
+        rename(item, name)
+    else:
         remove(item)
 
 
-_WRITABLE = "mount a writable folder and run as its owner or with gid 0 (--user UID:0)"
+_WRITABLE = "run as its owner or with gid 0 (--user UID:0), or let its group read and write it"
 
 
 @contextmanager
@@ -248,9 +278,11 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fix = _WRITABLE if isinstance(error, PermissionError) else "free space or mend the mount"
         where = error.filename if isinstance(error.filename, str) else path
-        raise StorageError(f"{where}: {error.strerror or error}", fix=fix) from error
+        problem = f"{where}: {error.strerror or error}"
+        if isinstance(error, PermissionError):
+            raise ForbiddenError(problem, fix=_WRITABLE) from error
+        raise StorageError(problem, fix="free space or mend the mount") from error
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -269,7 +301,13 @@ def _step_aside(path: Path) -> Path | None:
     if not path.exists():
         return None
     old = path.with_name(f"{REPLACED}{path.name}-{secrets.token_hex(4)}")
-    disk.rename(path, old)
+    try:
+        disk.rename(path, old)
+    except PermissionError as error:  # the parent can be written, or we would not be here
+        raise TakenError(
+            f"{path}: uid {os.getuid()} may not replace it, {owner_of(path)}",
+            fix="delete it as that user, or give this run another run_name",
+        ) from error
     return old
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
-from medlora.files import remove, rename
+from medlora.files import ForbiddenError, remove, rename
 from medlora.logs import logger
 
 _log = logger(__name__)
@@ -16,20 +16,28 @@ _RESUMABLE = re.compile(r"(step|epoch)_\d+")
 def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
     """Return the newest checkpoint of a run and its manifest, None where there is none.
 
-    A damaged one is renamed `broken-...` and the next older one is tried.  Only the run's
-    owner may call it.
+    One that is damaged, or another user's and not to be read, is renamed `broken-...` if that
+    may be done, and the next older one is tried.  Only the run's owner may call it.
 
     Raises:
-        StorageError: a damaged folder cannot be renamed.
+        StorageError: the run's folder cannot be written.
     """
     for folder in sorted(checkpoints(run), key=_claimed_step, reverse=True):
         try:
             return folder, read_manifest(folder)
         except DamagedError as error:
-            aside = _free_name(run, f"broken-{folder.name}")
-            _log.warning("checkpoint %s is skipped, now %s: %s", folder.name, aside.name, error)
-            rename(folder, aside)
+            _set_aside(folder, error)
     return None
+
+
+def _set_aside(folder: Path, reason: DamagedError) -> None:
+    aside = _free_name(folder.parent, f"broken-{folder.name}")
+    try:
+        rename(folder, aside)
+        where = f"now {aside.name}"
+    except ForbiddenError:
+        where = "and cannot be renamed"
+    _log.warning("checkpoint %s is skipped, %s: %s", folder.name, where, reason)
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -37,17 +45,27 @@ def checkpoints(run: Path) -> list[Path]:
     return [path for path in run.iterdir() if path.is_dir() and _RESUMABLE.fullmatch(path.name)]
 
 
-def prune(run: Path, *, keep: int) -> None:
+def prune(run: Path, *, keep: int, step: int) -> None:
     """Delete all but the newest `keep` step checkpoints; epochs and the best one stay.
 
-    Call it after the newer one is committed.
+    Call it after the newer one is committed.  What is another user's stays, with a line.
+
+    Args:
+        run: the run's folder.
+        keep: how many stay.
+        step: where the run is.  What claims a later one is none of its own (another user's, left
+            in place), and must not crowd out those that are.
 
     Raises:
         StorageError: one cannot be deleted.
     """
     steps = [path for path in checkpoints(run) if path.name.startswith("step_")]
-    for folder in sorted(steps, key=_claimed_step)[:-keep]:
-        remove(folder)
+    own = [path for path in steps if _claimed_step(path) <= step]
+    for folder in sorted(own, key=_claimed_step)[:-keep]:
+        try:
+            remove(folder)
+        except ForbiddenError as error:
+            _log.warning("checkpoint %s stays: %s", folder.name, str(error).splitlines()[0])
 
 
 def _claimed_step(folder: Path) -> int:

@@ -5,12 +5,21 @@ The manifest is written last.  Nothing is pickled.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from medlora.errors import StorageError
-from medlora.files import json_bytes, sha256_bytes, sha256_files, sha256_json, write_folder
+from medlora.files import (
+    ForbiddenError,
+    json_bytes,
+    owner_of,
+    sha256_bytes,
+    sha256_files,
+    sha256_json,
+    write_folder,
+)
 
 MANIFEST = "manifest.json"
 
@@ -36,19 +45,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a folder after checking every byte that it vouches for.
 
     Raises:
+        UnreadableError: this user may not read it.
         DamagedError: says what is not as it was written.
     """
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        raise _unreadable(folder)
     try:
         raw = (folder / MANIFEST).read_bytes()
         manifest = json.loads(raw)
     except FileNotFoundError:
         raise DamagedError("it has no manifest") from None
+    except PermissionError:
+        raise _unreadable(folder / MANIFEST) from None
     except (OSError, ValueError, RecursionError):
         raise DamagedError("its manifest cannot be read") from None
     if not isinstance(manifest, dict) or not _is_unchanged(manifest, raw):
         raise DamagedError("its manifest was changed")
     try:
         found = sha256_files(folder)
+    except ForbiddenError as error:
+        raise UnreadableError(str(error).splitlines()[0]) from None
     except StorageError as error:
         raise DamagedError(str(error).splitlines()[0]) from None
     found.pop(MANIFEST, None)
@@ -58,6 +74,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 class DamagedError(Exception):
     """A folder is not as it was written; the message says what differs."""
+
+
+class UnreadableError(DamagedError):
+    """Whether a folder is as it was written cannot be told: this user may not read it."""
+
+
+def _unreadable(path: Path) -> UnreadableError:
+    return UnreadableError(f"{path.name}: uid {os.getuid()} may not read it, {owner_of(path)}")
 
 
 def _is_unchanged(manifest: dict[str, Any], raw: bytes) -> bool:

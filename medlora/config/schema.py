@@ -122,11 +122,40 @@ class TrainingConfig(Section):
         None,
         description="float16 autocast with a loss scaler; unset: on a GPU without bfloat16",
     )
-    gradient_checkpointing: bool = Field(
-        True, description="recompute activations: less memory, about a third more time"
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="recompute activations: less memory, a third more time; auto: where they "
+        "do not fit",
+    )
+    packing: bool | None = Field(
+        None,
+        description="rows of a step end to end, without padding, none sees another; unset: "
+        "where the base's attention can be held apart",
+    )
+    group_by_length: bool = Field(
+        True, description="where rows are padded: those of a step that are of like length together"
+    )
+    targets_only_loss: bool = Field(
+        True, description="logits only where there is a target, a few at a time"
+    )
+    lean_lora: bool = Field(
+        True, description="the adapter's layers in fewer passes over memory than PEFT's"
+    )
+    deterministic: bool = Field(
+        True, description="only kernels that give the same bits again; costs speed on a GPU"
     )
     logging_steps: int = Field(10, ge=1, description="record metrics every so many steps")
     eval_steps: int = Field(200, ge=1, description="evaluate every so many steps")
+    generation_steps: int | None = Field(
+        None,
+        ge=1,
+        description="ask the model a few questions every so many steps and record how it writes, "
+        "in numbers; unset: never",
+    )
+    generation_prompts: str | None = Field(
+        None,
+        description="text file of these questions, one a line; unset: eight of the held-out rows'",
+    )
     save_steps: int = Field(500, ge=1, description="save a checkpoint every so many steps")
     save_epochs: int = Field(1, ge=1, description="save a checkpoint every so many epochs")
     save_total_limit: int = Field(
@@ -177,6 +206,9 @@ class TrainingConfig(Section):
             "warmup_steps and warmup_ratio both set: set one to null": None not in warmups,
             "warmup_steps and warmup_ratio both null: set one": warmups == [None, None],
             "bf16 and fp16 both true: choose one": self.bf16 and self.fp16,
+            "generation_prompts set without generation_steps: set it, e.g. 200": (
+                self.generation_prompts is not None and self.generation_steps is None
+            ),
             "stop_on_convergence true without convergence_window: set it, e.g. 10": (
                 self.stop_on_convergence and self.convergence_window is None
             ),

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from medlora.data.batches import Batch, micro_batches, move
 from medlora.errors import DataError
-from medlora.train.loop import forward
-from medlora.train.loss import count_targets, summed_nats
-from medlora.train.memory import Batch, Fit, is_out_of_memory, pieces_of
+from medlora.train.forward import Forward
+from medlora.train.loss import count_targets
+from medlora.train.memory import Fit, is_out_of_memory, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,31 +23,35 @@ class HeldOut:
 
 def held_out_loss(
     model: nn.Module,
-    batches: Iterable[dict[str, Tensor]],
+    batches: Iterable[Batch | list[Batch]],
     *,
     device: torch.device,
     poll: Callable[[], None] = lambda: None,
+    forward: Forward | None = None,
 ) -> HeldOut:
     """Return the loss over all targets of a split; the model's mode is left as it was.
 
     Args:
         model: a causal language model.
-        batches: dicts of int64 [B, T].
+        batches: micro-batches, or lists of them.
         device: where the model is.
         poll: called before each batch; what it raises ends the evaluation.
+        forward: how the model is called, if that is known already.
 
     Raises:
         DataError: the split has no target.
         OutOfMemoryError: a single row does not fit.
     """
+    forward = forward or Forward(model)
     was_training = model.training
     model.eval()
     nats, targets, fit = 0.0, 0, Fit()
     try:
         with torch.no_grad():
-            for batch in batches:
-                nats += _nats_that_fit(model, batch, device=device, fit=fit, poll=poll)
-                targets += count_targets(batch["labels"])
+            for item in batches:
+                for batch in micro_batches(item):
+                    nats += _nats_that_fit(forward, batch, device=device, fit=fit, poll=poll)
+                    targets += count_targets(batch["labels"])
     finally:
         model.train(was_training)
     if not targets:
@@ -57,7 +62,7 @@ def held_out_loss(
 
 
 def _nats_that_fit(
-    model: nn.Module,
+    forward: Forward,
     batch: Batch,
     *,
     device: torch.device,
@@ -70,8 +75,7 @@ def _nats_that_fit(
         try:
             for piece in pieces:
                 poll()
-                moved = {name: tensor.to(device) for name, tensor in piece.items()}
-                nats += float(summed_nats(forward(model, moved), moved["labels"]))
+                nats += float(forward.nats(move(piece, device)))
         except BaseException as error:
             if not is_out_of_memory(error):
                 raise

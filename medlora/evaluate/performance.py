@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat import ensure_template
 from medlora.errors import DataError
-from medlora.evaluate.generate import answers
+from medlora.evaluate.generate import Poll, answers
 from medlora.evaluate.quality import DEGENERATE, distinct_share, fluency
 
 
@@ -20,6 +20,7 @@ def performance(
     *,
     score: Callable[[str], float],
     max_new_tokens: int = 300,
+    poll: Poll = lambda: None,
 ) -> dict[str, float]:
     """Return counts and means over the answers, never a text.
 
@@ -32,15 +33,16 @@ def performance(
         prompts: at least one.
         score: an answer's quality in 0..1.
         max_new_tokens: where an answer is cut.
+        poll: called at every token; what it raises ends the asking.
 
     Raises:
-        DataError: there is no prompt.
+        DataError: there is no prompt, or one that cannot be asked.
     """
     if not prompts:
         raise DataError("there is no test prompt", fix="give at least one")
     speaker = deepcopy(tokenizer)  # its template may have to be filled in
     ensure_template(speaker)
-    replies = answers(model, speaker, prompts, max_new_tokens=max_new_tokens)
+    replies = answers(model, speaker, prompts, max_new_tokens=max_new_tokens, poll=poll)
     lengths = [len(reply.split()) for reply in replies]
     return {
         "avg_response_length": fmean(lengths),

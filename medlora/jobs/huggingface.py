@@ -5,9 +5,8 @@ What stays Trainer's own: checkpoints are `checkpoint-N` in its format, pickles 
 and a loss that is not a number does not end the run.
 """
 
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,32 +14,27 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import (
-    PreTrainedTokenizerBase,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from medlora.checkpoint.store import write_checkpoint
 from medlora.config import RunConfig, TrainingConfig, from_mapping
-from medlora.data.batches import IGNORE, eval_loader, pad_id_of
+from medlora.data.batches import IGNORE, Collate, eval_loader, pad_id_of
 from medlora.data.features import PadFeatures
 from medlora.data.rows import Rows
 from medlora.errors import ConfigError
 from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
-from medlora.jobs.fit import FINAL, TrainResult, device_type, has_bf16
+from medlora.jobs.asking import check_questions
+from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
+from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.inputs import Prepared
+from medlora.jobs.outcome import TrainResult
+from medlora.jobs.saving import FINAL
 from medlora.model.adapter import adapter_files, saved_files
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.train.precision import choose_precision
-
-_OUR_NAMES = {"loss": "train_loss", "train_loss": "mean_train_loss"}  # the second: of all steps
 
 
 def create_training_arguments(
@@ -84,7 +78,7 @@ def create_training_arguments(
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=device == "cpu",
-        gradient_checkpointing=cfg.gradient_checkpointing,
+        gradient_checkpointing=bool(cfg.gradient_checkpointing),  # `auto` knows our loop alone
         gradient_checkpointing_kwargs={"use_reentrant": False},
         logging_steps=cfg.logging_steps,
         logging_nan_inf_filter=False,  # the filter would show the mean so far in place of NaN
@@ -132,6 +126,7 @@ def run(
     *,
     facts: Mapping[str, Any],
     final_facts: Callable[[TrainResult, torch.device], dict[str, Any]],
+    prompts: Sequence[str] = (),
 ) -> TrainResult:
     """Train a whole run on Trainer and write `final/`, as `training.engine: huggingface` asks.
 
@@ -145,6 +140,7 @@ def run(
         cfg: the run config.
         facts: what every manifest of this run states.
         final_facts: makes what the final one adds from the outcome and the device.
+        prompts: what the model is asked every `training.generation_steps`.
 
     Raises:
         ConfigError: Trainer cannot do what the config asks for.
@@ -153,7 +149,9 @@ def run(
     began, tokenizer = time.monotonic(), prepared.tokenizer
     folder = Path(cfg.training.output_dir) / cfg.run_name
     with TemporaryDirectory(prefix=TEMPORARY, dir=folder) as scratch:
-        own = cfg.training.model_copy(update={"output_dir": scratch, "report_to": []})
+        own = cfg.training.model_copy(
+            update={"output_dir": scratch, "report_to": [], "generation_steps": None}
+        )
         trainer = setup_trainer(
             model,
             tokenizer,
@@ -162,7 +160,7 @@ def run(
             cfg.model_copy(update={"training": own}),
         )
         monitor = TrainingMonitor(cfg)
-        trainer.add_callback(ToMonitor(monitor))
+        _watch(trainer, monitor, cfg.training, prompts)
         base = _held_out(trainer, prepared)
         trainer.train()
         after = _held_out(trainer, prepared)
@@ -216,17 +214,20 @@ def _held_out(trainer: Trainer, prepared: Prepared) -> float | None:
     tokenizer = prepared.tokenizer
     pad = pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)
     size = trainer.args.per_device_eval_batch_size
-    batches = eval_loader(rows, batch_size=size, pad_id=pad)
+    collate = Collate("plain", batch_size=size, max_length=prepared.facts["max_length"], pad_id=pad)
+    batches = eval_loader(rows, collate, batch_size=size)
     return held_out_loss(trainer.model, batches, device=trainer.args.device).loss
 
 
-def setup_trainer(
+def setup_trainer(  # noqa: PLR0913  (the seed's six, and one of ours)
     model: PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     train_dataset: Any,  # noqa: ANN401  (whatever Trainer takes)
     eval_dataset: Any,  # noqa: ANN401
     config: RunConfig | Mapping[str, Any],
     safety_checker: SafetyChecker | None = None,
+    *,
+    prompts: Sequence[str] = (),
 ) -> Trainer:
     """Return Hugging Face's Trainer for an adapter, with the best model loaded at the end.
 
@@ -240,6 +241,7 @@ def setup_trainer(
         eval_dataset: the same for held-out rows, or None.
         config: a RunConfig or nested dicts of the same keys.
         safety_checker: asked about a few answers once an epoch.
+        prompts: what the model is asked every `training.generation_steps`.
 
     Raises:
         ConfigError: the config or the device cannot do what was asked.
@@ -258,75 +260,20 @@ def setup_trainer(
         trainer.add_callback(KeepBest())
     if safety_checker:
         trainer.add_callback(MedicalSafetyCallback(safety_checker, eval_dataset))
-    if run.training.report_to:
-        trainer.add_callback(ToMonitor(TrainingMonitor(run)))
+    if run.training.report_to or run.training.generation_steps:
+        _watch(trainer, TrainingMonitor(run), run.training, prompts)
     return trainer
+
+
+def _watch(
+    trainer: Trainer, monitor: TrainingMonitor, cfg: TrainingConfig, prompts: Sequence[str]
+) -> None:
+    """Have a monitor get what Trainer logs, and how the model answers when that is due."""
+    check_questions(cfg, prompts)
+    trainer.add_callback(ToMonitor(monitor))
+    if cfg.generation_steps:
+        trainer.add_callback(AskWhenDue(monitor, prompts, every=cfg.generation_steps))
 
 
 def _validated(config: RunConfig | Mapping[str, Any]) -> RunConfig:
     return config if isinstance(config, RunConfig) else from_mapping(config)
-
-
-class KeepBest(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
-    """Evaluates at each epoch's end too, and saves at every new best evaluation."""
-
-    def __init__(self) -> None:
-        self._evaluated_step = -1
-
-    def on_epoch_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        """Ask for an evaluation, unless this very step had one."""
-        del args, kwargs
-        control.should_evaluate |= self._evaluated_step != state.global_step
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: Mapping[str, float],
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        """Ask for a checkpoint, if the loss is the lowest so far; Trainer updates its best next."""
-        del args, kwargs
-        self._evaluated_step = state.global_step
-        best = math.inf if state.best_metric is None else state.best_metric
-        control.should_save |= metrics.get("eval_loss", math.inf) < best
-
-
-class ToMonitor(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
-    """Passes what Trainer logs on to a monitor, under our names."""
-
-    def __init__(self, monitor: TrainingMonitor) -> None:
-        self.monitor = monitor
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, float],
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        """Record a line of numbers."""
-        del args, control, kwargs
-        if state.is_world_process_zero:
-            named = {_OUR_NAMES.get(name, name): value for name, value in logs.items()}
-            self.monitor.record_metrics(named, state.global_step)
-
-    def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        """Draw the curves and finish the trackers."""
-        del args, control, kwargs
-        if state.is_world_process_zero:
-            self.monitor.close()

@@ -5,21 +5,18 @@ from typing import Any
 
 import click
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
 from medlora.config import Setting, load
-from medlora.errors import ConfigError, IntegrityError, MissingPartError
-from medlora.files import remove
+from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError
+from medlora.files import remove, storage_errors
 from medlora.jobs import train
-from medlora.jobs.fit import FINAL
 from medlora.jobs.inputs import read_inputs
+from medlora.jobs.rundir import note_other_software
+from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
 from medlora.report.fingerprint import differences
-from medlora.report.manifest import software
 from medlora.runtime import Stop
-
-_log = logger(__name__)
 
 
 def run(
@@ -38,11 +35,12 @@ def run(
         ConfigError: data or base are not those of the run, or it cannot be repeated.
         MissingPartError: there is no finished run.
     """
-    final = folder if (folder / MANIFEST).exists() else folder / FINAL
+    with storage_errors(folder):
+        final = folder if (folder / MANIFEST).exists() else folder / FINAL
     manifest = _finished(final)
     plan = _plan(manifest, final.resolve().parent, data=data, model=model)
     _refuse_other_inputs(manifest, plan)
-    _note_other_software(manifest)
+    note_other_software(manifest)
     train.run(plan, stop=stop)
     copy = Path(plan.resolved.config.training.output_dir) / plan.resolved.config.run_name
     theirs, ours = (_digest(place) for place in (final, copy / FINAL))
@@ -60,6 +58,8 @@ def _finished(final: Path) -> dict[str, Any]:
         raise MissingPartError(f"{final}: not there", fix="name the folder of a finished run")
     try:
         manifest = read_manifest(final)
+    except UnreadableError as error:
+        raise StorageError(f"{final}: {error}", fix="make it readable for this user") from None
     except DamagedError as error:
         raise IntegrityError(f"{final} is damaged: {error}", fix="restore it from a copy") from None
     if manifest.get("kind") != "run":
@@ -78,6 +78,8 @@ def _plan(manifest: dict[str, Any], run: Path, *, data: str | None, model: str |
     values |= {
         "run_name": f"{manifest['run_name']}.reproduced",
         "training.output_dir": str(run.parent),
+        "training.generation_steps": None,  # looks on and changes nothing
+        "training.generation_prompts": None,
         "data.path": data or values["data.path"],
         "model.base_model_name": model or values["model.base_model_name"],
     }
@@ -95,13 +97,6 @@ def _refuse_other_inputs(manifest: dict[str, Any], plan: Plan) -> None:
             f"the inputs are not those of the run:{lines}",
             fix="name the run's own data with --data and its base with --model",
         )
-
-
-def _note_other_software(manifest: dict[str, Any]) -> None:
-    for name, version in software().items():
-        then = manifest["software"].get(name)
-        if then != version:
-            _log.warning("%s is %s, it was %s: the bits may differ", name, version, then)
 
 
 def _digest(final: Path) -> str:

@@ -1,17 +1,19 @@
 """A run's folder: made, set aside, and never taken for that of another run."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.lock import only_writer
-from medlora.checkpoint.store import DamagedError, read_manifest
-from medlora.errors import ConfigError, MissingPartError
+from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
+from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.files import make_folder, rename
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.report.fingerprint import changed_names, differences
+from medlora.report.manifest import software
 
 _log = logger(__name__)
 _OTHER_NAME = "choose another run_name, or set the folder aside with --fresh"
@@ -53,6 +55,9 @@ def check_finished(final: Path, inputs: Inputs) -> None:
     """Refuse to take another run's result, or a damaged one, for this run's."""
     try:
         manifest = read_manifest(final)
+    except UnreadableError as error:
+        fix = f"make it readable for uid {os.getuid()}, or {_OTHER_NAME}"
+        raise StorageError(f"{final} cannot be read: {error}", fix=fix) from None
     except DamagedError as error:
         raise ConfigError(f"{final} is damaged: {error}", fix=_OTHER_NAME) from None
     changes = differences(manifest.get("inputs", {}), inputs.facts["inputs"])
@@ -76,12 +81,21 @@ def change_checker(
             fix="undo the change, accept it with --allow-change NAME, "
             "choose another run_name, or start over with --fresh",
         )
+        note_other_software(manifest)
         for line in differences(stated, present):
             _log.warning("allowed: %s", line)
         accepted = {*manifest.get("allowed_changes", []), *changed_names(stated, present)}
         return {"allowed_changes": sorted(accepted)}
 
     return check
+
+
+def note_other_software(manifest: dict[str, Any]) -> None:
+    """Say which versions are not those that a manifest states: the bits need the same."""
+    then = manifest.get("software", {})
+    for name, version in software().items():
+        if then.get(name) != version:
+            _log.warning("%s is %s, it was %s: the bits may differ", name, version, then.get(name))
 
 
 def _refuse(changes: list[str], what: str, *, fix: str) -> None:

@@ -13,13 +13,17 @@ from peft import PeftModel
 
 from medlora.checkpoint.lock import only_writer
 from medlora.config import RunConfig
-from medlora.data.batches import eval_loader, pad_id_of, train_loader
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
-from medlora.jobs.fit import FINAL, MedicalLoRATrainer, TrainResult, device_type, has_bf16
+from medlora.jobs.asking import choose_questions
+from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import Inputs, Prepared, prepare, read_inputs
+from medlora.jobs.loaders import make_loaders
+from medlora.jobs.outcome import TrainResult
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
+from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import adapted_modules, attach, trainable_parameters
@@ -54,15 +58,25 @@ def run(
     folder = run_folder(plan)
     if fresh:
         set_aside(folder)
-    if (folder / FINAL).exists():
-        check_finished(folder / FINAL, read_inputs(plan))
-        click.echo(f"{cfg.run_name} is finished already: {folder / FINAL}")
+    if _is_finished(plan, folder):
         return
     with only_writer(folder), _memory_errors(cfg):
-        sweep(folder)
+        for line in sweep(folder):
+            _log.warning("left where it is: %s", line)
+        if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
+            return
         result = _train(plan, read_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
+
+
+def _is_finished(plan: Plan, folder: Path) -> bool:
+    """Tell whether the result is there, and say so; refuse one of other inputs."""
+    if not (folder / FINAL).exists():
+        return False
+    check_finished(folder / FINAL, read_inputs(plan))
+    click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
+    return True
 
 
 def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
@@ -70,27 +84,46 @@ def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) ->
     started, cfg = datetime.now(UTC), plan.resolved.config
     prepared = prepare(inputs, cfg.data)
     model = _adapted_model(inputs.base, cfg)
+    questions = choose_questions(
+        cfg.training,
+        inputs.evaluation,
+        folder=inputs.files.train.parent,
+        model=model,
+        tokenizer=prepared.tokenizer,
+    )
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
         "allowed_changes": [],  # a resumed checkpoint may know of some
+        "asked": questions.facts,
         "software": software(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
 
-    def final_facts(result: TrainResult, device: torch.device) -> dict[str, Any]:
-        return _final_facts(plan, prepared, model, result, started) | {"hardware": hardware(device)}
+    def final_facts(
+        result: TrainResult, device: torch.device, compute: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        stated = _final_facts(plan, prepared, model, result, started)
+        return {**stated, "compute": compute, "hardware": hardware(device)}
 
     if cfg.training.engine == "huggingface":
-        result = huggingface.run(model, prepared, cfg, facts=facts, final_facts=final_facts)
+        result = huggingface.run(
+            model,
+            prepared,
+            cfg,
+            facts=facts,
+            final_facts=final_facts,
+            prompts=questions.prompts,
+        )
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop)
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
-            result = trainer.train()
-            trainer.save(FINAL, facts=final_facts(result, trainer.accelerator.device))
+            result = trainer.train(prompts=questions.prompts)
+            stated = final_facts(result, trainer.accelerator.device, trainer.compute_facts)
+            trainer.save(FINAL, facts=stated)
     if plan.demo:
         demo.show(before, demo.ask(model, prepared.tokenizer))
     return result
@@ -138,21 +171,19 @@ def _precision(cfg: RunConfig) -> Precision:
 def _trainer(
     model: PeftModel, prepared: Prepared, cfg: RunConfig, *, facts: dict[str, Any], stop: Stop
 ) -> MedicalLoRATrainer:
-    training, tokenizer = cfg.training, prepared.tokenizer
-    pad = pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)
-    pin = training.dataloader_pin_memory and device_type() == "cuda"
-    train = train_loader(
-        prepared.train.rows,
-        batch_size=training.per_device_train_batch_size,
-        seed=training.seed,
-        pad_id=pad,
-        pin_memory=pin,
+    training = cfg.training
+    loaders = make_loaders(prepared, training, pin_memory=device_type() == "cuda")
+    trainer = MedicalLoRATrainer(
+        model, prepared.tokenizer, loaders.train, loaders.evaluation, cfg, facts=facts, stop=stop
     )
-    held = prepared.evaluation.rows
-    size = training.per_device_eval_batch_size
-    evaluation = eval_loader(held, batch_size=size, pad_id=pad, pin_memory=pin) if held else None
-    trainer = MedicalLoRATrainer(model, tokenizer, train, evaluation, cfg, facts=facts, stop=stop)
-    _log.info("precision %s, %d steps", trainer.precision, trainer.total_steps)
+    if not trainer.forward.packs:
+        loaders.unpack(training)
+    _log.info(
+        "precision %s, %d steps, rows %s",
+        trainer.precision,
+        trainer.total_steps,
+        trainer.compute_facts["layout"],
+    )
     warmup = warmup_steps(training, total_steps=trainer.total_steps)
     if warmup >= trainer.total_steps:
         _log.info(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
-from medlora.errors import IntegrityError, MissingPartError, listed
+from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
+from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
+from medlora.files import storage_errors
 
 
 def run(folder: Path) -> None:
@@ -16,19 +17,28 @@ def run(folder: Path) -> None:
 
     Raises:
         IntegrityError: something is not as it was written.
+        StorageError: what could be read is, and the rest could not be read.
         MissingPartError: there is nothing to check.
     """
-    places = _places(folder)
+    with storage_errors(folder):
+        places = _places(folder)
     if not places:
         raise MissingPartError(
             f"{folder}: no folder with a {MANIFEST}", fix="name a run's folder or its final/"
         )
-    damaged = [problem for place in places if (problem := _check(place))]
-    if damaged:
-        raise IntegrityError(
-            listed(damaged, what=f"{folder} is not as it was written"),
-            fix="restore it from a copy, or train again: medlora train resumes from what is whole",
-        )
+    checked = [(place, _check(place)) for place in places]
+    problems = [f"{place}: {error}" for place, error in checked if error]
+    if all(isinstance(error, UnreadableError | None) for _, error in checked):
+        if problems:
+            raise StorageError(
+                listed(problems, what=f"{folder} cannot be read"),
+                fix="check it as its owner, or make it readable for this user",
+            )
+        return
+    raise IntegrityError(
+        listed(problems, what=f"{folder} is not as it was written"),
+        fix="restore it from a copy, or train again: medlora train resumes from what is whole",
+    )
 
 
 def _places(folder: Path) -> list[Path]:
@@ -40,13 +50,16 @@ def _places(folder: Path) -> list[Path]:
     return [path for path in inner if not path.name.startswith((".", "broken-"))]
 
 
-def _check(place: Path) -> str | None:
+def _check(place: Path) -> DamagedError | None:
     """Print a folder's line; return what is wrong with it."""
     try:
         manifest = read_manifest(place)
+    except UnreadableError as error:
+        click.echo(f"UNREAD   {place.name}: {error}")
+        return error
     except DamagedError as error:
         click.echo(f"DAMAGED  {place.name}: {error}")
-        return f"{place}: {error}"
+        return error
     click.echo(
         f"ok       {place.name}: {manifest.get('kind')} of step {manifest.get('step')}, "
         f"{len(manifest['files'])} files, manifest {manifest['sha256'][:12]}"

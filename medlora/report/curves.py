@@ -41,7 +41,13 @@ def draw(metrics: Series, *, title: str) -> bytes:
         )
     # It warns about a home that cannot be written, which is how containers run.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPartError(
+            f"the training curves cannot be drawn: matplotlib does not load ({error})",
+            fix="install medlora[plots] again; the numbers are in metrics.jsonl all the same",
+        ) from error
 
     figure = Figure(figsize=(12, 8), layout="constrained")  # no pyplot: no state, no display
     figure.suptitle(title)

@@ -9,6 +9,8 @@ _NOT_MATHEMATICS = (
     "run_name",
     "training.output_dir",
     "training.logging_steps",
+    "training.generation_steps",
+    "training.generation_prompts",
     "training.save_steps",
     "training.save_epochs",
     "training.save_total_limit",

@@ -10,12 +10,14 @@ import click
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import RunConfig, from_mapping
+from medlora.errors import MissingPartError
+from medlora.evaluate.generate import Poll
 from medlora.evaluate.loss import HeldOut
 from medlora.evaluate.performance import performance
 from medlora.evaluate.quality import response_quality
 from medlora.files import make_folder, write_bytes
 from medlora.logs import logger
-from medlora.report.curves import can_draw, draw
+from medlora.report.curves import draw
 from medlora.report.history import History
 from medlora.report.trackers import Tracker, check_trackers, start_trackers
 from medlora.train.loop import StepResult
@@ -99,13 +101,23 @@ class TrainingMonitor:
         tokenizer: PreTrainedTokenizerBase,
         test_prompts: Sequence[str],
         step: int,
+        *,
+        poll: Poll = lambda: None,
     ) -> None:
         """Ask the model, greedy and without a random number, and log how it writes.
 
+        Args:
+            model: asked in evaluation mode; its mode is left as it was.
+            tokenizer: without a chat template of its own it asks in the plain one.
+            test_prompts: at least one.
+            step: where in the run this is; 0 is the base model.
+            poll: called at every token; what it raises ends the asking, and nothing is logged.
+
         Raises:
-            DataError: there is no prompt.
+            DataError: there is no prompt, or one that cannot be asked.
         """
-        measured = performance(model, tokenizer, test_prompts, score=self._assess_response_quality)
+        score = self._assess_response_quality
+        measured = performance(model, tokenizer, test_prompts, score=score, poll=poll)
         self.log_metrics({f"performance/{name}": value for name, value in measured.items()}, step)
 
     def plot_training_curves(self) -> Path:
@@ -123,12 +135,13 @@ class TrainingMonitor:
     def close(self) -> None:
         """Draw the curves, if they can be drawn, and finish the trackers."""
         trackers, self._trackers = self._trackers or [], None
-        if can_draw():
+        try:
             path = self.plot_training_curves()
+        except MissingPartError as error:  # a result is not lost for want of its picture
+            _log.info("no %s: %s", CURVES, str(error).splitlines()[0])
+        else:
             for tracker in trackers:
                 tracker.picture("training_curves", path)
-        else:
-            _log.info("no %s: matplotlib is not installed", CURVES)
         for tracker in trackers:
             tracker.close()
 

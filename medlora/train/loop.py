@@ -1,6 +1,7 @@
 """The loop: batches in, one result for each optimizer step out; policy is the caller's.
 
-B rows in a micro-batch, T positions; a step is up to `gradient_accumulation_steps` of them.
+Our own loader yields the micro-batches of a whole step; of any other, each item is one, and
+`gradient_accumulation_steps` of them make a step.
 """
 
 import hashlib
@@ -11,20 +12,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
 from medlora.config import TrainingConfig
-from medlora.data.batches import EpochBatches
-from medlora.errors import ConfigError
+from medlora.data.batches import Batch, EpochSteps, count_tokens, micro_batches, move
+from medlora.errors import DataError
 from medlora.logs import logger
-from medlora.train.loss import count_targets, step_loss
-from medlora.train.memory import Batch, Fit, is_out_of_memory, pieces_of
+from medlora.train.forward import Forward
+from medlora.train.loss import count_targets
+from medlora.train.memory import Fit, is_out_of_memory, pieces_of
 from medlora.train.optim import learning_rate, set_learning_rate
 
 _log = logger(__name__)
@@ -44,12 +47,16 @@ class StepResult:
     skipped: bool = False  # loss or gradient was not finite: the weights are as before
 
 
-def steps_in_epoch(loader: DataLoader[Batch], cfg: TrainingConfig) -> int:
-    """Return the optimizer steps of one epoch; the last may have fewer micro-batches."""
-    return -(-len(loader) // cfg.gradient_accumulation_steps)
+def steps_in_epoch(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
+    """Return the optimizer steps of one epoch; the last may have fewer rows."""
+    return -(-len(loader) // _items_in_step(loader, cfg))
 
 
-def total_steps(loader: DataLoader[Batch], cfg: TrainingConfig) -> int:
+def _items_in_step(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
+    return 1 if isinstance(loader.batch_sampler, EpochSteps) else cfg.gradient_accumulation_steps
+
+
+def total_steps(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
     """Return the optimizer steps of the whole run."""
     planned = steps_in_epoch(loader, cfg) * cfg.num_train_epochs
     return min(planned, cfg.max_steps or planned)
@@ -59,12 +66,13 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
     accelerator: Accelerator,
     model: nn.Module,
     optimizer: AdamW,
-    loader: DataLoader[Batch],
+    loader: DataLoader[Any],
     cfg: TrainingConfig,
     *,
     start: int = 0,
     poll: Callable[[], None] = lambda: None,
     fit: Fit | None = None,
+    forward: Forward | None = None,
 ) -> Iterator[StepResult]:
     """Train and yield after each step; model and optimizer come from `accelerator.prepare`.
 
@@ -75,31 +83,33 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
         accelerator: decides device and precision.
         model: the adapted model.
         optimizer: over its trainable parameters.
-        loader: the micro-batches; its sampler's `set_epoch`, if any, is called.
+        loader: steps or micro-batches; its sampler's `set_epoch`, if any, is called.
         cfg: the training section.
         start: steps that are done already.
         poll: called before each micro-batch and before the weights change; what it raises
             leaves the weights as they were after the last completed step.
         fit: shrinks, and stays so, when memory runs out; the step is then done in smaller
             pieces.
+        forward: how the model is called, if that is known already.
 
     Raises:
         DataError: a step has no target.
         OutOfMemoryError: a single row does not fit.
     """
     last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
-    size, fit = cfg.gradient_accumulation_steps, fit or Fit()
+    size, fit = _items_in_step(loader, cfg), fit or Fit()
+    forward = forward or Forward(model, autocast=accelerator.autocast)
     for step in range(start, last):
         epoch, index = divmod(step, per_epoch)
         if step == start or index == 0:
             seed_epoch = partial(_seed_everything, cfg.seed, step=step - index)
             batches = _open_epoch(loader, epoch=epoch, start=index * size, seed=seed_epoch)
         _seed_everything(cfg.seed, step=step)
-        parts = list(islice(batches, size))
+        parts = [part for item in islice(batches, size) for part in micro_batches(item)]
         rate = learning_rate(step, total_steps=last, cfg=cfg)
         set_learning_rate(optimizer, rate)
         loss, norm, taken = _take_step_that_fits(
-            accelerator, model, optimizer, parts, cfg=cfg, step=step, poll=poll, fit=fit
+            accelerator, forward, optimizer, parts, cfg=cfg, step=step, poll=poll, fit=fit
         )
         yield StepResult(
             step=step + 1,
@@ -107,21 +117,21 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
             loss=loss,
             learning_rate=rate,
             grad_norm=norm,
-            tokens=sum(int(part["attention_mask"].sum()) for part in parts),
+            tokens=sum(map(count_tokens, parts)),
             targets=sum(count_targets(part["labels"]) for part in parts),
             skipped=not taken,
         )
 
 
 def _open_epoch(
-    loader: DataLoader[Batch], *, epoch: int, start: int, seed: Callable[[], None]
-) -> Iterator[Batch]:
-    """Return the micro-batches of an epoch, from the `start`-th on.
+    loader: DataLoader[Any], *, epoch: int, start: int, seed: Callable[[], None]
+) -> Iterator[Any]:
+    """Return what the loader yields in an epoch, from the `start`-th on.
 
-    Our own sampler jumps there.  With any other the batches before it are read and passed
+    Our own sampler jumps there.  With any other the items before it are read and passed
     over, from the random state that `seed` sets, so that a shuffling sampler repeats itself.
     """
-    if isinstance(loader.batch_sampler, EpochBatches):
+    if isinstance(loader.batch_sampler, EpochSteps):
         loader.batch_sampler.set_epoch(epoch, start=start)
         return iter(loader)
     for sampler in (loader.batch_sampler, loader.sampler):
@@ -159,7 +169,7 @@ def _seed_of(*parts: object) -> int:
 
 def _take_step_that_fits(  # noqa: PLR0913
     accelerator: Accelerator,
-    model: nn.Module,
+    forward: Forward,
     optimizer: AdamW,
     parts: list[Batch],
     *,
@@ -172,7 +182,9 @@ def _take_step_that_fits(  # noqa: PLR0913
     while True:
         pieces = pieces_of(parts, fit.rows)
         try:
-            return _take_step(accelerator, model, optimizer, pieces, cfg=cfg, step=step, poll=poll)
+            return _take_step(
+                accelerator, forward, optimizer, pieces, cfg=cfg, step=step, poll=poll
+            )
         except BaseException as error:
             optimizer.zero_grad()
             if not is_out_of_memory(error):
@@ -184,7 +196,7 @@ def _take_step_that_fits(  # noqa: PLR0913
 
 def _take_step(  # noqa: PLR0913
     accelerator: Accelerator,
-    model: nn.Module,
+    forward: Forward,
     optimizer: AdamW,
     parts: list[Batch],
     *,
@@ -197,17 +209,19 @@ def _take_step(  # noqa: PLR0913
     A step whose loss or gradient is not finite is not taken.
     """
     targets = sum(count_targets(part["labels"]) for part in parts)
+    if targets < 1:
+        raise DataError(
+            f"step {step + 1} has no target", fix="give every batch labels other than -100"
+        )
     total = torch.zeros((), device=accelerator.device)
     for index, part in enumerate(parts):
         poll()
         seed_micro_batch(cfg.seed, step=step, index=index)
-        batch = {name: tensor.to(accelerator.device) for name, tensor in part.items()}
-        logits = forward(model, batch)
-        share = step_loss(logits, batch["labels"], step_targets=targets)
+        share = forward.nats(move(part, accelerator.device)) / targets
         # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
         accelerator.backward(share)
         total += share.detach()
-    loss, norm = float(total), _clip(accelerator, model, cfg.max_grad_norm)
+    loss, norm = float(total), _clip(accelerator, optimizer, cfg.max_grad_norm)
     poll()
     # A loss scaler finds Inf in the gradient by itself, skips, and must be stepped to recover.
     scaled = accelerator.scaler is not None
@@ -220,26 +234,7 @@ def _take_step(  # noqa: PLR0913
     return loss, norm, taken
 
 
-def forward(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the logits of a batch, float [B, T, V].
-
-    Raises:
-        ConfigError: a token id does not exist in the model.
-    """
-    try:
-        output = model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
-        )
-    except IndexError:
-        raise ConfigError(
-            "a token's id is beyond the model's vocabulary",
-            fix="use the tokenizer that belongs to the base model",
-        ) from None
-    logits: Tensor = output.logits
-    return logits
-
-
-def _clip(accelerator: Accelerator, model: nn.Module, max_norm: float) -> float:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def _clip(accelerator: Accelerator, optimizer: AdamW, max_norm: float) -> float:
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
     norm = accelerator.clip_grad_norm_(parameters, max_norm or math.inf)
     return float(norm)

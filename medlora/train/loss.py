@@ -1,19 +1,27 @@
-"""Cross-entropy of one optimizer step, weighted by token.
+"""Cross-entropy of one optimizer step, weighted by token, computed where there are targets.
 
 A step is several micro-batches with unequal numbers of targets.  A mean of their means would
 let a 5-token answer weigh as much as a 500-token one, so each micro-batch adds its *sum*,
 divided once by the targets of the whole step.
 
-Shapes: B sequences, T positions, V vocabulary entries.
+Shapes: B sequences, T positions, N targets, H hidden numbers, V vocabulary entries.
 Source: mean over targets = sum over micro-batches of (their sum / all targets); described by
 Hugging Face in "Fixing Gradient Accumulation", 2024-10-16.
 """
 
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import cross_entropy, linear, pad
 
 from medlora.data.batches import IGNORE
-from medlora.errors import DataError
+
+# Logits of so many numbers exist at once, or of so few targets: on a CPU they stay in its caches,
+# and on every device the product with a vocabulary of 128k keeps an efficient shape.
+_LOGITS, _TARGETS = 2**21, 128
+_HALF_SCALE = 1024.0  # keeps small probabilities from becoming 0 in float16
 
 
 def count_targets(labels: Tensor) -> int:
@@ -40,23 +48,69 @@ def summed_nats(logits: Tensor, labels: Tensor) -> Tensor:
     )
 
 
-def step_loss(logits: Tensor, labels: Tensor, *, step_targets: int) -> Tensor:
-    """Return this micro-batch's share of the step's loss, in nats a target.
+def summed_target_nats(hidden: Tensor, labels: Tensor, head: nn.Linear) -> Tensor:
+    """Return the same from the last hidden states, without ever holding all logits.
 
-    Shares of one step add up to the step's mean, so neither loss nor gradient depends on how
-    the step was split.
+    Logits exist for a few hundred targets at a time, and for prompts and padding never.
 
     Args:
-        logits: float [B, T, V], any float type.
+        hidden: float [B, T, H], what the head is applied to.
         labels: int64 [B, T], not shifted.
-        step_targets: `count_targets` added over the step's micro-batches.
-
-    Raises:
-        DataError: the step has nothing to learn from.
+        head: a frozen projection onto the vocabulary.
     """
-    if step_targets < 1:
-        raise DataError(
-            f"a step of {labels.shape[0]} x {labels.shape[1]} tokens has no target",
-            fix="give every batch labels other than -100",
-        )
-    return summed_nats(logits, labels) / step_targets
+    following = pad(labels[:, 1:], (0, 1), value=IGNORE).flatten()
+    positions = (following != IGNORE).nonzero().squeeze(1)
+    states = hidden.flatten(0, 1)
+    kind = hidden.device.type
+    autocast = torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if autocast else head.weight.dtype
+    nats: Tensor = _TargetNats.apply(  # type: ignore[no-untyped-call]
+        states, positions, following[positions], head.weight, head.bias, dtype
+    )
+    return nats
+
+
+class _TargetNats(torch.autograd.Function):
+    """The gradient is made beside the loss, chunk by chunk, so that no logits are kept for it.
+
+    Source: the idea of fused linear cross-entropy; Hsu et al., "Liger Kernel", 2024.
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0913, PLR0917  (autograd passes by position)
+        ctx: Any,  # noqa: ANN401
+        states: Tensor,
+        positions: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        picked = states.index_select(0, positions).to(dtype)
+        weight = weight.to(dtype)
+        scale = _HALF_SCALE if dtype == torch.float16 else 1.0
+        wanted = ctx.needs_input_grad[0]
+        grad = torch.empty_like(picked, dtype=torch.float32 if scale > 1 else dtype)
+        nats = torch.zeros((), dtype=torch.float32, device=states.device)
+        size = max(_TARGETS, _LOGITS // weight.shape[0])
+        for start in range(0, len(picked), size):
+            chunk = slice(start, start + size)
+            logits = linear(picked[chunk], weight, None if bias is None else bias.to(dtype))
+            log_shares = torch.log_softmax(logits, -1, dtype=torch.float32)
+            at_target = targets[chunk, None]
+            nats -= log_shares.gather(1, at_target).sum()
+            if wanted:
+                shares = log_shares.exp_()
+                shares.scatter_add_(1, at_target, shares.new_full(at_target.shape, -1.0))
+                grad[chunk] = (shares.mul_(scale) if scale > 1 else shares).to(dtype) @ weight
+        ctx.save_for_backward(positions, grad)
+        ctx.scale, ctx.shape, ctx.dtype = scale, states.shape, states.dtype
+        return nats
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        positions, grad = ctx.saved_tensors
+        everywhere = grad.new_zeros(ctx.shape, dtype=ctx.dtype)
+        everywhere.index_copy_(0, positions, (grad * (factor / ctx.scale)).to(ctx.dtype))
+        return everywhere, None, None, None, None, None

@@ -18,6 +18,7 @@ def build_optimizer(
     cfg: TrainingConfig,
     *,
     multipliers: Mapping[nn.Parameter, float] | None = None,
+    fused: bool = False,
 ) -> AdamW:
     """Return AdamW over the parameters that train; weight decay applies to all of them.
 
@@ -26,6 +27,8 @@ def build_optimizer(
         cfg: the training section.
         multipliers: parameters that learn at a multiple of the learning rate, as `loraplus`
             returns; each multiple makes a group, 1 for all that are not named.
+        fused: one kernel for all parameters.  Not with a loss scaler: it would then skip steps
+            inside of itself, unseen.
 
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
     """
@@ -39,6 +42,7 @@ def build_optimizer(
         betas=(cfg.adam_beta1, cfg.adam_beta2),
         eps=cfg.adam_epsilon,
         weight_decay=cfg.weight_decay,
+        fused=fused,
     )
     set_learning_rate(optimizer, cfg.learning_rate)
     return optimizer

@@ -113,6 +113,7 @@ def test_the_nearest_right_key_is_suggested(given: str, meant: str | None) -> No
         ("lora:\n  r: !!python/object:os.system 1\n", "run.yaml:2: lora.r"),
         ("training: {bf16: true, fp16: true}\n", "training has bf16 and fp16 both true"),
         ("training: {stop_on_convergence: true}\n", "without convergence_window: set it"),
+        ("training: {generation_prompts: a.txt}\n", "without generation_steps: set it"),
         ("training: {early_stopping_threshold: .inf}\n", "early_stopping_threshold must"),
         (
             "training: {warmup_steps: 5, warmup_ratio: 0.1}\n",
@@ -169,4 +170,4 @@ def test_the_python_api_takes_dicts_and_refuses_typos() -> None:
 
 def test_the_list_of_keys_is_frozen() -> None:
     """A new key is a decision: it belongs into this number, the README and the changelog."""
-    assert len(KEYS) == 62
+    assert len(KEYS) == 69

@@ -33,7 +33,7 @@ def test_the_public_name_has_the_recommended_values() -> None:
     assert training["warmup_steps"] == 100
     assert training["max_grad_norm"] == 1.0
     assert training["weight_decay"] == 0.01
-    assert training["gradient_checkpointing"] is True
+    assert training["gradient_checkpointing"] == "auto"  # the seed's true, where memory is short
     assert (training["logging_steps"], training["eval_steps"], training["save_steps"]) == (
         10,
         200,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medlora.data.batches import Collate
+from medlora.data.batches import padded
 from medlora.data.features import PadFeatures
 from medlora.data.rows import Row
 from medlora.errors import DataError
@@ -20,7 +20,7 @@ def test_labels_stay_masked_and_padding_is_never_learned() -> None:
         Row(np.array(i, dtype=np.int32), np.array(y) != -100)
         for i, y in zip(ids, labels, strict=True)
     ]
-    expected = Collate(3)(rows)
+    expected = padded(rows, pad_id=3)
     for features in (plain, tensors):
         batch = PadFeatures(3)(features)
         assert set(batch) == set(expected)

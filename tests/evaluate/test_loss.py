@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from medlora.config import ModelConfig
-from medlora.data.batches import eval_loader
+from medlora.data.batches import Collate, eval_loader
 from medlora.data.rows import Row
 from medlora.errors import DataError
-from medlora.evaluate import loss as evaluation
 from medlora.evaluate.loss import held_out_loss
+from medlora.model.attention import attend_by_record
 from medlora.model.base import load_base
+from medlora.train.forward import Forward
 
 CPU = torch.device("cpu")
 
@@ -24,9 +25,16 @@ def rows() -> list[Row]:
     ]
 
 
+def batches(batch_size: int, layout: str = "plain"):
+    """The rows in batches."""
+    collate = Collate(layout, batch_size=batch_size, max_length=17, pad_id=0)
+    return eval_loader(rows(), collate, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("layout", ["packed", "grouped", "plain"])
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4])
 def test_it_is_per_token_and_does_not_depend_on_the_batches(
-    base_folder: Path, batch_size: int
+    base_folder: Path, batch_size: int, layout: str
 ) -> None:
     """A mean of batch means would give the short rows too much weight."""
     model = load_base(base_folder, ModelConfig(), half=None)
@@ -36,7 +44,8 @@ def test_it_is_per_token_and_does_not_depend_on_the_batches(
         logp = model(ids[None]).logits[0].log_softmax(-1)
         nats -= float(logp[:-1].gather(1, ids[1:, None]).sum())
         targets += row.targets
-    found = held_out_loss(model, eval_loader(rows(), batch_size=batch_size, pad_id=0), device=CPU)
+    attend_by_record(model)
+    found = held_out_loss(model, batches(batch_size, layout), device=CPU)
     assert found.targets == targets == 30
     assert found.loss == pytest.approx(nats / targets, rel=1e-5)
 
@@ -44,7 +53,7 @@ def test_it_is_per_token_and_does_not_depend_on_the_batches(
 def test_the_models_mode_is_left_as_it_was(base_folder: Path) -> None:
     """Training goes on with dropout after an evaluation."""
     model = load_base(base_folder, ModelConfig(), half=None).train()
-    held_out_loss(model, eval_loader(rows(), batch_size=2, pad_id=0), device=CPU)
+    held_out_loss(model, batches(2), device=CPU)
     assert model.training
 
 
@@ -59,16 +68,15 @@ def test_a_batch_that_does_not_fit_is_measured_in_pieces(
 ) -> None:
     """The same loss, and no batch is counted twice."""
     model = load_base(base_folder, ModelConfig(), half=None)
-    batches = list(eval_loader(rows(), batch_size=4, pad_id=0))
-    expected = held_out_loss(model, batches, device=CPU)
-    original = evaluation.forward
+    expected = held_out_loss(model, batches(4), device=CPU)
+    original = Forward.nats
 
-    def small_memory(model, batch):
+    def small_memory(self, batch):
         if len(batch["input_ids"]) > 1:
             raise torch.OutOfMemoryError
-        return original(model, batch)
+        return original(self, batch)
 
-    monkeypatch.setattr(evaluation, "forward", small_memory)
-    found = held_out_loss(model, batches, device=CPU)
+    monkeypatch.setattr(Forward, "nats", small_memory)
+    found = held_out_loss(model, batches(4), device=CPU)
     assert found.targets == expected.targets
     assert found.loss == pytest.approx(expected.loss, rel=1e-5)

@@ -19,6 +19,7 @@ TOUGH = (
     "training.per_device_train_batch_size=1",
     "training.gradient_accumulation_steps=4",
     "training.gradient_checkpointing=false",
+    "training.packing=false",  # four micro-batches in every step, to be interrupted between
     "training.per_device_eval_batch_size=1",
     "training.logging_steps=1",
     "training.eval_steps=2",

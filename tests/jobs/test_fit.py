@@ -8,7 +8,7 @@ import pytest
 import medlora
 from medlora.checkpoint.store import read_manifest
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.batches import eval_loader, train_loader
+from medlora.data.batches import Collate, eval_loader, train_loader
 from medlora.data.rows import Row
 from medlora.errors import ConfigError
 from medlora.model.adapter import attach
@@ -22,9 +22,10 @@ def loaders():
         Row((np.arange(8 + n) * (n + 1) % 400).astype(np.int32), np.arange(8 + n) >= 3)
         for n in range(10)
     ]
+    collate = Collate("packed", batch_size=2, max_length=18, pad_id=0)
     return (
-        train_loader(rows[:8], batch_size=2, seed=1, pad_id=0),
-        eval_loader(rows[8:], batch_size=2, pad_id=0),
+        train_loader(rows[:8], collate, step_rows=4, seed=1),
+        eval_loader(rows[8:], collate, batch_size=2),
     )
 
 

@@ -1,5 +1,6 @@
 """A run that is interrupted anywhere ends with the bits of one that was not."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from medlora import files
-from medlora.checkpoint import resume
+from medlora.checkpoint import resume, store
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, StoppedError
 from medlora.evaluate import loss as evaluation
-from medlora.jobs import fit, train
+from medlora.jobs import fit, rundir, saving, train
 from medlora.jobs.settings import Plan
 from medlora.runtime import Stop
 from medlora.train import loop
@@ -50,19 +51,19 @@ def signal_at(
 
 # (where, function, which call): micro-batches, optimizer, evaluation, checkpoint, metrics, pruning.
 POINTS = {
-    "base evaluation": (evaluation, "forward", 1),
+    "base evaluation": (evaluation, "_nats_that_fit", 1),
     "first micro-batch": (loop, "seed_micro_batch", 1),
     "between micro-batches": (loop, "seed_micro_batch", 6),
     "last micro-batch": (loop, "seed_micro_batch", 8),
     "before the weights change": (loop, "_clip", 3),
     "second epoch": (loop, "seed_micro_batch", 17),
     "evaluation begins": (fit, "held_out_loss", 2),
-    "in an evaluation": (evaluation, "forward", 4),
+    "in an evaluation": (evaluation, "_nats_that_fit", 4),
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
     "checkpoint begins": (fit.MedicalLoRATrainer, "_commit", 1),
-    "checkpoint is written": (fit, "write_checkpoint", 2),
-    "pruning": (fit, "prune", 1),
+    "checkpoint is written": (saving, "write_checkpoint", 2),
+    "pruning": (saving, "prune", 1),
     "after the last step": (fit.MedicalLoRATrainer, "_result", 1),
 }
 
@@ -131,9 +132,9 @@ def test_sigusr1_saves_after_the_present_step_and_goes_on(
     with monkeypatch.context() as patch:
         signal_at(patch, loop, "seed_micro_batch", 9, signal.SIGUSR1)
         saved: list[str] = []
-        original = fit.write_checkpoint
+        original = saving.write_checkpoint
         patch.setattr(
-            fit,
+            saving,
             "write_checkpoint",
             lambda folder, *rest: (saved.append(folder.name), original(folder, *rest)),
         )
@@ -277,3 +278,62 @@ def test_step_checkpoints_are_pruned_and_epochs_and_the_best_stay(
     train.run(tough_plan("straight", "training.save_steps=1"))
     names = {path.name for path in (tmp_path / "out/straight").iterdir() if path.is_dir()}
     assert names == {"step_8", "step_9", "epoch_1", "epoch_2", "epoch_3", "best_model", "final"}
+
+
+def test_a_run_that_ended_meanwhile_is_left_as_it_is(
+    tough_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run had the lock at the first look, and its result is there at the second."""
+    train.run(tough_plan("cut"))
+    final, hidden = tmp_path / "out/cut/final", tmp_path / "final"
+    final.rename(hidden)
+    before = (hidden / "manifest.json").read_bytes()
+    sweep = train.sweep
+
+    def appear(folder: Path) -> list[str]:
+        hidden.rename(final)
+        return sweep(folder)
+
+    monkeypatch.setattr(train, "sweep", appear)
+    train.run(tough_plan("cut"))
+    assert (final / "manifest.json").read_bytes() == before
+
+
+def test_going_on_with_other_versions_is_said(
+    tough_plan: Make,
+    stop: Stop,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The bits need the same versions: a line for each that is another."""
+    from medlora import logs
+
+    logs.set_up()
+    stopped(tough_plan("cut"), monkeypatch, stop)
+    then = {**rundir.software(), "torch": "1.0"}
+    monkeypatch.setattr(rundir, "software", lambda: then)
+    train.run(tough_plan("cut"))
+    said = [line for line in capsys.readouterr().err.splitlines() if "bits may differ" in line]
+    assert len(said) == 1
+    assert said[0].startswith("warning: torch is 1.0, it was ")
+
+
+@pytest.mark.parametrize("odd", [{"unheard_of": 1}, {"best": 3}])
+def test_a_checkpoint_of_another_version_is_refused(  # whole, by its digests
+    tough_plan: Make,
+    tmp_path: Path,
+    stop: Stop,
+    monkeypatch: pytest.MonkeyPatch,
+    odd: dict[str, object],
+) -> None:
+    """78 with the way out, not a bug."""
+    stopped(tough_plan("cut"), monkeypatch, stop)
+    folder = max((tmp_path / "out/cut").glob("step_*"))
+    manifest = read_manifest(folder)
+    contents = {name: (folder / name).read_bytes() for name in manifest["files"]}
+    progress = json.loads(contents["progress.json"])
+    contents["progress.json"] = files.json_bytes(progress | odd)
+    facts = {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
+    store.write_checkpoint(folder, contents, facts)
+    with pytest.raises(ConfigError, match="written by another version"):
+        train.run(tough_plan("cut"))

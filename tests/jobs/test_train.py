@@ -17,7 +17,7 @@ from medlora.jobs import train
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.model.base import load_base
 from medlora.runtime import Environment
-from medlora.train import loop
+from medlora.train.forward import Forward
 
 QUICK = (
     "training.num_train_epochs=2",
@@ -126,14 +126,14 @@ def test_a_failed_run_leaves_nothing_that_looks_finished(
 ) -> None:
     """NaN in the middle: 79 and no final/."""
     plan = make_plan(tmp_path, data_file, base_folder)
-    original, calls = loop.forward, []
+    original, calls = Forward.nats, []
 
-    def explode(model, batch):
+    def explode(self, batch):
         calls.append(1)
-        logits = original(model, batch)
-        return logits * float("nan") if model.training and len(calls) > 8 else logits
+        nats = original(self, batch)
+        return nats * float("nan") if nats.requires_grad and len(calls) > 4 else nats
 
-    monkeypatch.setattr(loop, "forward", explode)
+    monkeypatch.setattr(Forward, "nats", explode)
     with pytest.raises(DivergedError):
         train.run(plan)
     assert not (tmp_path / "out/run/final").exists()

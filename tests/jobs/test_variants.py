@@ -25,6 +25,7 @@ VARIANT = (
     "training.warmup_ratio=0.2",
     "training.min_lr_rate=0",
 )
+RECOMPUTED = ("data.max_length=48", "training.gradient_checkpointing=true")
 needs_bitsandbytes = pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None,
     reason="bitsandbytes is not installed (uv sync --extra qlora)",
@@ -33,16 +34,16 @@ needs_bitsandbytes = pytest.mark.skipif(
 
 def stopped_after_two_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin the run and have it end as after a SIGTERM, with two steps done."""
-    stop, seeded, original = Stop(), [], loop.seed_micro_batch
+    stop, seeded, original = Stop(), [], loop._seed_everything
 
     def seed(*args, **kwargs):
         seeded.append(1)
-        if len(seeded) == 9:
+        if len(seeded) == 3:  # once a step
             stop.requested = signal.SIGTERM.name
         return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "seed_micro_batch", seed)
+        patch.setattr(loop, "_seed_everything", seed)
         with pytest.raises(StoppedError):
             train.run(plan, stop=stop)
 
@@ -52,6 +53,15 @@ def stopped_after_two_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None
     [
         pytest.param(VARIANT, id="rslora-dora-loraplus"),
         pytest.param(("model.load_in_4bit=true",), id="4bit", marks=needs_bitsandbytes),
+        pytest.param(("training.packing=true", "data.max_length=48"), id="packed"),
+        pytest.param(("training.packing=true", *RECOMPUTED), id="packed-recomputed"),
+        pytest.param(
+            ("training.packing=true", "model.attn_implementation=eager"), id="packed-eager"
+        ),
+        pytest.param(("training.group_by_length=false",), id="plain"),
+        pytest.param(
+            ("training.lean_lora=false", "training.targets_only_loss=false"), id="as-peft-computes"
+        ),
     ],
 )
 def test_a_variant_goes_on_to_the_same_bits(

@@ -174,6 +174,18 @@ def test_a_finished_run_does_not_fail_for_want_of_a_picture(
         monitor.plot_training_curves()
 
 
+def test_a_drawing_library_that_does_not_load_costs_the_picture_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Installed by halves, it must not end a run that has trained to its end."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monitor = medlora.TrainingMonitor(config(tmp_path))
+    monitor.record_step(step(1))
+    monitor.close()
+    with pytest.raises(MissingPartError, match="does not load"):
+        monitor.plot_training_curves()
+
+
 class Run:
     """What a W&B run does, as far as we use it."""
 

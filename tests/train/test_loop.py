@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -11,12 +12,14 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
-from medlora.data.batches import Collate, train_loader
+from medlora.data.batches import Collate, count_rows, packed, padded, train_loader
 from medlora.data.rows import Row
+from medlora.errors import DataError
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base
-from medlora.train import loop
+from medlora.train.forward import Forward
 from medlora.train.loop import StepResult, train_steps
+from medlora.train.memory import pieces_of
 from medlora.train.optim import build_optimizer
 
 LORA = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0)
@@ -45,9 +48,20 @@ def train(
     accelerator = Accelerator(cpu=True)
     model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
     model.train()
-    loader = train_loader(rows, batch_size=cfg.per_device_train_batch_size, seed=cfg.seed, pad_id=0)
+    loader = steps_of(rows, cfg)
     results = list(train_steps(accelerator, model, optimizer, loader, cfg))
     return results, adapter_tensors(model)
+
+
+def steps_of(rows: list[Row], cfg: TrainingConfig, layout: str = "plain") -> DataLoader:
+    """The steps of a run."""
+    size = cfg.per_device_train_batch_size
+    return train_loader(
+        rows,
+        Collate(layout, batch_size=size, max_length=22, pad_id=0),
+        step_rows=size * cfg.gradient_accumulation_steps,
+        seed=cfg.seed,
+    )
 
 
 def config(**changes: object) -> TrainingConfig:
@@ -93,11 +107,11 @@ def test_twenty_steps_equal_hugging_faces_trainer(base_folder: Path, tmp_path: P
     rows = make_rows(80)
     ours, _ = train(make_model(base_folder), rows, cfg)
 
-    loader = train_loader(rows, batch_size=2, seed=cfg.seed, pad_id=0)
+    loader = steps_of(rows, cfg)
     batches = []
     for epoch in range(2):
         loader.batch_sampler.set_epoch(epoch)
-        batches += list(loader)
+        batches += [batch for step in loader for batch in step]
     arguments = TrainingArguments(
         output_dir=str(tmp_path),
         num_train_epochs=1,
@@ -149,7 +163,7 @@ def test_dropout_depends_on_the_step_and_not_on_what_happened_before(base_folder
     model = make_model(base_folder, lora)
     model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
     model.train()
-    loader = train_loader(rows, batch_size=2, seed=cfg.seed, pad_id=0)
+    loader = steps_of(rows, cfg)
     disturbed = []
     for result in train_steps(accelerator, model, optimizer, loader, cfg):
         torch.rand(1000)
@@ -190,11 +204,10 @@ def test_a_step_sees_the_same_rows_wherever_the_loop_starts(base_folder: Path, k
 
     def make_loader() -> DataLoader:
         if kind == "ours":
-            return train_loader(rows, batch_size=2, seed=cfg.seed, pad_id=0)
-        seen = Collate(0)
+            return steps_of(rows, cfg, layout="packed")
 
         def noisy(batch):
-            collated = seen(batch)
+            collated = padded(batch, pad_id=0)
             collated["input_ids"][:, 0] = torch.randint(5, 400, (len(batch),))
             return collated
 
@@ -214,7 +227,7 @@ def test_what_poll_raises_leaves_the_weights_of_the_last_step(base_folder: Path)
     accelerator = Accelerator(cpu=True)
     model = make_model(base_folder)
     model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
-    loader = train_loader(rows, batch_size=2, seed=cfg.seed, pad_id=0)
+    loader = steps_of(rows, cfg)
     polls = []
 
     def poll() -> None:
@@ -238,15 +251,15 @@ def test_a_step_that_does_not_fit_is_taken_in_pieces(
     rows = make_rows(20)
     cfg = config(per_device_train_batch_size=4, gradient_accumulation_steps=2)
     expected, weights = train(make_model(base_folder), rows, cfg)
-    original, sizes = loop.forward, []
+    original, sizes = Forward.nats, []
 
-    def small_memory(model, batch):
+    def small_memory(self, batch):
         sizes.append(len(batch["input_ids"]))
         if len(sizes) > 3 and sizes[-1] > 1:  # the first step fits, the second does not
             raise torch.OutOfMemoryError
-        return original(model, batch)
+        return original(self, batch)
 
-    monkeypatch.setattr(loop, "forward", small_memory)
+    monkeypatch.setattr(Forward, "nats", small_memory)
     results, adapter = train(make_model(base_folder), rows, cfg)
     assert sizes[:6] == [4, 4, 4, 4, 2, 1]
     for ours, theirs in zip(results, expected, strict=True):
@@ -256,7 +269,19 @@ def test_a_step_that_does_not_fit_is_taken_in_pieces(
         torch.testing.assert_close(adapter[name], tensor, atol=2e-5, rtol=1e-3)
 
 
-def test_the_collator_hugging_face_gets_is_ours() -> None:
-    """The comparison above would be empty if both sides did not see the same padding."""
-    batch = Collate(0)(make_rows(3))
-    assert set(batch) == {"input_ids", "attention_mask", "labels"}
+def test_a_packed_step_that_does_not_fit_is_taken_in_pieces() -> None:
+    """Whole records, in their order; positions and targets as they were."""
+    rows = make_rows(5)
+    pieces = pieces_of([packed(rows)], 2)
+    assert [count_rows(piece) for piece in pieces] == [2, 2, 1]
+    for piece, part in zip(pieces, (rows[:2], rows[2:4], rows[4:]), strict=True):
+        for name, tensor in packed(part).items():
+            assert torch.equal(piece[name], tensor), name
+
+
+def test_a_step_without_targets_is_an_error(base_folder: Path) -> None:
+    """An all-prompt step stops the run instead of yielding NaN."""
+    row = make_rows(1)[0]
+    prompts = [Row(row.ids, np.zeros(len(row.ids), dtype=bool))] * 8
+    with pytest.raises(DataError, match=r"step 1 has no target\n  fix: give"):
+        train(make_model(base_folder), prompts, config())

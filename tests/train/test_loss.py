@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from medlora.data.batches import IGNORE
-from medlora.errors import DataError
-from medlora.train.loss import count_targets, step_loss
+from medlora.train import loss
+from medlora.train.loss import count_targets, summed_nats, summed_target_nats
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_gradient_does_not_depend_on_the_split(
     (expected,) = torch.autograd.grad(textbook, logits)
 
     parts = zip(logits.split(split), labels.split(split), strict=True)
-    total = sum(step_loss(x, y, step_targets=count_targets(labels)) for x, y in parts)
+    total = sum(summed_nats(x, y) for x, y in parts) / count_targets(labels)
     (actual,) = torch.autograd.grad(total, logits)
 
     torch.testing.assert_close(total.detach(), textbook.detach())
@@ -39,10 +39,49 @@ def test_gradient_does_not_depend_on_the_split(
 def test_half_precision_logits_are_summed_in_float32(labels: torch.Tensor) -> None:
     """A sum over many bfloat16 terms would lose digits."""
     logits = torch.randn(4, 8, 11, generator=torch.Generator().manual_seed(0)).bfloat16()
-    assert step_loss(logits, labels, step_targets=15).dtype == torch.float32
+    assert summed_nats(logits, labels).dtype == torch.float32
 
 
-def test_step_without_targets_names_its_size_and_the_fix() -> None:
-    """An all-prompt step stops the run instead of yielding NaN."""
-    with pytest.raises(DataError, match=r"step of 2 x 4 tokens has no target\n  fix: give"):
-        step_loss(torch.zeros(2, 4, 11), torch.full((2, 4), IGNORE), step_targets=0)
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("targets", [1, 4, 128])
+def test_targets_alone_give_the_same_loss_and_gradient(
+    labels: torch.Tensor, monkeypatch: pytest.MonkeyPatch, bias: bool, targets: int
+) -> None:
+    """In chunks of any size, without a logit where there is no target."""
+    monkeypatch.setattr(loss, "_LOGITS", 1)
+    monkeypatch.setattr(loss, "_TARGETS", targets)
+    torch.manual_seed(0)
+    head = torch.nn.Linear(6, 11, bias=bias).requires_grad_(requires_grad=False)
+    hidden = torch.randn(4, 8, 6, requires_grad=True)
+    expected = summed_nats(head(hidden), labels)
+    (slope,) = torch.autograd.grad(expected * 3, hidden)
+    found = summed_target_nats(hidden, labels, head)
+    (lean_slope,) = torch.autograd.grad(found * 3, hidden)
+    torch.testing.assert_close(found.detach(), expected.detach())
+    torch.testing.assert_close(lean_slope, slope)
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_targets_alone_in_half_precision(labels: torch.Tensor, half: torch.dtype) -> None:
+    """As far from the float32 loss and gradient as autocast's own are, or nearer."""
+    torch.manual_seed(0)
+    head = torch.nn.Linear(6, 11, bias=False).requires_grad_(requires_grad=False)
+    hidden = torch.randn(4, 8, 6, requires_grad=True)
+    exact = summed_nats(head(hidden), labels)
+    (slope,) = torch.autograd.grad(exact, hidden)
+    with torch.autocast("cpu", half):
+        plain = summed_nats(head(hidden), labels)
+        lean = summed_target_nats(hidden, labels, head)
+    (plain_slope,), (lean_slope,) = (torch.autograd.grad(x, hidden) for x in (plain, lean))
+    assert lean.dtype == torch.float32
+    assert lean_slope.dtype == torch.float32
+    assert abs(lean - exact) <= 1.5 * abs(plain - exact) + 1e-3
+    distance = (plain_slope - slope).abs().max()
+    assert (lean_slope - slope).abs().max() <= 1.5 * distance + 1e-4
+
+
+def test_no_gradient_is_made_where_none_is_wanted(labels: torch.Tensor) -> None:
+    """An evaluation pays for the loss alone."""
+    head = torch.nn.Linear(6, 11, bias=False)
+    with torch.no_grad():
+        assert not summed_target_nats(torch.zeros(4, 8, 6), labels, head).requires_grad

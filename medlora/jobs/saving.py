@@ -1,0 +1,83 @@
+"""Which folders a run writes, and what is in each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medlora.checkpoint.resume import prune
+from medlora.checkpoint.state import PROGRESS, Progress
+from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
+from medlora.files import TakenError
+from medlora.logs import logger
+
+_log = logger(__name__)
+BEST, FINAL = "best_model", "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A folder to write; a resumable one carries the optimizer and the progress as well.
+
+    One that is not needed is left out, with a line, where its name is taken for good.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    resumable: bool = False
+    needed: bool = True
+
+
+def adapter(name: str, facts: Mapping[str, Any]) -> Save:
+    """Return a folder with the adapter alone, for use; facts may name another kind."""
+    return Save(name, {"kind": "adapter", **facts})
+
+
+def checkpoint(name: str, *, needed: bool = False) -> Save:
+    """Return a folder that training can go on from."""
+    return Save(name, {"kind": "checkpoint"}, resumable=True, needed=needed)
+
+
+def write_all(
+    run: Path,
+    saves: Sequence[Save],
+    *,
+    files: Mapping[str, bytes],
+    state: Mapping[str, bytes],
+    facts: Mapping[str, Any],
+    keep: int,
+) -> None:
+    """Write these folders of a run, then prune its older steps.
+
+    Args:
+        run: the run's folder.
+        saves: what to write.
+        files: what all of them hold.
+        state: what the resumable ones hold beside it.
+        facts: what all their manifests state, the step among it.
+        keep: how many step checkpoints stay.
+
+    Raises:
+        TakenError: a needed one has the name of a folder that may not be replaced.
+        StorageError: the disk is full or cannot be written.
+    """
+    for one in saves:
+        content = {**files, **state} if one.resumable else files
+        try:
+            write_checkpoint(run / one.name, content, {**facts, **one.facts})
+        except TakenError as error:
+            if one.needed:
+                raise
+            _log.warning("%s is not saved: %s", one.name, str(error).splitlines()[0])
+    prune(run, keep=keep, step=facts["step"])
+
+
+def is_saved(folder: Path, progress: Progress) -> bool:
+    """Tell whether a checkpoint is there, whole, and says the same as this progress."""
+    try:
+        read_manifest(folder)
+    except DamagedError:
+        return False
+    saved = json.loads((folder / PROGRESS).read_bytes())
+    return bool(saved["pending"] == progress.pending)

@@ -1,0 +1,173 @@
+"""A micro-batch's loss, computed the leanest way that gives this very model's numbers.
+
+B rows in a padded micro-batch, T positions, V vocabulary entries; a packed micro-batch is one row.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medlora.data.batches import LENGTHS, Batch
+from medlora.errors import ConfigError
+from medlora.model.attention import records
+from medlora.train.loss import summed_nats, summed_target_nats
+
+_PROBE = (3, 6)  # tokens of two records
+_LARGE = 100.0  # a logit that every cap in use would cut
+_CLOSE, _CLOSE_HALF = 1e-4, 3e-2  # of the largest number
+_HALVES = {torch.bfloat16, torch.float16}
+
+
+class Forward:
+    """Calls a causal language model; asks it once what it can do.
+
+    Models differ in what they do between the last hidden state and the logits (scales, caps),
+    and in whether their attention can be held within records.  No list of names decides: a
+    probe of a few tokens is computed in the plain way and in the lean one.
+
+    Args:
+        model: a causal language model, with or without an adapter; left in its mode.
+        autocast: makes the context that it computes in.
+        targets_only: whether logits may be left out where there is no target.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        targets_only: bool = True,
+    ) -> None:
+        self._model, self._autocast = model, autocast
+        whole: Any = model
+        causal = whole.get_base_model() if hasattr(model, "get_base_model") else whole
+        self._body: Any = getattr(causal, getattr(causal, "base_model_prefix", ""), None)
+        self._head: Any = causal.get_output_embeddings() if targets_only and self._body else None
+        self._embeddings: Callable[[], Any] = causal.get_input_embeddings
+        self.targets_only = self.packs = False
+        was_training = model.training
+        model.eval()
+        try:
+            with torch.no_grad():
+                self._probe()
+        finally:
+            model.train(was_training)
+
+    def nats(self, batch: Batch) -> Tensor:
+        """Return the summed loss of a micro-batch in nats, float32 [].
+
+        Raises:
+            ConfigError: a token id does not exist in the model, or records share a row and
+                this model's attention would let them see each other.
+        """
+        if LENGTHS in batch and not self.packs:
+            raise ConfigError(
+                "this base model cannot keep packed records apart",
+                fix="set training.packing: false",
+            )
+        with self._autocast():
+            if self.targets_only:
+                return summed_target_nats(self._hidden(batch), batch["labels"], self._head)
+            return summed_nats(self._logits(batch), batch["labels"])
+
+    def _logits(self, batch: Batch) -> Tensor:
+        """Return float [B, T, V]."""
+        logits: Tensor = self._call(self._model, batch).logits
+        return logits
+
+    def _hidden(self, batch: Batch) -> Tensor:
+        """Return what the head is applied to, float [B, T, H]."""
+        hidden: Tensor = self._call(self._body, batch).last_hidden_state
+        return hidden
+
+    def _call(self, module: Any, batch: Batch) -> Any:  # noqa: ANN401
+        ids = batch["input_ids"]
+        try:
+            if LENGTHS not in batch:
+                return module(
+                    input_ids=ids, attention_mask=batch["attention_mask"], use_cache=False
+                )
+            with records(batch[LENGTHS], ids.device) as bounds:
+                return module(
+                    input_ids=ids, position_ids=batch["position_ids"], use_cache=False, **bounds
+                )
+        except IndexError:
+            raise ConfigError(
+                "a token's id is beyond the model's vocabulary",
+                fix="use the tokenizer that belongs to the base model",
+            ) from None
+
+    def _probe(self) -> None:
+        """Find out which of the lean ways give the plain way's numbers."""
+        device = next(self._model.parameters()).device
+        ids = torch.arange(1, 1 + sum(_PROBE), device=device)[None] % self._vocabulary
+        with self._autocast():
+            tolerance = _tolerance(self._model, device)
+            alone = torch.cat(
+                [self._logits(_padded(p)) for p in torch.split(ids, list(_PROBE), dim=1)], dim=1
+            )
+            together = _succeeds(lambda: self._logits(_packed(ids)))
+            self.packs = _equal(together, alone, tolerance) and self._keeps_apart(ids, together)
+            self.targets_only = self._head_is_all(_padded(ids), alone, tolerance)
+
+    def _head_is_all(self, row: Batch, logits: Tensor, tolerance: float) -> bool:
+        """Tell whether logits are the frozen head's output and nothing else happens to them.
+
+        Asked with hidden states that give logits of a hundred: a cap leaves small ones alone.
+        """
+        head = self._head
+        if type(head) is not nn.Linear or head.weight.requires_grad:
+            return False
+        factor = _LARGE / max(float(logits.float().abs().max()), 1e-6)
+        hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0] * factor,))
+        try:
+            lean = _succeeds(lambda: head(self._hidden(row)))
+            return _equal(lean, self._logits(row), tolerance)
+        finally:
+            hook.remove()
+
+    def _keeps_apart(self, ids: Tensor, logits: Tensor | None) -> bool:
+        """Tell whether another first record leaves the second one's logits as they are."""
+        changed = ids.clone()
+        changed[:, : _PROBE[0]] = ids[:, : _PROBE[0]].flip(1)
+        others = self._logits(_packed(changed))
+        first = _PROBE[0]
+        return logits is not None and torch.equal(logits[:, first:], others[:, first:])
+
+    @property
+    def _vocabulary(self) -> int:
+        return int(self._embeddings().num_embeddings)
+
+
+def _packed(ids: Tensor) -> Batch:
+    positions = torch.cat([torch.arange(length, device=ids.device) for length in _PROBE])
+    return {"input_ids": ids, "position_ids": positions[None], LENGTHS: torch.tensor(_PROBE)}
+
+
+def _padded(ids: Tensor) -> Batch:
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def _tolerance(model: nn.Module, device: torch.device) -> float:
+    """Return by how much logits may differ for rounding, as a share of the largest."""
+    types = {parameter.dtype for parameter in model.parameters()}
+    half = torch.is_autocast_enabled(device.type) or bool(types & _HALVES)
+    return _CLOSE_HALF if half else _CLOSE
+
+
+def _succeeds(compute: Callable[[], Tensor]) -> Tensor | None:
+    """Return what is computed, None where this model cannot."""
+    try:
+        return compute()
+    except (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError):
+        return None
+
+
+def _equal(found: Tensor | None, expected: Tensor, tolerance: float) -> bool:
+    if found is None or found.shape != expected.shape:
+        return False
+    difference = (found.float() - expected.float()).abs().max()
+    return bool(difference <= tolerance * expected.float().abs().max())

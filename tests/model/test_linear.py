@@ -1,0 +1,144 @@
+"""The lean layer computes what PEFT's does, and leaves to PEFT what only PEFT can."""
+
+import peft
+import pytest
+import torch
+from peft.tuners.lora.layer import Linear
+from torch import nn
+from torch.nn import functional
+
+from medlora.model import linear
+from medlora.model.linear import LeanLinear, lean_linears
+
+
+def layer(dropout: float = 0.0, **changes: object) -> Linear:
+    """An adapted layer of 24 inputs and 16 outputs whose B is not zero."""
+    torch.manual_seed(0)
+    config = peft.LoraConfig(
+        r=4, lora_alpha=12, lora_dropout=dropout, target_modules=["0"], **changes
+    )
+    base = nn.Sequential(nn.Linear(24, 16, bias=bool(changes.pop("with_bias", True))))
+    adapted = peft.get_peft_model(base, config).base_model.model[0]
+    nn.init.normal_(adapted.lora_B["default"].weight)
+    return adapted.train()
+
+
+def outcome(adapted: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    """Output and gradients."""
+    trained = [p for p in adapted.parameters() if p.requires_grad]
+    output = adapted(x)
+    weights = torch.linspace(-1, 1, output.numel()).view_as(output)
+    return [output.detach(), *torch.autograd.grad((output.float() * weights).sum(), (x, *trained))]
+
+
+def both(adapted: Linear, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """PEFT's outcome, and the lean one of the same layer."""
+    plain = outcome(adapted, x)
+    assert lean_linears(adapted) == 1
+    assert type(adapted) is LeanLinear
+    return plain, outcome(adapted, x)
+
+
+@pytest.mark.parametrize("shape", [(24,), (5, 24), (2, 7, 24)])
+def test_output_and_gradients_are_pefts(shape: tuple[int, ...]) -> None:
+    """To float32's rounding, for any number of dimensions."""
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    for plain, lean in zip(*both(layer(), x), strict=True):
+        assert lean.shape == plain.shape
+        torch.testing.assert_close(lean, plain)
+
+
+def test_dropout_hides_the_same_numbers_as_pefts_with_the_same_mask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forward and backward see one mask, scaled as torch scales it."""
+    x = torch.randn(6, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    kept = (torch.rand(6, 24, generator=torch.Generator().manual_seed(2)) > 0.3).to(torch.int8)
+    monkeypatch.setattr(functional, "dropout", lambda x, p, *_: x * kept / (1 - p))
+    monkeypatch.setattr(linear, "_keep_mask", lambda *_: kept)
+    for plain, lean in zip(*both(layer(dropout=0.3), x), strict=True):
+        torch.testing.assert_close(lean, plain)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
+def test_the_mask_keeps_the_share_that_is_asked_for(rate: float) -> None:
+    """Within five standard deviations, for an odd count of numbers; and it is drawn anew."""
+    rows = torch.empty(1001, 333)
+    torch.manual_seed(3)
+    mask = linear._keep_mask(rows, rate)
+    spread = (rate * (1 - rate) / rows.numel()) ** 0.5
+    assert abs(float(mask.float().mean()) - (1 - rate)) < 5 * spread
+    assert set(mask.unique().tolist()) == {0, 1}
+    assert abs(float(mask.float().mean(dim=0).std()) / (rate * (1 - rate) / 1001) ** 0.5 - 1) < 0.3
+    assert not torch.equal(mask, linear._keep_mask(rows, rate))
+    torch.manual_seed(3)
+    assert torch.equal(mask, linear._keep_mask(rows, rate))
+
+
+def test_recomputation_draws_the_same_mask() -> None:
+    """Gradient checkpointing calls the layer twice; torch puts its generator back."""
+    adapted = layer(dropout=0.5)
+    lean_linears(adapted)
+    x = torch.randn(6, 24, requires_grad=True)
+    slopes = []
+    for again in (False, True):
+        torch.manual_seed(4)
+        output = (
+            torch.utils.checkpoint.checkpoint(adapted, x, use_reentrant=False)
+            if again
+            else adapted(x)
+        )
+        slopes.append(torch.autograd.grad(output.sum(), x)[0])
+    assert torch.equal(*slopes)
+
+
+def test_no_dropout_outside_of_training() -> None:
+    """An evaluation repeats itself."""
+    adapted = layer(dropout=0.5)
+    lean_linears(adapted)
+    adapted.eval()
+    x = torch.randn(3, 24)
+    assert torch.equal(adapted(x), adapted(x))
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_autocast_gives_halves_and_float32_gradients(half: torch.dtype) -> None:
+    """No further from float32 than PEFT's under the same autocast, give or take its rounding."""
+    x = torch.randn(64, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    exact = outcome(layer(), x)
+    adapted = layer()
+    with torch.autocast("cpu", half):
+        plain, lean = both(adapted, x)
+    assert lean[0].dtype == half
+    assert all(slope.dtype == torch.float32 for slope in lean[1:])
+    for one, other, truth in zip(plain, lean, exact, strict=True):
+        scale = truth.abs().max()
+        distance = (one.float() - truth).abs().max() / scale
+        assert (other.float() - truth).abs().max() / scale <= 2 * distance + 2e-3
+
+
+def test_a_step_down_needs_no_gradient_of_the_input() -> None:
+    """Below the first adapter nothing is computed backwards."""
+    adapted = layer()
+    lean_linears(adapted)
+    adapted(torch.randn(3, 24)).sum().backward()
+    assert adapted.lora_A["default"].weight.grad is not None
+    assert adapted.base_layer.weight.grad is None
+
+
+@pytest.mark.parametrize("changes", [{"use_dora": True}, {"lora_bias": True}])
+def test_what_only_peft_computes_stays_with_it(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    """DoRA's magnitudes and biased factors; merged and disabled adapters too."""
+    monkeypatch.setattr(linear._Adapted, "apply", None)
+    x = torch.randn(5, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    for plain, lean in zip(*both(layer(**changes), x), strict=True):
+        assert torch.equal(plain, lean)
+    adapted = layer()
+    lean_linears(adapted)
+    adapted.enable_adapters(enabled=False)
+    assert torch.equal(adapted(x), adapted.base_layer(x))
+    adapted.enable_adapters(enabled=True)
+    adapted.merge()
+    assert torch.equal(adapted(x), adapted.base_layer(x))
