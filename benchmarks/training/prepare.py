@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def prepare(folder: Path, options: dict) -> dict:
         workload.write_rows(texts, wanted, seed=0)
     tokenizer = workload.make_tokenizer(texts, vocab_size=min(8192, shape.vocab))
     rows = _tokenized(tokenizer, texts, options["max_length"])
-    cut = options["rows"] if len(rows) == wanted else len(rows) - options["held_out"]
+    cut = len(rows) - options["held_out"]
     _save(folder / ROWS, rows[:cut])
     _save(folder / HELD_OUT, rows[cut:])
     base = folder / BASE
@@ -59,18 +60,24 @@ def _take(source: Path, target: Path, wanted: int) -> None:
             stream.write(json.dumps(pair, ensure_ascii=False) + "\n")
 
 
-def _tokenized(tokenizer, texts: Path, max_length: int) -> list[Row]:  # noqa: ANN001
-    """Render and cut as the project does; the loss is on the answers alone."""
-    from medlora.config import ColumnsConfig
-    from medlora.data.chat import tokenize
-    from medlora.data.records import read_records
-    from medlora.data.rows import make_rows
-
-    records = read_records(texts, form="auto", columns=ColumnsConfig())
-    made = make_rows(
-        tokenize(tokenizer, records.rows), file=texts, max_length=max_length, overlong="truncate"
-    )
-    return [Row(row.ids, row.learn) for row in made.rows]
+def _tokenized(tokenizer: Any, texts: Path, max_length: int) -> list[Row]:  # noqa: ANN401
+    """Render by the tokenizer's own template and cut; the loss is on the answers alone."""
+    rows = []
+    with texts.open(encoding="utf-8") as stream:
+        for line in stream:
+            pair = json.loads(line)
+            encoded = tokenizer.apply_chat_template(
+                [
+                    {"role": "user", "content": pair["prompt"]},
+                    {"role": "assistant", "content": pair["response"]},
+                ],
+                tokenize=True,
+                return_dict=True,
+                return_assistant_tokens_mask=True,
+            )
+            ids, learn = encoded["input_ids"][:max_length], encoded["assistant_masks"][:max_length]
+            rows.append(Row(np.array(ids, dtype=np.int32), np.array(learn, dtype=bool)))
+    return [row for row in rows if row.learn[1:].any()]
 
 
 def _save(path: Path, rows: list[Row]) -> None:

@@ -18,8 +18,8 @@ from benchmarks.training.spec import (
     Adapter,
     Spec,
 )
-from medlora.config import from_mapping
-from medlora.data import rows as own
+from medlora.config import RunConfig, from_mapping
+from medlora.data.batches import Collate, Layout, train_loader
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base, load_tokenizer
@@ -46,24 +46,24 @@ def train(gate: Gate, spec: Spec) -> Adapter:
     return adapter_tensors(model)
 
 
-def _trainer(model: Any, tokenizer: Any, cfg: Any, spec: Spec) -> Any:  # noqa: ANN401
-    rows = [own.Row(row.ids, row.learn) for row in read(Path(spec.work) / ROWS)]
-    try:
-        from medlora.jobs.loaders import make_loaders
-    except ModuleNotFoundError:  # before rows could be packed
-        from medlora.data.batches import train_loader
-
-        pad = tokenizer.pad_token_id
-        loader = train_loader(rows, batch_size=spec.micro, seed=SEED, pad_id=pad)
-        return MedicalLoRATrainer(model, tokenizer, loader, None, cfg)
-    from medlora.jobs.inputs import Prepared
-
-    prepared = Prepared(tokenizer, own.Rows(rows), own.Rows(), {"max_length": spec.max_length})
-    loaders = make_loaders(prepared, cfg.training, pin_memory=spec.device == "cuda")
-    trainer = MedicalLoRATrainer(model, tokenizer, loaders.train, None, cfg)
-    if not trainer.forward.packs:
-        loaders.unpack(cfg.training)
-    return trainer
+def _trainer(model: Any, tokenizer: Any, cfg: RunConfig, spec: Spec) -> MedicalLoRATrainer:  # noqa: ANN401
+    training = cfg.training
+    padded: Layout = "grouped" if training.group_by_length else "plain"
+    collate = Collate(
+        padded if training.packing is False else "packed",
+        batch_size=spec.micro,
+        max_length=spec.max_length,
+        pad_id=tokenizer.pad_token_id,
+    )
+    rows = read(Path(spec.work) / ROWS)
+    loader = train_loader(
+        rows,  # type: ignore[arg-type]  # their fields are all that is asked for
+        collate,
+        step_rows=spec.micro * spec.accumulation,
+        seed=SEED,
+        pin_memory=spec.device == "cuda" and training.dataloader_pin_memory,
+    )
+    return MedicalLoRATrainer(model, tokenizer, loader, None, cfg)
 
 
 def _config(spec: Spec) -> dict[str, Any]:
