@@ -7,10 +7,10 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test check torture torture-short format image smoke clean
+.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation format image smoke clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 $(BIN)/uv: requirements-uv.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: python3 is older than 3.11" >&2; exit 1; }
@@ -52,6 +52,30 @@ torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 
+# Peers have a virtual environment of their own: nothing of them enters the project's lock.
+.venv-bench/ready: benchmarks/requirements.txt $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-bench
+	$(BIN)/uv pip sync --quiet --python .venv-bench --require-hashes benchmarks/requirements.txt
+	$(BIN)/uv pip install --quiet --python .venv-bench --no-deps --editable .
+	@touch $@
+
+# Where they cannot be installed, ours and Hugging Face run alone; the others' reason is printed.
+BENCH = $(MAKE) --no-print-directory .venv-bench/ready >&2 || true; \
+	BENCH_BIN=$$([ -e .venv-bench/ready ] && echo .venv-bench/bin || echo $(BIN)); \
+	"$$BENCH_BIN/python" -m benchmarks.training
+
+bench: setup ## training speed against Hugging Face, TRL, litgpt: 15 minutes; BENCH_ARGS="--device cuda --shape 8b"
+	@$(BENCH) $(BENCH_ARGS)
+
+bench-short: setup ## the same at a tiny shape with Hugging Face alone, to see that it works
+	@$(BIN)/python -m benchmarks.training --short --shape tiny --rows 100 --held-out 10 --rounds 3 --starts 1 $(BENCH_ARGS)
+
+bench-128k: setup ## the same with a vocabulary of 128k
+	@$(BENCH) --vocab 131072 --rounds 6 $(BENCH_ARGS)
+
+bench-ablation: setup ## ours with each lever off in turn
+	@$(BENCH) --ablation $(BENCH_ARGS)
+
 format: setup ## put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -63,4 +87,4 @@ smoke: setup ## run the container tests against the image
 	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest tests/image
 
 clean: ## delete what the targets made here
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

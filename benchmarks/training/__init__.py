@@ -1,0 +1,1 @@
+"""Training speed, ours and others, interleaved; see `__main__`."""
