@@ -25,8 +25,9 @@ from harness import Arena, arena, warm_up
 
 # Name -> module, function, which call of it.
 POINTS = {
-    "inputs are read": ("medlora.jobs.train", "read_inputs", 1),
+    "inputs are found": ("medlora.jobs.train", "find_inputs", 1),
     "rows become tokens": ("medlora.jobs.train", "prepare", 1),
+    "inputs are hashed": ("medlora.jobs.train", "describe", 1),
     "base is loaded": ("medlora.jobs.train", "load_base", 1),
     "adapter is attached": ("medlora.jobs.train", "attach", 1),
     "base evaluation": ("medlora.evaluate.loss", "_nats_that_fit", 1),
@@ -49,8 +50,8 @@ POINTS = {
 }
 _AFTER_TRAINING = ("curves are drawn", "result is written")
 _LOAD_LIMIT_S = 1.0
-# Packed, a step would be one micro-batch, and nothing between.
-_SET = ("--set", "training.generation_steps=4", "--set", "training.packing=false")
+_ASK = ("--set", "training.generation_steps=4")
+_VARIANT = 2  # four micro-batches in each step, to be signalled between
 
 
 def main() -> int:
@@ -69,16 +70,20 @@ def main() -> int:
 
 def _points(place: Arena, names: list[str]) -> int:
     """Signal at each point; return how many went wrong."""
-    code, text = place.run(place.command("straight", 0, *_SET))
+    code, text = place.run(place.command("straight", _VARIANT, *_ASK))
     if code != 0:
         print(f"the run that was left alone ended with {code}:\n{text}")
         return 1
     expected, taken, bad = place.outcome("straight"), {}, 0
     for name in names:
         sent = place.root / "sent"
-        command = place.command("cut", 0, *_SET)
+        command = place.command("cut", _VARIANT, *_ASK)
         code, text = place.run(command, partial(_signal_at, *POINTS[name], sent))
-        taken[name] = (time.monotonic_ns() - int(sent.read_text())) / 1e9
+        now = time.monotonic_ns()
+        if not sent.exists():
+            print(f"{name:28} was never reached; exit {code}:\n{text}")
+            return 1
+        taken[name] = (now - int(sent.read_text())) / 1e9
         problem = _problem(place, name, code, text, expected)
         print(f"{name:28} {taken[name]:7.3f} s  exit {code:3}  {problem or 'same outcome'}")
         bad += bool(problem)
@@ -96,7 +101,7 @@ def _problem(place: Arena, name: str, code: int, text: str, expected: object) ->
     wanted = 0 if name in _AFTER_TRAINING else 143
     if code != wanted or 'File "' in text:
         return f"instead of exit {wanted} and no traceback:\n{text}"
-    code, text = place.run(place.command("cut", 0, *_SET))
+    code, text = place.run(place.command("cut", _VARIANT, *_ASK))
     if code != 0:
         return f"started again, it ended with {code}:\n{text}"
     return "" if place.outcome("cut") == expected else "another outcome"
@@ -160,7 +165,7 @@ def _load_once(place: Arena, log: Path, delay: float | None) -> tuple[float, flo
         that loading takes, and those until signals are taken over.
     """
     code = "from medlora.cli import main; main()"
-    command = [sys.executable, "-c", code, *place.command("load", 0, *_SET)]
+    command = [sys.executable, "-c", code, *place.command("load", _VARIANT, *_ASK)]
     with log.open("w") as stream:
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=stream, stderr=stream)
