@@ -18,8 +18,9 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from medlora.checkpoint.store import write_checkpoint
 from medlora.config import RunConfig, TrainingConfig, from_mapping
-from medlora.data.batches import IGNORE, Collate, eval_loader, pad_id_of
+from medlora.data.batches import eval_loader, pad_id_of
 from medlora.data.features import PadFeatures
+from medlora.data.layout import IGNORE, Collate
 from medlora.data.rows import Row, Rows
 from medlora.errors import ConfigError
 from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker

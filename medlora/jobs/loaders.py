@@ -6,7 +6,8 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from medlora.config import TrainingConfig
-from medlora.data.batches import Collate, Layout, eval_loader, pad_id_of, train_loader
+from medlora.data.batches import eval_loader, pad_id_of, train_loader
+from medlora.data.layout import Collate, Layout
 from medlora.errors import ConfigError
 from medlora.jobs.inputs import Prepared
 from medlora.logs import logger

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from medlora.data.batches import Collate, move, packed
+from medlora.data.layout import Collate, move, packed
 from medlora.data.rows import Row
 from medlora.model import attention
 from medlora.model.attention import attend_by_record

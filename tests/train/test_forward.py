@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.batches import Collate, packed, padded
+from medlora.data.layout import Collate, packed, padded
 from medlora.data.rows import Row
 from medlora.errors import ConfigError
 from medlora.model import attention
