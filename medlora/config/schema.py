@@ -141,6 +141,9 @@ class TrainingConfig(Section):
     lean_lora: bool = Field(
         True, description="the adapter's layers in fewer passes over memory than PEFT's"
     )
+    onednn: bool = Field(
+        True, description="on a CPU, products with frozen weights by oneDNN instead of MKL"
+    )
     deterministic: bool = Field(
         True, description="only kernels that give the same bits again; costs speed on a GPU"
     )

@@ -30,6 +30,7 @@ from medlora.jobs.saving import BEST, Save, adapter, checkpoint, is_saved, write
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
 from medlora.model.attention import attend_by_record
+from medlora.model.frozen import frozen_linears
 from medlora.model.linear import lean_linears
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
@@ -92,6 +93,8 @@ class MedicalLoRATrainer:
         attend_by_record(model.get_base_model())
         if cfg.lean_lora:
             lean_linears(model)
+        if cfg.onednn and device_type() == "cpu":
+            frozen_linears(model)
         self._bare = model
         faster = loraplus(model, self.config.lora.loraplus_lr_ratio)
         self._adamw = build_optimizer(
@@ -232,6 +235,7 @@ class MedicalLoRATrainer:
             "attention": self._bare.config._attn_implementation,  # noqa: SLF001  (its only name)
             "targets_only_loss": self.forward.targets_only,
             "lean_lora": cfg.lean_lora,
+            "onednn": cfg.onednn and device_type() == "cpu",
             "gradient_checkpointing": self.recomputes,
             "deterministic": cfg.deterministic,
         }

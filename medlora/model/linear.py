@@ -16,6 +16,8 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from medlora.model.frozen import FrozenLinear, product
+
 _ADAPTER = "default"
 
 
@@ -48,7 +50,8 @@ class LeanLinear(Linear):  # type: ignore[misc]  # (an untyped library)
         base, dropout = self.base_layer, self.lora_dropout[_ADAPTER]
         rate = dropout.p if self.training and isinstance(dropout, nn.Dropout) else 0.0
         factors = (self.lora_A[_ADAPTER].weight, self.lora_B[_ADAPTER].weight)
-        settings = (float(self.scaling[_ADAPTER]), rate, dtype)
+        by_onednn = type(base) is FrozenLinear and x.dtype == dtype == torch.float32
+        settings = (float(self.scaling[_ADAPTER]), rate, dtype, by_onednn)
         result: Tensor = _Adapted.apply(  # type: ignore[no-untyped-call]
             x, base.weight, base.bias, *factors, *settings
         )
@@ -58,7 +61,7 @@ class LeanLinear(Linear):  # type: ignore[misc]  # (an untyped library)
 def _is_plain(module: Linear) -> bool:
     base = module.base_layer
     return (
-        type(base) is nn.Linear
+        type(base) in (nn.Linear, FrozenLinear)
         and not (base.weight.requires_grad or module.disable_adapters or module.merged)
         and list(module.active_adapters) == [_ADAPTER]
         and _ADAPTER in module.lora_A
@@ -89,17 +92,20 @@ class _Adapted(torch.autograd.Function):
         scaling: float,
         rate: float,
         dtype: torch.dtype,
+        by_onednn: bool,
     ) -> Tensor:
         rows = x.reshape(-1, x.shape[-1]).to(dtype)
         weight, a_half, b_half = weight.to(dtype), a.to(dtype), b.to(dtype)
         kept = _keep_mask(rows, rate) if rate else None
         factor = scaling / (1 - rate)
-        narrow = _dropped(rows, kept) @ a_half.t()
+        times = product if by_onednn else nn.functional.linear
+        narrow = times(_dropped(rows, kept), a_half)
         narrow *= factor
-        wide = nn.functional.linear(rows, weight, None if bias is None else bias.to(dtype))
+        wide = times(rows, weight, None if bias is None else bias.to(dtype))
         wide.addmm_(narrow, b_half.t())
         ctx.save_for_backward(rows, kept, narrow, weight, a_half, b_half)
         ctx.factor, ctx.dtypes, ctx.shape = factor, (x.dtype, a.dtype, b.dtype), x.shape
+        ctx.times = times
         return wide.view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -109,16 +115,16 @@ class _Adapted(torch.autograd.Function):
         x_dtype, a_dtype, b_dtype = ctx.dtypes
         out = grad.reshape(-1, grad.shape[-1])
         grad_b = out.t() @ narrow
-        inner = out @ b
+        inner = ctx.times(out, b.t())
         inner *= ctx.factor
         grad_a = inner.t() @ _dropped(rows, kept)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = inner @ a
+            narrow_grad = ctx.times(inner, a.t())
             if kept is not None:
-                grad_x *= kept.to(grad_x.dtype)
-            grad_x = grad_x.addmm_(out, weight).view(ctx.shape).to(x_dtype)
-        return grad_x, None, None, grad_a.to(a_dtype), grad_b.to(b_dtype), None, None, None
+                narrow_grad *= kept.to(narrow_grad.dtype)
+            grad_x = (ctx.times(out, weight.t()).add_(narrow_grad)).view(ctx.shape).to(x_dtype)
+        return grad_x, None, None, grad_a.to(a_dtype), grad_b.to(b_dtype), *(None,) * 4
 
 
 def _dropped(rows: Tensor, kept: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medlora.data.layout import LENGTHS, Batch
 from medlora.errors import ConfigError
 from medlora.model.attention import records
+from medlora.model.frozen import FrozenLinear
 from medlora.train.loss import summed_nats, summed_target_nats
 
 _PROBE = (3, 6)  # tokens of two records
@@ -119,7 +120,7 @@ class Forward:
         Asked with hidden states that give logits of a hundred: a cap leaves small ones alone.
         """
         head = self._head
-        if type(head) is not nn.Linear or head.weight.requires_grad:
+        if type(head) not in (nn.Linear, FrozenLinear) or head.weight.requires_grad:
             return False
         factor = _LARGE / max(float(logits.float().abs().max()), 1e-6)
         hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0] * factor,))

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear, pad
 
 from medlora.data.layout import IGNORE
+from medlora.model.frozen import FrozenLinear, product
 
 # Logits of so many numbers exist at once, or of so few targets: on a CPU they stay in its caches,
 # and on every device the product with a vocabulary of 128k keeps an efficient shape.
@@ -64,8 +65,9 @@ def summed_target_nats(hidden: Tensor, labels: Tensor, head: nn.Linear) -> Tenso
     kind = hidden.device.type
     autocast = torch.is_autocast_enabled(kind)
     dtype = torch.get_autocast_dtype(kind) if autocast else head.weight.dtype
+    by_onednn = type(head) is FrozenLinear and not autocast
     nats: Tensor = _TargetNats.apply(  # type: ignore[no-untyped-call]
-        states, positions, following[positions], head.weight, head.bias, dtype
+        states, positions, following[positions], head.weight, head.bias, dtype, by_onednn
     )
     return nats
 
@@ -85,6 +87,7 @@ class _TargetNats(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         dtype: torch.dtype,
+        by_onednn: bool,
     ) -> Tensor:
         picked = states.index_select(0, positions).to(dtype)
         weight = weight.to(dtype)
@@ -92,17 +95,19 @@ class _TargetNats(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         grad = torch.empty_like(picked, dtype=torch.float32 if scale > 1 else dtype)
         nats = torch.zeros((), dtype=torch.float32, device=states.device)
+        times = product if by_onednn else linear
         size = max(_TARGETS, _LOGITS // weight.shape[0])
         for start in range(0, len(picked), size):
             chunk = slice(start, start + size)
-            logits = linear(picked[chunk], weight, None if bias is None else bias.to(dtype))
+            logits = times(picked[chunk], weight, None if bias is None else bias.to(dtype))
             log_shares = torch.log_softmax(logits, -1, dtype=torch.float32)
             at_target = targets[chunk, None]
             nats -= log_shares.gather(1, at_target).sum()
             if wanted:
                 shares = log_shares.exp_()
                 shares.scatter_add_(1, at_target, shares.new_full(at_target.shape, -1.0))
-                grad[chunk] = (shares.mul_(scale) if scale > 1 else shares).to(dtype) @ weight
+                scaled = (shares.mul_(scale) if scale > 1 else shares).to(dtype)
+                grad[chunk] = times(scaled, weight.t())
         ctx.save_for_backward(positions, grad)
         ctx.scale, ctx.shape, ctx.dtype = scale, states.shape, states.dtype
         return nats
@@ -113,4 +118,4 @@ class _TargetNats(torch.autograd.Function):
         positions, grad = ctx.saved_tensors
         everywhere = grad.new_zeros(ctx.shape, dtype=ctx.dtype)
         everywhere.index_copy_(0, positions, (grad * (factor / ctx.scale)).to(ctx.dtype))
-        return everywhere, None, None, None, None, None
+        return everywhere, *(None,) * 6

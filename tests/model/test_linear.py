@@ -7,7 +7,8 @@ from peft.tuners.lora.layer import Linear
 from torch import nn
 from torch.nn import functional
 
-from medlora.model import linear
+from medlora.model import frozen, linear
+from medlora.model.frozen import frozen_linears
 from medlora.model.linear import LeanLinear, lean_linears
 
 
@@ -142,3 +143,31 @@ def test_what_only_peft_computes_stays_with_it(
     adapted.enable_adapters(enabled=True)
     adapted.merge()
     assert torch.equal(adapted(x), adapted.base_layer(x))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_onednn_gives_the_same_output_and_gradients(bias: bool) -> None:
+    """A frozen layer alone, and one beneath an adapter."""
+    x = torch.randn(2, 7, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    alone = nn.Linear(24, 16, bias=bias).requires_grad_(requires_grad=False)
+    expected = outcome(alone, x)
+    assert frozen_linears(alone) == 1
+    for one, other in zip(outcome(alone, x), expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+    adapted = layer()
+    plain, _ = both(adapted, x)
+    assert frozen_linears(adapted) == 1
+    for one, other in zip(outcome(adapted, x), plain, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_only_frozen_float32_layers_are_left_to_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained, half and autocast ones compute as ever."""
+    monkeypatch.setattr(frozen, "product", None)
+    trained, half = nn.Linear(4, 4), nn.Linear(4, 4).to(torch.bfloat16)
+    assert frozen_linears(nn.ModuleList([trained, half.requires_grad_(requires_grad=False)])) == 0
+    still = nn.Linear(4, 4).requires_grad_(requires_grad=False)
+    assert frozen_linears(still) == 1
+    with torch.autocast("cpu", torch.bfloat16):
+        assert still(torch.ones(1, 4)).dtype == torch.bfloat16
