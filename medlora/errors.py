@@ -71,9 +71,19 @@ class StoppedError(MedloraError):
     exit_code = 143
 
 
-def listed(problems: Sequence[str], *, what: str, most: int = 20) -> str:
-    """Join problems into one message: a count, then the first `most`, one a line."""
-    count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-    shown = "".join(f"\n  {problem}" for problem in problems[:most])
-    rest = f"\n  ... and {len(problems) - most} more" if len(problems) > most else ""
-    return f"{what}: {count}{shown}{rest}"
+MOST_LISTED = 20
+
+
+def listed(problems: Sequence[str], *, what: str, count: int | None = None) -> str:
+    """Join problems into one message: how many, then the first `MOST_LISTED`, one a line.
+
+    Args:
+        problems: all of them, or the first.
+        what: what they are problems of.
+        count: how many there are, if `problems` are not all.
+    """
+    count = len(problems) if count is None else count
+    number = f"{count} problem{'s' if count != 1 else ''}"
+    shown = "".join(f"\n  {problem}" for problem in problems[:MOST_LISTED])
+    rest = f"\n  ... and {count - MOST_LISTED} more" if count > MOST_LISTED else ""
+    return f"{what}: {number}{shown}{rest}"

@@ -4,6 +4,7 @@ Every change to the disk goes through `disk`, whose few methods are one system c
 a test can fail, stop or record any single one of them.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -42,7 +43,9 @@ class _Disk:
     def append(self, path: Path, content: bytes) -> None:
         """Add to the end of a file, making it if needed."""
         with path.open("ab", buffering=0) as file:
-            file.write(content)
+            view = memoryview(content)
+            while view:  # a disk that runs full takes a part first, and refuses the rest
+                view = view[file.write(view) :]
 
     def sync(self, path: Path) -> None:
         """Wait until a file's content, or a folder's list of names, is on the disk."""
@@ -149,8 +152,12 @@ def append_bytes(path: Path, content: bytes) -> None:
         disk.append(path, content)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, private: bool = False) -> None:
     """Make a folder and its parents; the group may do what the owner may.
+
+    Args:
+        path: the folder; it may be there.
+        private: if it is made, then for owner and group alone.
 
     Raises:
         StorageError: it cannot be made or written.
@@ -159,7 +166,7 @@ def make_folder(path: Path) -> None:
         for folder in reversed([path, *path.parents]):
             if not folder.is_dir():
                 disk.mkdir(folder)
-                _share(folder)
+                _share(folder, others=not (private and folder == path))
                 disk.sync(folder.parent)
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise ForbiddenError(
@@ -207,6 +214,54 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     if old:
         with suppress(ForbiddenError):  # it has a temporary name; the next sweep says whose it is
             remove(old)
+
+
+class NewFolder:
+    """A folder that grows piece by piece under a temporary name; `new_folder` makes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._digests: dict[str, Any] = {}
+
+    def append(self, name: str, content: bytes) -> None:
+        """Add to the end of a file, making it if needed."""
+        if name not in self._digests:
+            disk.create(self.path / name, b"")
+            _share(self.path / name)
+            self._digests[name] = hashlib.sha256()
+        disk.append(self.path / name, content)
+        self._digests[name].update(content)
+
+    def sync(self) -> dict[str, str]:
+        """Wait until all files are on the disk; return {name: SHA-256 of what was written}."""
+        for name in self._digests:
+            disk.sync(self.path / name)
+        return {name: digest.hexdigest() for name, digest in self._digests.items()}
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[NewFolder]:
+    """Make a folder of any size; it gets its name at the end of the block, whole, or never.
+
+    One that has the name by then stays: whoever comes second is to use the first's.
+
+    Raises:
+        StorageError: the disk is full or the parent cannot be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
+    with storage_errors(path):
+        try:
+            disk.mkdir(temporary)
+            _share(temporary)
+            folder = NewFolder(temporary)
+            yield folder
+            folder.sync()
+            disk.sync(temporary)
+            _rename_unless_taken(temporary, path)
+            disk.sync(path.parent)
+        except BaseException:
+            _remove_quietly(temporary)
+            raise
 
 
 def remove(path: Path) -> None:
@@ -296,6 +351,16 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
+def _rename_unless_taken(temporary: Path, path: Path) -> None:
+    """Give a new folder its name; the kernel decides who of several comes first."""
+    try:
+        disk.rename(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        _remove(temporary)
+
+
 def _step_aside(path: Path) -> Path | None:
     """Give an existing folder another name; a crash right after leaves it for `sweep`."""
     if not path.exists():
@@ -311,10 +376,11 @@ def _step_aside(path: Path) -> Path | None:
     return old
 
 
-def _share(path: Path) -> None:
+def _share(path: Path, *, others: bool = True) -> None:
     """Give the group what the owner has; a file system without modes may refuse."""
     mode = path.stat().st_mode & 0o777
     shared = mode | (mode & 0o700) >> 3
+    shared = shared if others else shared & 0o770
     if shared != mode:
         try:
             disk.chmod(path, shared)

@@ -1,5 +1,6 @@
 """Writes are whole or not at all, and shared with the group."""
 
+import io
 import os
 import shutil
 from pathlib import Path
@@ -12,7 +13,9 @@ from medlora.files import (
     REPLACED,
     TEMPORARY,
     make_folder,
+    new_folder,
     remove,
+    sha256_bytes,
     sha256_file,
     sha256_json,
     sweep,
@@ -109,3 +112,50 @@ def test_a_missing_parent_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="nowhere") as error:
         write_bytes(tmp_path / "nowhere/file", b"x")
     assert error.value.exit_code == 74
+
+
+def test_a_folder_that_grows_appears_whole(tmp_path: Path) -> None:
+    """Nothing has the name before the end; its files are digested on the way."""
+    with new_folder(tmp_path / "a") as folder:
+        for part in (b"one", b"", b"two"):
+            folder.append("x", part)
+        assert not (tmp_path / "a").exists()
+        assert folder.sync() == {"x": sha256_bytes(b"onetwo")}
+    assert (tmp_path / "a/x").read_bytes() == b"onetwo"
+
+
+def test_a_folder_that_fails_halfway_is_gone(tmp_path: Path) -> None:
+    """Whatever the failure."""
+
+    def fail() -> None:
+        with new_folder(tmp_path / "b") as folder:
+            folder.append("x", b"one")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_of_two_growing_folders_keeps_the_name(tmp_path: Path) -> None:
+    """The second goes, whatever is in it."""
+    with new_folder(tmp_path / "a") as late:
+        late.append("x", b"late")
+        with new_folder(tmp_path / "a") as early:
+            early.append("x", b"early")
+    assert (tmp_path / "a/x").read_bytes() == b"early"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_append_that_the_disk_takes_in_parts_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that runs full takes what fits: the rest must be tried, and refused aloud."""
+
+    class Slow(io.FileIO):
+        def write(self, content: bytes, /) -> int:  # type: ignore[override]
+            return super().write(bytes(content)[:2])
+
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Slow(path, "a"))
+    files.disk.append(tmp_path / "x", b"seven..")
+    assert os.stat(tmp_path / "x").st_size == 7  # noqa: PTH116  (`Path.open` is replaced)

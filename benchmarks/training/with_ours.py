@@ -19,7 +19,8 @@ from benchmarks.training.spec import (
     Spec,
 )
 from medlora.config import RunConfig, from_mapping
-from medlora.data.batches import Collate, Layout, train_loader
+from medlora.data.batches import train_loader
+from medlora.data.layout import Collate, Layout
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base, load_tokenizer

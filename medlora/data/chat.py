@@ -4,15 +4,16 @@ T is the number of tokens of one conversation.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import TemplateError
 from numpy.typing import NDArray
+from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from medlora.data.problems import Problem
 from medlora.data.records import Message, Record
@@ -33,7 +34,6 @@ PLAIN_TEMPLATE = (
 )
 
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
-_CHUNK_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,86 +68,161 @@ def ensure_template(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Record]
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Record], *, encode: bool = True
 ) -> Iterator[Tokens | Problem]:
     """Yield the tokens of each conversation, in order; a Problem for one it cannot render.
 
     The mask follows the template's `{% generation %}` marks; without them, a turn's tokens
     are those between rendering the conversation up to it and up to its end.
+
+    Args:
+        tokenizer: the base's own, with a template.
+        rows: conversations; they are encoded in one go.
+        encode: without it only the Problems are found, which takes a tenth of the time.
     """
-    marked = bool(_GENERATION.search(str(tokenizer.chat_template)))
-    encode = _encode_marked if marked else _encode_by_prefix
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        for row in rows[start : start + _CHUNK_ROWS]:
-            try:
-                ids, learn = encode(tokenizer, row.messages)
-            except TemplateError:
-                roles = ", ".join(message.role for message in row.messages)
-                found = f"the chat template refuses the turns {roles}"
-                yield Problem(row.line, found, "reorder them, or use a base with another template")
-            except _UnstableTemplateError:
-                found = "the chat template rewrites earlier turns, so the answer cannot be found"
-                yield Problem(row.line, found, "add {% generation %} marks to the template")
-            else:
-                yield Tokens(row.line, ids, learn)
+    render = _renderer(tokenizer)
+    drafts = [_draft(render, row) for row in rows]
+    texts = [draft.text for draft in drafts if isinstance(draft, _Draft)]
+    encodings = iter(_encode(tokenizer, texts) if encode else ())
+    for draft in drafts:
+        if isinstance(draft, Problem):
+            yield draft
+        elif encode:
+            ids, encoding = next(encodings)
+            learn = _marked(encoding, draft) if draft.marked else _between(encoding, draft)
+            yield Tokens(draft.line, np.array(ids, dtype=np.int32), learn)
+
+
+class _Span(NamedTuple):
+    """Characters of a rendered conversation."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A rendered conversation and the characters that carry loss."""
+
+    line: int
+    text: str
+    spans: list[_Span]
+    marked: bool  # by the template itself
 
 
 class _UnstableTemplateError(Exception):
     """Rendering the first turns is no prefix of rendering all."""
 
 
-def _encode_marked(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    encoded: Any = tokenizer.apply_chat_template(
-        _turns(messages),
-        tokenize=True,
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-    )
-    learn = np.array(encoded["assistant_masks"], dtype=bool)
-    wanted = [message.learn for message in messages if message.role == "assistant"]
-    if not all(wanted):
-        _forget(learn, wanted)
-    return np.array(encoded["input_ids"], dtype=np.int32), learn
+class _UncountableError(Exception):
+    """Not one mark for each of the assistant's turns, so none can be left out."""
 
 
-def _forget(learn: NDArray[np.bool_], wanted: list[bool]) -> None:
-    """Clear the mask of the assistant's turns that carry no weight, in place."""
-    position, turn = 0, 0
-    for value, run in groupby(learn.tolist()):
-        length = len(list(run))
-        if value:
-            learn[position : position + length] = wanted[turn]
-            turn += 1
-        position += length
+@dataclass(frozen=True, slots=True)
+class _Renderer:
+    template: str
+    names: dict[str, str]  # bos_token and the like, as the template calls them
+    marked: bool
+
+    def __call__(
+        self, messages: Sequence[Message], *, answer_next: bool = False
+    ) -> tuple[str, list[_Span]]:
+        """Return the text and what the template marks in it."""
+        texts, marks = render_jinja_template(
+            conversations=[[{"role": m.role, "content": m.content} for m in messages]],
+            chat_template=self.template,
+            return_assistant_tokens_mask=self.marked,
+            add_generation_prompt=answer_next,
+            **self.names,
+        )
+        return texts[0], [_Span(*mark) for mark in marks[0]] if self.marked else []
 
 
-def _encode_by_prefix(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    whole = _render(tokenizer, messages)
-    encoded: Any = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-    offsets = np.array(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-    learn = np.zeros(len(offsets), dtype=bool)
-    for end, message in enumerate(messages, start=1):
+def template_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the chat template that conversations are rendered with."""
+    return str(tokenizer.get_chat_template())
+
+
+def _renderer(tokenizer: PreTrainedTokenizerBase) -> _Renderer:
+    template = template_of(tokenizer)
+    names = dict(tokenizer.special_tokens_map)
+    return _Renderer(template, names, bool(_GENERATION.search(template)))
+
+
+def _draft(render: _Renderer, row: Record) -> _Draft | Problem:
+    try:
+        text, marks = render(row.messages)
+        spans = _wanted(marks, row) if render.marked else _answers(render, row, text)
+    except TemplateError:
+        roles = ", ".join(message.role for message in row.messages)
+        found = f"the chat template refuses the turns {roles}"
+        return Problem(row.line, found, "reorder them, or use a base with another template")
+    except _UnstableTemplateError:
+        found = "the chat template rewrites earlier turns, so the answer cannot be found"
+        return Problem(row.line, found, "add {% generation %} marks to the template")
+    except _UncountableError:
+        found = "the chat template does not mark each answer once, so none can have weight 0"
+        return Problem(row.line, found, "leave the weights out, or mend the template's marks")
+    return _Draft(row.line, text, spans, render.marked)
+
+
+def _wanted(marks: list[_Span], row: Record) -> list[_Span]:
+    """Leave out the marks of the assistant's turns that carry no weight."""
+    wanted = [message.learn for message in row.messages if message.role == "assistant"]
+    if all(wanted):
+        return marks
+    if len(marks) != len(wanted):
+        raise _UncountableError
+    return [mark for mark, learn in zip(marks, wanted, strict=True) if learn]
+
+
+def _answers(render: _Renderer, row: Record, whole: str) -> list[_Span]:
+    """Find the turns to learn in a text without marks, by rendering up to them."""
+    spans, count = [], len(row.messages)
+    for end, message in enumerate(row.messages, start=1):
         if message.learn:
-            before = _render(tokenizer, messages[: end - 1], answer_next=True)
-            until = _render(tokenizer, messages[:end])
+            before, _ = render(row.messages[: end - 1], answer_next=True)
+            until = whole if end == count else render(row.messages[:end])[0]
             if not (whole.startswith(until) and until.startswith(before)):
                 raise _UnstableTemplateError
-            learn |= (offsets[:, 1] > len(before)) & (offsets[:, 1] <= len(until))
-    return np.array(encoded["input_ids"], dtype=np.int32), learn
+            spans.append(_Span(len(before), len(until)))
+    return spans
 
 
-def _render(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, answer_next: bool = False
-) -> str:
-    rendered = tokenizer.apply_chat_template(
-        _turns(messages), tokenize=False, add_generation_prompt=answer_next
+def _encode(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str]
+) -> Iterable[tuple[list[int], Encoding]]:
+    if not texts:
+        return ()
+    # Special tokens stand in the template already.
+    encoded: Any = tokenizer(
+        texts,
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
     )
-    return str(rendered)
+    return zip(encoded["input_ids"], encoded.encodings, strict=True)
 
 
-def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in messages]
+def _marked(encoding: Encoding, draft: _Draft) -> NDArray[np.bool_]:
+    """Return the mask of the marked characters' tokens.
+
+    Source: transformers' `return_assistant_tokens_mask`, which this must agree with.
+    """
+    learn = np.zeros(len(encoding), dtype=bool)
+    for start, end in draft.spans:
+        first = encoding.char_to_token(start)
+        if first is None:
+            break
+        last = encoding.char_to_token(max(end - 1, 0))
+        learn[first : last + 1 if last else len(learn)] = True
+    return learn
+
+
+def _between(encoding: Encoding, draft: _Draft) -> NDArray[np.bool_]:
+    """Return the mask of the tokens that end within the answers."""
+    ends = np.array([end for _, end in encoding.offsets], dtype=np.int64)
+    learn = np.zeros(len(ends), dtype=bool)
+    for start, end in draft.spans:
+        learn |= (ends > start) & (ends <= end)
+    return learn

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from medlora.data.batches import IGNORE
+from medlora.data.layout import IGNORE
 from medlora.errors import DataError
 
 _KEYS = ("input_ids", "attention_mask", "labels")

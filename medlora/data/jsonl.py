@@ -1,5 +1,7 @@
 """A JSON Lines file as rows with line numbers; strict, and silent about what the rows say.
 
+A file may be larger than memory: it is read in pieces, each of which can be parsed elsewhere.
+
 Source: RFC 8259 (JSON: no NaN, no Infinity, unique names expected), jsonlines.org (UTF-8, one
 value a line).
 """
@@ -7,7 +9,7 @@ value a line).
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from medlora.data.problems import Problem, kind
 from medlora.files import storage_errors
@@ -22,39 +24,49 @@ _NOT_TEXT = {
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]] | Problem]:
-    """Yield (line number, row) for each row and a Problem for each line that is none.
+class Piece(NamedTuple):
+    """Some whole lines of a file and the number of the first, counted from 1."""
 
-    Blank lines are passed over.  Lines end at LF alone: other separators may stand inside
-    a JSON text.
-    """
+    line: int
+    content: bytes
+
+
+def wrong_file(file: Path) -> Problem | None:
+    """Tell whether a file is no JSON Lines at all, by its first bytes."""
     with storage_errors(file), file.open("rb") as stream:
         head = stream.read(8).removeprefix(_BOM)
-        whole = _wrong_file(head)
-        if whole:
-            yield whole
-            return
-        stream.seek(0)
-        empty = True
-        for number, raw in enumerate(stream, start=1):
-            text = raw.rstrip(b"\r\n")
-            text = text.removeprefix(_BOM) if number == 1 else text
-            if not text.strip():
-                continue
-            empty = False
-            row = _row(number, text)
-            yield row if isinstance(row, Problem) else (number, row)
-        if empty:
-            yield Problem(0, "the file has no rows", "write one JSON object a line")
-
-
-def _wrong_file(head: bytes) -> Problem | None:
     for magic, name in _NOT_TEXT.items():
         if head.startswith(magic):
             return Problem(1, f"{name}", "save it as JSON Lines in UTF-8, not compressed")
     if head.lstrip().startswith(b"["):
         return Problem(1, "a JSON array", "write one object a line (jq -c '.[]' does it)")
     return None
+
+
+def read_pieces(file: Path, size: int) -> Iterator[Piece]:
+    """Yield a file in order, in pieces of about `size` bytes; no more is held in memory.
+
+    Lines end at LF alone: other separators may stand inside a JSON text.
+    """
+    with storage_errors(file), file.open("rb") as stream:
+        line = 1
+        while content := stream.read(size):
+            content += stream.readline()
+            yield Piece(line, content)
+            line += content.count(b"\n")
+
+
+def rows_in(piece: Piece) -> Iterator[tuple[int, dict[str, Any]] | Problem]:
+    """Yield (line number, row) for each row and a Problem for each line that is none.
+
+    Blank lines are passed over.
+    """
+    for number, raw in enumerate(piece.content.split(b"\n"), start=piece.line):
+        text = raw.removeprefix(_BOM) if number == 1 else raw
+        if not text.strip():
+            continue
+        row = _row(number, text.rstrip(b"\r"))
+        yield row if isinstance(row, Problem) else (number, row)
 
 
 def _row(number: int, raw: bytes) -> dict[str, Any] | Problem:

@@ -1,10 +1,10 @@
 """What is wrong with a data file: every problem with its line, never with its text."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from medlora.errors import DataError, listed
+from medlora.errors import MOST_LISTED, DataError, listed
 
 _FIX = "correct these lines; the row's text is not shown on purpose"
 
@@ -25,14 +25,33 @@ class Problem:
         return f"{where}: {field}{self.found}; {self.fix}"
 
 
-def refuse(file: Path, problems: Sequence[Problem]) -> None:
-    """Raise a DataError that lists a file's problems, if there are any."""
-    if problems:
-        ordered = sorted(problems, key=lambda problem: problem.line)
-        raise DataError(
-            listed([problem.text(file) for problem in ordered], what=f"{file} cannot be used"),
-            fix=_FIX,
-        )
+@dataclass(slots=True)
+class Problems:
+    """A file's problems: the first by line, which are shown, and how many there are."""
+
+    file: Path
+    count: int = 0
+    first: list[Problem] = field(default_factory=list)
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take some more; however many there are, memory stays small."""
+        for problem in problems:
+            self.count += 1
+            self.first.append(problem)
+            if len(self.first) > 2 * MOST_LISTED:
+                self._forget_late_ones()
+
+    def refuse(self) -> None:
+        """Raise a DataError that lists the problems, if there are any."""
+        if self.count:
+            self._forget_late_ones()
+            shown = [problem.text(self.file) for problem in self.first]
+            what = f"{self.file} cannot be used"
+            raise DataError(listed(shown, what=what, count=self.count), fix=_FIX)
+
+    def _forget_late_ones(self) -> None:
+        self.first.sort(key=lambda problem: problem.line)
+        del self.first[MOST_LISTED:]
 
 
 def kind(value: object) -> str:

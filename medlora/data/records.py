@@ -4,17 +4,19 @@ Forms: prompt/response; instruction/input/output; OpenAI `messages` (a list of
 {role, content}, with an optional `weight` of 0 or 1 on the assistant's).
 """
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from medlora.config import ColumnsConfig
-from medlora.data.jsonl import read_rows
-from medlora.data.problems import Problem, kind, refuse
+from medlora.data.jsonl import Piece, rows_in
+from medlora.data.problems import Problem, kind
 
 Row = dict[str, Any]
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class Message(NamedTuple):
@@ -38,44 +40,44 @@ class Record:
         user = next((m.content for m in self.messages if m.role == "user"), "")
         return " ".join(user.lower().split())
 
+    @property
+    def question_digest(self) -> int:
+        """The question in 64 bits, enough to tell questions apart."""
+        return int.from_bytes(hashlib.sha256(self.question.encode()).digest()[:8], "little")
+
 
 @dataclass(slots=True)
 class Records:
-    """A file's conversations and how many rows had which form."""
+    """The conversations of some lines, how many rows had which form, and what was no row."""
 
-    file: Path
     rows: list[Record] = field(default_factory=list)
     forms: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
 
 
-def read_records(file: Path, *, form: str, columns: ColumnsConfig) -> Records:
-    """Return the conversations of a JSON Lines file, in its order.
+def read_records(piece: Piece, *, form: str, columns: ColumnsConfig) -> Records:
+    """Return the conversations in a piece of a JSON Lines file, in its order.
 
     Args:
-        file: the data file.
+        piece: some lines.
         form: `auto`, or the one form that every row must have.
         columns: our field -> the file's name for it.
-
-    Raises:
-        DataError: any row is unusable; lists file:line, field, what was found and the fix.
     """
-    records = Records(file)
-    problems: list[Problem] = []
+    records = Records()
     form = _implied_form(form, columns)
-    for item in read_rows(file):
+    for item in rows_in(piece):
         if isinstance(item, Problem):
-            problems.append(item)
+            records.problems.append(item)
             continue
         line, row = item
         try:
             name = form if form != "auto" else _form_of(row, columns, line)
             messages = _FORMS[name](row, columns, line)
         except _RowError as error:
-            problems.append(error.problem)
+            records.problems.append(error.problem)
             continue
         records.rows.append(Record(line, messages))
         records.forms[name] += 1
-    refuse(file, problems)
     return records
 
 
@@ -140,7 +142,7 @@ def _checked(value: object, column: str, line: int, *, optional: bool = False) -
     if not value.strip() and not optional:
         found = "empty text" if not value else "only white space"
         raise _RowError(Problem(line, found, "fill it or delete the row", column))
-    if any("\ud800" <= char <= "\udfff" for char in value):
+    if _HALF_CHARACTER.search(value):
         found = "half of a surrogate pair, which is no character"
         raise _RowError(Problem(line, found, "write the character itself", column))
     return value

@@ -1,17 +1,23 @@
-"""Conversations as the rows that a model sees: cut to the limit, counted, none lost silently.
+"""The rows that a model sees: cut to the limit, counted, none lost silently, none loaded early.
 
-T is the number of tokens of one row.
+N rows; T is the number of tokens of one.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import index as as_index
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medlora.data.blocks import joined
 from medlora.data.chat import Tokens
-from medlora.data.problems import Problem, refuse
+from medlora.data.problems import Problem, Problems
+from medlora.data.tokens import TokenTable
+
+_AT_ONCE = 1 << 16  # rows that are looked at together: memory stays small
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +33,90 @@ class Row:
         return int(self.learn[1:].sum())
 
 
-@dataclass(slots=True)
-class Rows:
-    """The rows of one split and what was done to make them fit."""
+class Rows(Sequence[Row]):
+    """The rows of one split, read when asked for, and what was done to make them fit.
 
-    rows: list[Row] = field(default_factory=list)
-    truncated: int = 0
-    dropped: int = 0
+    Args:
+        table: the tokens of a whole file.
+        chosen: which of its rows these are, int64 [N].
+        lengths: tokens of each that are left, int64 [N].
+        targets: how many of these carry loss, in all rows.
+        dropped: rows that were left out.
+    """
+
+    def __init__(
+        self,
+        table: TokenTable,
+        chosen: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        *,
+        targets: int,
+        dropped: int = 0,
+    ) -> None:
+        self.lengths = lengths
+        self.targets, self.dropped = targets, dropped
+        self._table, self._chosen = table, chosen
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> "Rows":
+        """Return rows that are in memory already, uncut."""
+        block = joined([Tokens(n, row.ids, row.learn) for n, row in enumerate(rows, start=1)])
+        table = TokenTable.of(block.rows, block.ids, block.runs)
+        lengths = np.diff(table.starts)
+        targets = int(_targets(table, np.arange(len(table)), lengths).sum())
+        return cls(table, np.arange(len(table)), lengths, targets=targets)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        """Read a row, or a list of rows."""
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        at = as_index(index)
+        table, row, length = self._table, int(self._chosen[at]), int(self.lengths[at])
+        start = table.starts[row]
+        learn = np.zeros(length, dtype=bool)
+        for first, end in table.runs[table.run_starts[row] : table.run_starts[row + 1]]:
+            learn[first:end] = True
+        return Row(table.ids[start : start + length].astype(np.int32), learn)
 
     @property
     def tokens(self) -> int:
         """Tokens in all rows, padding not counted."""
-        return sum(len(row.ids) for row in self.rows)
+        return int(self.lengths.sum())
 
     @property
-    def targets(self) -> int:
-        """Tokens that carry loss."""
-        return sum(row.targets for row in self.rows)
+    def lines(self) -> NDArray[np.int64]:
+        """Where each row stands in its file, counted from 1, int64 [N]."""
+        lines: NDArray[np.int64] = self._table.rows["line"][self._chosen]
+        return lines
+
+    @property
+    def truncated(self) -> int:
+        """Rows that lost their end."""
+        return int((self.lengths < self._table.rows["tokens"][self._chosen]).sum())
 
 
-def make_rows(
-    items: Iterable[Tokens | Problem], *, file: Path, max_length: int, overlong: str
+def fit_rows(
+    table: TokenTable,
+    chosen: NDArray[np.int64],
+    *,
+    file: Path,
+    max_length: int,
+    overlong: str,
 ) -> Rows:
     """Return the rows of a split.
 
     Args:
-        items: what `chat.tokenize` yields.
+        table: the tokens of a whole file.
+        chosen: the split's rows, int64, ascending.
         file: the file that problems are reported for.
         max_length: limit in tokens.
         overlong: what happens to a row over the limit: `truncate`, `drop` or `fail`.
@@ -60,40 +124,59 @@ def make_rows(
     Raises:
         DataError: a row is refused, or has nothing left to learn from.
     """
-    made, problems = Rows(), []
-    for item in items:
-        outcome = item if isinstance(item, Problem) else _fit(item, max_length, overlong)
-        match outcome:
-            case Problem():
-                problems.append(outcome)
-            case None:
-                made.dropped += 1
-            case Row():
-                cut = isinstance(item, Tokens) and len(item.ids) > max_length
-                made.truncated += cut
-                made.rows.append(outcome)
-    refuse(file, problems)
-    return made
+    problems, kept, targets = Problems(file), [np.empty(0, dtype=np.int64)], 0
+    for rows in _in_parts(chosen):
+        lengths = table.rows["tokens"][rows]
+        over = lengths > max_length
+        if overlong == "fail":
+            problems.add(_overlong(table, rows[over], max_length))
+        if overlong != "truncate":
+            rows, lengths = rows[~over], lengths[~over]  # noqa: PLW2901
+        counts = _targets(table, rows, np.minimum(lengths, max_length))
+        problems.add(_nothing_to_learn(table, rows[counts == 0], max_length))
+        kept.append(rows)
+        targets += int(counts.sum())
+    problems.refuse()
+    rows = np.concatenate(kept)
+    lengths = np.minimum(table.rows["tokens"][rows], max_length)
+    return Rows(table, rows, lengths, targets=targets, dropped=len(chosen) - len(rows))
 
 
-def _fit(tokens: Tokens, max_length: int, overlong: str) -> Row | Problem | None:
-    length = len(tokens.ids)
-    if length > max_length and overlong == "drop":
-        return None
-    if length > max_length and overlong == "fail":
-        found = f"{length} tokens, over the limit of {max_length}"
-        fix = "raise data.max_length, shorten the row, or set data.overlong to truncate or drop"
-        return Problem(tokens.line, found, fix)
-    row = Row(tokens.ids[:max_length], tokens.learn[:max_length])
-    if row.targets:
-        return row
-    return _nothing_to_learn(tokens, max_length)
+def _in_parts(chosen: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(chosen), _AT_ONCE):
+        yield chosen[start : start + _AT_ONCE]
 
 
-def _nothing_to_learn(tokens: Tokens, max_length: int) -> Problem:
-    if len(tokens.ids) > max_length:
-        start = int(np.argmax(tokens.learn))
-        found = f"nothing to learn from: the answer begins at token {start} of {max_length}"
-        return Problem(tokens.line, found, "shorten the prompt or raise data.max_length")
-    found = "nothing to learn from: no token of an answer"
-    return Problem(tokens.line, found, "check the base model's chat template")
+def _targets(
+    table: TokenTable, rows: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return how many of each row's first tokens carry loss, int64 [N]; never position 0."""
+    counts = table.run_starts[rows + 1] - table.run_starts[rows]
+    owner = np.repeat(np.arange(len(rows)), counts)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    runs = table.runs[np.repeat(table.run_starts[rows], counts) + within]
+    learnt = np.minimum(runs[:, 1], lengths[owner]) - runs[:, 0].clip(min=1)
+    totals = np.zeros(len(rows), dtype=np.int64)
+    np.add.at(totals, owner, learnt.clip(min=0))
+    return totals
+
+
+def _overlong(table: TokenTable, rows: NDArray[np.int64], max_length: int) -> Iterator[Problem]:
+    fix = "raise data.max_length, shorten the row, or set data.overlong to truncate or drop"
+    for row in table.rows[rows]:
+        found = f"{row['tokens']} tokens, over the limit of {max_length}"
+        yield Problem(int(row["line"]), found, fix)
+
+
+def _nothing_to_learn(
+    table: TokenTable, rows: NDArray[np.int64], max_length: int
+) -> Iterator[Problem]:
+    for row in rows:
+        line, tokens = int(table.rows["line"][row]), int(table.rows["tokens"][row])
+        if tokens > max_length and table.rows["runs"][row]:
+            start = table.runs[table.run_starts[row], 0]
+            found = f"nothing to learn from: the answer begins at token {start} of {max_length}"
+            yield Problem(line, found, "shorten the prompt or raise data.max_length")
+        else:
+            found = "nothing to learn from: no token of an answer"
+            yield Problem(line, found, "check the base model's chat template")

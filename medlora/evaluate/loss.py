@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from medlora.data.batches import Batch, micro_batches, move
+from medlora.data.batches import micro_batches
+from medlora.data.layout import Batch, move
 from medlora.errors import DataError
 from medlora.train.forward import Forward
 from medlora.train.loss import count_targets

@@ -1,7 +1,7 @@
 """Which questions a model is asked while it trains, and when; only numbers come of it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class Questions:
 
 def choose_questions(
     cfg: TrainingConfig,
-    held_out: Sequence[Record],
+    held_out: Iterable[Record],
     *,
     folder: Path,
     model: PeftModel,
@@ -77,7 +77,7 @@ def check_questions(cfg: TrainingConfig, prompts: Sequence[str]) -> None:
 
 
 def _first_fitting(
-    held_out: Sequence[Record], model: PeftModel, tokenizer: PreTrainedTokenizerBase
+    held_out: Iterable[Record], model: PeftModel, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[str, ...]:
     """Return the first user turns of a few held-out rows, each question once."""
     chosen: dict[str, str] = {}

@@ -16,7 +16,7 @@ from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
 from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping
-from medlora.data.batches import Collate
+from medlora.data.layout import Collate
 from medlora.errors import ConfigError, MedloraError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from medlora.checkpoint.store import write_checkpoint
 from medlora.config import RunConfig, TrainingConfig, from_mapping
-from medlora.data.batches import IGNORE, Collate, eval_loader, pad_id_of
+from medlora.data.batches import eval_loader, pad_id_of
 from medlora.data.features import PadFeatures
-from medlora.data.rows import Rows
+from medlora.data.layout import IGNORE, Collate
+from medlora.data.rows import Row, Rows
 from medlora.errors import ConfigError
 from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker
 from medlora.evaluate.loss import held_out_loss
@@ -155,8 +156,8 @@ def run(
         trainer = setup_trainer(
             model,
             tokenizer,
-            _features(prepared.train),
-            _features(prepared.evaluation) if prepared.evaluation.rows else None,
+            _Features(prepared.train),
+            _Features(prepared.evaluation) if prepared.evaluation else None,
             cfg.model_copy(update={"training": own}),
         )
         monitor = TrainingMonitor(cfg)
@@ -196,19 +197,37 @@ def _check_supported(cfg: RunConfig) -> None:
         )
 
 
-def _features(rows: Rows) -> list[dict[str, list[int]]]:
-    return [
-        {
-            "input_ids": row.ids.tolist(),
-            "labels": np.where(row.learn, row.ids, IGNORE).tolist(),
-        }
-        for row in rows.rows
-    ]
+class _Features(Sequence[dict[str, list[int]]]):
+    """Rows as Trainer takes them, each made when it is asked for."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, list[int]]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, list[int]]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, list[int]] | list[dict[str, list[int]]]:
+        if isinstance(index, slice):
+            return [_feature(row) for row in self._rows[index]]
+        return _feature(self._rows[index])
+
+
+def _feature(row: Row) -> dict[str, list[int]]:
+    return {
+        "input_ids": row.ids.tolist(),
+        "labels": np.where(row.learn, row.ids, IGNORE).tolist(),
+    }
 
 
 def _held_out(trainer: Trainer, prepared: Prepared) -> float | None:
     """Return the loss a token of the evaluation rows, which Trainer itself does not compute."""
-    rows = prepared.evaluation.rows
+    rows = prepared.evaluation
     if not rows:
         return None
     tokenizer = prepared.tokenizer

@@ -6,7 +6,8 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from medlora.config import TrainingConfig
-from medlora.data.batches import Collate, Layout, eval_loader, pad_id_of, train_loader
+from medlora.data.batches import eval_loader, pad_id_of, train_loader
+from medlora.data.layout import Collate, Layout
 from medlora.errors import ConfigError
 from medlora.jobs.inputs import Prepared
 from medlora.logs import logger
@@ -57,7 +58,7 @@ def make_loaders(prepared: Prepared, cfg: TrainingConfig, *, pin_memory: bool) -
         Collate(layout, batch_size=size, max_length=limit, pad_id=pad_id) for size in sizes
     )
     pin = pin_memory and cfg.dataloader_pin_memory
-    rows, held = prepared.train.rows, prepared.evaluation.rows
+    rows, held = prepared.train, prepared.evaluation
     step_rows = cfg.per_device_train_batch_size * cfg.gradient_accumulation_steps
     eval_rows = cfg.per_device_eval_batch_size * _EVAL_BATCHES
     return Loaders(

@@ -19,7 +19,15 @@ from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.fit import MedicalLoRATrainer
-from medlora.jobs.inputs import Inputs, Prepared, prepare, read_inputs
+from medlora.jobs.inputs import (
+    Found,
+    Prepared,
+    describe,
+    find_inputs,
+    held_out_records,
+    prepare,
+    read_inputs,
+)
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
@@ -65,7 +73,7 @@ def run(
             _log.warning("left where it is: %s", line)
         if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
             return
-        result = _train(plan, read_inputs(plan), stop=stop or Stop(), allow=allow)
+        result = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
 
@@ -79,15 +87,16 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
     return True
 
 
-def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
+def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
-    prepared = prepare(inputs, cfg.data)
+    prepared = prepare(found, cfg)
+    inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
     questions = choose_questions(
         cfg.training,
-        inputs.evaluation,
-        folder=inputs.files.train.parent,
+        held_out_records(found, prepared, cfg.data),
+        folder=found.files.train.parent,
         model=model,
         tokenizer=prepared.tokenizer,
     )
@@ -96,6 +105,7 @@ def _train(plan: Plan, inputs: Inputs, *, stop: Stop, allow: tuple[str, ...]) ->
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
+        "data": {**inputs.facts["data"], **prepared.counts},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),

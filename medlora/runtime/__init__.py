@@ -1,6 +1,12 @@
 """Where am I: the only reader of the environment (variables, mounts, services)."""
 
-from medlora.runtime.environment import Environment, batch_service, prepare_process, snapshot
+from medlora.runtime.environment import (
+    Environment,
+    batch_service,
+    prepare_process,
+    snapshot,
+    variable,
+)
 from medlora.runtime.places import PLACES, Given, Place, given_places
 from medlora.runtime.stop import Stop
 
@@ -14,4 +20,5 @@ __all__ = [
     "given_places",
     "prepare_process",
     "snapshot",
+    "variable",
 ]

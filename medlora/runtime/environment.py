@@ -3,7 +3,8 @@
 import ctypes
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,19 @@ def _keep_memory() -> None:
     if mallopt is not None:
         for parameter, value in _MALLOPT.values():
             mallopt(parameter, value)
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable for the time of the block, for a library that reads it there."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _mount_points(mountinfo: Path) -> frozenset[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medlora.data.batches import LENGTHS, Batch
+from medlora.data.layout import LENGTHS, Batch
 from medlora.errors import ConfigError
 from medlora.model.attention import records
 from medlora.train.loss import summed_nats, summed_target_nats

@@ -22,7 +22,8 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
 from medlora.config import TrainingConfig
-from medlora.data.batches import Batch, EpochSteps, count_tokens, micro_batches, move
+from medlora.data.batches import EpochSteps, micro_batches
+from medlora.data.layout import Batch, count_tokens, move
 from medlora.errors import DataError
 from medlora.logs import logger
 from medlora.train.forward import Forward

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear, pad
 
-from medlora.data.batches import IGNORE
+from medlora.data.layout import IGNORE
 
 # Logits of so many numbers exist at once, or of so few targets: on a CPU they stay in its caches,
 # and on every device the product with a vocabulary of 128k keeps an efficient shape.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from medlora.data.batches import Batch, count_rows, count_tokens, cut
+from medlora.data.layout import Batch, count_rows, count_tokens, cut
 from medlora.errors import OutOfMemoryError
 from medlora.train.forward import Forward
 

@@ -15,7 +15,8 @@ from medlora import logs
 from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.batches import Collate, eval_loader, train_loader
+from medlora.data.batches import eval_loader, train_loader
+from medlora.data.layout import Collate
 from medlora.data.rows import Row
 from medlora.model.adapter import attach
 from medlora.model.base import load_base

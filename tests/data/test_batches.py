@@ -1,22 +1,11 @@
-"""Order is a pure function of (seed, epoch); no layout loses, splits or mixes up a row."""
+"""Order is a pure function of (seed, epoch); every row is seen once, in whatever layout."""
 
 import numpy as np
 import pytest
 import torch
 
-from medlora.data.batches import (
-    IGNORE,
-    LENGTHS,
-    Collate,
-    count_rows,
-    count_tokens,
-    epoch_order,
-    eval_loader,
-    fill_packs,
-    packed,
-    padded,
-    train_loader,
-)
+from medlora.data.batches import epoch_order, eval_loader, train_loader
+from medlora.data.layout import Collate, count_rows, count_tokens
 from medlora.data.rows import Row
 
 LAYOUTS = ("packed", "grouped", "plain")
@@ -65,51 +54,6 @@ def test_the_walk_begins_where_it_is_told() -> None:
     for late, step in zip(list(loader), whole[2:], strict=True):
         pairs = zip(late, step, strict=True)
         assert all(torch.equal(a["input_ids"], b["input_ids"]) for a, b in pairs)
-
-
-def test_padding_is_masked_and_ignored() -> None:
-    """Right padding: mask 0 and label IGNORE there; prompt tokens have label IGNORE too."""
-    batch = padded(rows([4, 2]), pad_id=9)
-    assert batch["input_ids"].tolist() == [[0, 0, 0, 0], [1, 1, 9, 9]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    assert batch["labels"].tolist() == [[IGNORE, 0, 0, 0], [IGNORE, 1, IGNORE, IGNORE]]
-    assert all(tensor.dtype == torch.int64 for tensor in batch.values())
-
-
-def test_a_pack_says_where_its_records_begin() -> None:
-    """Positions begin anew; the first token of a record is no target, even if it is learnt."""
-    learnt = Row(np.array([4, 5], dtype=np.int32), np.array([True, True]))
-    batch = packed([*rows([3]), learnt])
-    assert batch["input_ids"].tolist() == [[0, 0, 0, 4, 5]]
-    assert batch["position_ids"].tolist() == [[0, 1, 2, 0, 1]]
-    assert batch["labels"].tolist() == [[IGNORE, 0, 0, IGNORE, 5]]
-    assert batch[LENGTHS].tolist() == [3, 2]
-    assert all(tensor.dtype == torch.int64 for tensor in batch.values())
-
-
-def test_rows_of_like_length_share_a_batch() -> None:
-    """Grouping needs less padding than the order of the file."""
-    lengths = [1, 8, 1, 8]
-    sizes = {
-        layout: [tuple(b["input_ids"].shape) for b in collate(layout)(rows(lengths))]
-        for layout in ("grouped", "plain")
-    }
-    assert sizes == {"grouped": [(2, 8), (2, 1)], "plain": [(2, 8), (2, 8)]}
-
-
-def test_packs_are_few_and_even_and_never_over_their_capacity() -> None:
-    """Against the counted bound, for many random steps; a row is never split."""
-    draw = np.random.RandomState(0)
-    for _ in range(300):
-        lengths = draw.randint(1, 65, size=draw.randint(1, 30)).tolist()
-        packs = fill_packs(lengths, 64)
-        loads = [sum(lengths[index] for index in pack) for pack in packs]
-        assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
-        assert max(loads) <= 64
-        assert len(packs) <= np.ceil(11 / 9 * np.ceil(sum(lengths) / 64) + 1)  # Johnson's bound
-        assert packs == fill_packs(lengths, 64)
-    assert fill_packs([5, 5, 5, 5, 4], 20) == [[0, 2, 4], [1, 3]]  # 14 and 10, not 20 and 4
-    assert fill_packs([70, 3], 64) == [[0], [1]]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -1,5 +1,7 @@
 """The loss sees the assistant's tokens and nothing else, whatever the template."""
 
+import random
+
 import numpy as np
 import pytest
 from jinja2 import TemplateError
@@ -89,3 +91,92 @@ def test_template_errors_are_what_we_catch(tokenizer) -> None:
     tokenizer.chat_template = REFUSES
     with pytest.raises(TemplateError):
         tokenizer.apply_chat_template([{"role": "system", "content": "x"}], tokenize=False)
+
+
+def conversations() -> list[Record]:
+    """Many turns of awkward text, some of them without weight."""
+    draw = random.Random(4)
+    pieces = ("pain", " in ", "the chest", "😀", "مرحبا", "é", "\n\n", "<|end|>", "  ", "日本", "a")
+    made = []
+    for line in range(1, 60):
+        messages = [Message("system", "take care")] if draw.random() < 0.4 else []
+        for _ in range(draw.randint(1, 4)):
+            asked, told = ("".join(draw.choices(pieces, k=draw.randint(1, 9))) for _ in range(2))
+            learn = draw.random() < 0.7
+            messages += [Message("user", asked), Message("assistant", told, learn=learn)]
+        made.append(Record(line, (*messages[:-1], messages[-1]._replace(learn=True))))
+    return made
+
+
+def by_hand(tokenizer, record: Record) -> tuple[list[int], list[bool]]:
+    """Ids and mask as transformers itself makes them, one conversation at a time."""
+    turns = [{"role": m.role, "content": m.content} for m in record.messages]
+    encoded = tokenizer.apply_chat_template(
+        turns, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    return encoded["input_ids"], [bool(bit) for bit in encoded["assistant_masks"]]
+
+
+def by_prefix(tokenizer, record: Record) -> tuple[list[int], list[bool]]:
+    """Ids and mask by the offsets of each token and the lengths of the rendered prefixes."""
+    turns = [{"role": m.role, "content": m.content} for m in record.messages]
+
+    def render(count: int, *, prompt: bool = False) -> str:
+        return tokenizer.apply_chat_template(
+            turns[:count], tokenize=False, add_generation_prompt=prompt
+        )
+
+    whole = tokenizer(render(len(turns)), add_special_tokens=False, return_offsets_mapping=True)
+    spans = [
+        (len(render(n, prompt=True)), len(render(n + 1)))
+        for n, message in enumerate(record.messages)
+        if message.learn
+    ]
+    ends = [end for _, end in whole["offset_mapping"]]
+    mask = [any(start < end <= stop for start, stop in spans) for end in ends]
+    return whole["input_ids"], mask
+
+
+@pytest.mark.parametrize("template", [None, UNMARKED], ids=["marked", "unmarked"])
+def test_many_at_once_are_what_each_is_by_itself(tokenizer, template: str | None) -> None:
+    """Ids and mask agree with transformers' own, or with the offsets, token by token."""
+    tokenizer.chat_template = template or tokenizer.chat_template
+    reference = by_prefix if template else by_hand
+    records = conversations()
+    if not template:
+        learnt_all = [m._replace(learn=m.role == "assistant") for r in records for m in r.messages]
+        turns = iter(learnt_all)
+        records = [Record(r.line, tuple(next(turns) for _ in r.messages)) for r in records]
+    for record, tokens in zip(records, tokenize(tokenizer, records), strict=True):
+        ids, mask = reference(tokenizer, record)
+        assert tokens.line == record.line
+        assert tokens.ids.tolist() == ids
+        assert tokens.learn.tolist() == mask
+
+
+def test_turns_without_weight_lose_just_their_own_tokens(tokenizer) -> None:
+    """With marks: the mask of all turns, less those of weight 0."""
+    records = conversations()
+    for record, tokens in zip(records, tokenize(tokenizer, records), strict=True):
+        told = [m for m in record.messages if m.role == "assistant"]
+        expected = "".join(f"{m.content}<|end|>" for m in told if m.learn)
+        assert learnt(tokenizer, tokens) == expected
+
+
+def test_marks_that_cannot_be_told_apart_refuse_a_weight_of_0(tokenizer) -> None:
+    """One mark around two answers: which tokens to leave out nobody knows."""
+    tokenizer.chat_template = (
+        "{% generation %}{% for m in messages %}{{ m['content'] }}{% endfor %}{% endgeneration %}"
+    )
+    muted = CHAT.messages[2]._replace(learn=False)
+    (problem,) = tokenize(tokenizer, [Record(3, (*CHAT.messages[:2], muted, *CHAT.messages[3:]))])
+    assert isinstance(problem, Problem)
+    assert "none can have weight 0" in problem.found
+    assert isinstance(next(tokenize(tokenizer, [CHAT])), Tokens)
+
+
+def test_without_encoding_only_problems_are_found(tokenizer) -> None:
+    """The rest of a file that is refused anyway costs little."""
+    assert list(tokenize(tokenizer, [CHAT], encode=False)) == []
+    tokenizer.chat_template = REFUSES
+    assert len(list(tokenize(tokenizer, [CHAT], encode=False))) == 1

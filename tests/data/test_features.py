@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medlora.data.batches import padded
 from medlora.data.features import PadFeatures
+from medlora.data.layout import padded
 from medlora.data.rows import Row
 from medlora.errors import DataError
 

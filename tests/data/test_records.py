@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from medlora.config import ColumnsConfig
+from medlora.data.jsonl import read_pieces, rows_in, wrong_file
+from medlora.data.problems import Problems
 from medlora.data.records import Message, read_records
 from medlora.errors import DataError
 
@@ -15,7 +17,12 @@ SECRET = "Jane Roe, MRN 4711"
 def read(path: Path, content: str | bytes, form: str = "auto", **columns: str):
     """The records of a file with this content."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_records(path, form=form, columns=ColumnsConfig(**columns))
+    (piece,) = read_pieces(path, 1 << 20)
+    records = read_records(piece, form=form, columns=ColumnsConfig(**columns))
+    problems = Problems(path)
+    problems.add(records.problems)
+    problems.refuse()
+    return records
 
 
 def test_the_three_forms_are_recognised_row_by_row(tmp_path: Path) -> None:
@@ -119,20 +126,28 @@ def test_a_bad_row_is_named_without_its_text(tmp_path: Path, line: str, says: st
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "the file has no rows"),
-        (b"\n \n", "the file has no rows"),
         ('{"prompt": "x"}'.encode("utf-16"), "d:1: UTF-16 text"),
         (b"\x1f\x8b\x08\x00", "d:1: a gzip archive"),
         (b'[\n{"prompt": "x"}]', "d:1: a JSON array"),
-        (b'{"prompt": "\xe9", "response": "x"}', "d:1: byte 13 of the line is not UTF-8"),
     ],
 )
 def test_a_file_of_the_wrong_kind_is_one_problem(tmp_path: Path, content: bytes, says: str) -> None:
-    """Empty files, other encodings and other formats are recognised as such."""
-    with pytest.raises(DataError) as error:
-        read(tmp_path / "d", content)
-    assert says in str(error.value)
-    assert "1 problem\n" in str(error.value)
+    """Other encodings and other formats are recognised as such."""
+    (tmp_path / "d").write_bytes(content)
+    problem = wrong_file(tmp_path / "d")
+    assert says in problem.text(tmp_path / "d")
+
+
+@pytest.mark.parametrize("size", [1, 10, 45, 1 << 20])
+def test_pieces_are_whole_lines_wherever_they_are_cut(tmp_path: Path, size: int) -> None:
+    """The same rows on the same lines, blank ones between, no newline at the end."""
+    lines = [b'{"prompt": "%d", "response": "x"}' % n for n in range(5)]
+    (tmp_path / "d").write_bytes(lines[0] + b"\r\n\n\n" + b"\n".join(lines[1:]))
+    pieces = list(read_pieces(tmp_path / "d", size))
+    assert b"".join(piece.content for piece in pieces) == (tmp_path / "d").read_bytes()
+    rows = [row for piece in pieces for row in rows_in(piece)]
+    assert [line for line, _ in rows] == [1, 4, 5, 6, 7]
+    assert [row["prompt"] for _, row in rows] == ["0", "1", "2", "3", "4"]
 
 
 def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from medlora.config import ModelConfig
-from medlora.data.batches import Collate, eval_loader
+from medlora.data.batches import eval_loader
+from medlora.data.layout import Collate
 from medlora.data.rows import Row
 from medlora.errors import DataError
 from medlora.evaluate.loss import held_out_loss

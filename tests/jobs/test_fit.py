@@ -8,7 +8,8 @@ import pytest
 import medlora
 from medlora.checkpoint.store import read_manifest
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.batches import Collate, eval_loader, train_loader
+from medlora.data.batches import eval_loader, train_loader
+from medlora.data.layout import Collate
 from medlora.data.rows import Row
 from medlora.errors import ConfigError
 from medlora.model.adapter import attach

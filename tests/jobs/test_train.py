@@ -17,6 +17,7 @@ from medlora.jobs import train
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.model.base import load_base
 from medlora.runtime import Environment
+from medlora.train import memory
 from medlora.train.forward import Forward
 
 QUICK = (
@@ -213,21 +214,31 @@ def test_a_result_that_would_vanish_is_refused(
         train.run(plan)
 
 
-def test_gradient_checkpointing_changes_no_bit(
-    tmp_path: Path, data_file: Path, base_folder: Path
+def test_recomputation_changes_no_bit_and_is_chosen_by_memory(
+    tmp_path: Path, data_file: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Recomputed activations see the same dropout."""
+    """Recomputed activations see the same dropout; `auto` recomputes what does not fit."""
+    wanted = {"true": True, "false": False, "auto": False, "short": True}
     digests = set()
-    for name in ("true", "false"):
-        plan = make_plan(
-            tmp_path,
-            data_file,
-            base_folder,
-            f"run_name={name}",
-            f"training.gradient_checkpointing={name}",
+    for name, recomputes in wanted.items():
+        if name == "short":
+            monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
+        value = name if name != "short" else "auto"
+        train.run(
+            make_plan(
+                tmp_path,
+                data_file,
+                base_folder,
+                f"run_name={name}",
+                f"training.gradient_checkpointing={value}",
+            )
         )
-        train.run(plan)
-        digests.add(sha256_file(tmp_path / f"out/{name}/final/adapter_model.safetensors"))
+        final = tmp_path / f"out/{name}/final"
+        digests.add(sha256_file(final / "adapter_model.safetensors"))
+        compute = read_manifest(final)["compute"]
+        assert compute["gradient_checkpointing"] is recomputes
+        assert compute["layout"] == "packed"
+        assert compute["deterministic"]
     assert len(digests) == 1
 
 

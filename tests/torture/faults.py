@@ -2,9 +2,10 @@
 
     python tests/torture/faults.py --every 1
 
-Three faults in turn at each call of a run: the process is killed there (a file being half
-written), the disk is full (ENOSPC), the disk fails (EIO).  A refusal must end with 74 and no
-traceback; started again, the run must end with the bits of one that was left alone.
+Three faults in turn at each call of a short run, which makes its tokens, saves after every step,
+keeps a best model, prunes and ends: the process is killed there (a file being half written), the
+disk is full (ENOSPC), the disk fails (EIO).  A refusal must end with 74 and no traceback; started
+again, the run must end with the bits of one that was left alone.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from harness import Arena, arena, warm_up
 
 _CALLS = ("create", "append", "sync", "mkdir", "chmod", "rename", "unlink", "rmdir")
+_SHORT = ("--set", "training.num_train_epochs=1", "--set", "training.save_steps=1")
 Fault = Callable[[str, tuple[object, ...]], None]
 
 
@@ -35,11 +37,12 @@ def main() -> int:
 
 def _torture(place: Arena, calls: range) -> int:
     counted = place.root / "calls"
-    code, text = place.run(place.command("straight", 0), partial(_count, counted))
+    code, text = place.run(place.command("straight", 0, *_SHORT), partial(_count, counted))
     if code != 0:
         print(f"the run that was left alone ended with {code}:\n{text}")
         return 1
     total, expected = counted.stat().st_size, place.outcome("straight")
+    place.forget_tokens()
     points, bad = 0, 0
     for call in calls:
         if call > total:
@@ -56,17 +59,18 @@ def _torture(place: Arena, calls: range) -> int:
 
 def _one(place: Arena, prepare: Callable[[], None], wanted: int, expected: object) -> str:
     """Return what went wrong with one fault, or nothing."""
-    code, text = place.run(place.command("cut", 0), prepare)
+    code, text = place.run(place.command("cut", 0, *_SHORT), prepare)
     # A fault after the result is complete, or in tidying up, may leave nothing to refuse.
     if code not in (wanted, 0):
         return f"ended with {code} instead of {wanted}:\n{text}"
     if "Traceback" in text or 'File "' in text:
         return f"a traceback:\n{text}"
-    code, text = place.run(place.command("cut", 0))
+    code, text = place.run(place.command("cut", 0, *_SHORT))
     if code != 0:
         return f"started again, it ended with {code}:\n{text}"
     same = place.outcome("cut") == expected
-    left = [path.name for path in (place.root / "out/cut").glob(".*-*")]
+    out = place.root / "out"
+    left = [path.name for name in ("cut", ".tokens") for path in (out / name).glob(".*-*")]
     place.forget("cut")
     return "" if same and not left else f"same outcome: {same}, left behind: {left}"
 

@@ -19,11 +19,23 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# The variants in turn: micro-batch, accumulation, recomputation.
+# The variants in turn: packed, grouped by length, as the rows come with recomputation.
 VARIANTS = (
-    {"training.per_device_train_batch_size": 1, "training.gradient_accumulation_steps": 4},
-    {"training.per_device_train_batch_size": 2, "training.gradient_accumulation_steps": 4},
     {
+        "training.packing": "true",
+        "training.per_device_train_batch_size": 2,
+        "training.gradient_accumulation_steps": 4,
+        "data.max_length": 64,  # so that a step has several packs
+    },
+    {
+        "training.packing": "false",
+        "training.group_by_length": "true",
+        "training.per_device_train_batch_size": 2,
+        "training.gradient_accumulation_steps": 4,
+    },
+    {
+        "training.packing": "false",
+        "training.group_by_length": "false",
         "training.per_device_train_batch_size": 1,
         "training.gradient_accumulation_steps": 4,
         "training.gradient_checkpointing": "true",
@@ -121,6 +133,11 @@ class Arena:
     def forget(self, name: str) -> None:
         """Delete a run."""
         shutil.rmtree(self.root / "out" / name)
+        self.forget_tokens()
+
+    def forget_tokens(self) -> None:
+        """Delete the cache of tokens, so that the next attempt writes it again."""
+        shutil.rmtree(self.root / "out/.tokens")
 
 
 @contextmanager

@@ -25,11 +25,12 @@ from harness import Arena, arena, warm_up
 
 # Name -> module, function, which call of it.
 POINTS = {
-    "inputs are read": ("medlora.jobs.train", "read_inputs", 1),
+    "inputs are found": ("medlora.jobs.train", "find_inputs", 1),
     "rows become tokens": ("medlora.jobs.train", "prepare", 1),
+    "inputs are hashed": ("medlora.jobs.train", "describe", 1),
     "base is loaded": ("medlora.jobs.train", "load_base", 1),
     "adapter is attached": ("medlora.jobs.train", "attach", 1),
-    "base evaluation": ("medlora.evaluate.loss", "forward", 1),
+    "base evaluation": ("medlora.evaluate.loss", "_nats_that_fit", 1),
     "base is asked": ("medlora.evaluate.generate", "encode_prompt", 10),
     "first micro-batch": ("medlora.train.loop", "seed_micro_batch", 1),
     "between micro-batches": ("medlora.train.loop", "seed_micro_batch", 6),
@@ -37,7 +38,7 @@ POINTS = {
     "before the weights change": ("medlora.train.loop", "_clip", 3),
     "second epoch": ("medlora.train.loop", "seed_micro_batch", 18),
     "evaluation begins": ("medlora.jobs.fit", "held_out_loss", 2),
-    "in an evaluation": ("medlora.evaluate.loss", "forward", 2),
+    "in an evaluation": ("medlora.evaluate.loss", "_nats_that_fit", 2),
     "in an answer": ("medlora.evaluate.generate", "encode_prompt", 14),
     "metrics": ("medlora.files", "disk.append", 3),
     "best model is written": ("medlora.files", "disk.create", 6),
@@ -50,6 +51,7 @@ POINTS = {
 _AFTER_TRAINING = ("curves are drawn", "result is written")
 _LOAD_LIMIT_S = 1.0
 _ASK = ("--set", "training.generation_steps=4")
+_VARIANT = 2  # four micro-batches in each step, to be signalled between
 
 
 def main() -> int:
@@ -68,16 +70,20 @@ def main() -> int:
 
 def _points(place: Arena, names: list[str]) -> int:
     """Signal at each point; return how many went wrong."""
-    code, text = place.run(place.command("straight", 0, *_ASK))
+    code, text = place.run(place.command("straight", _VARIANT, *_ASK))
     if code != 0:
         print(f"the run that was left alone ended with {code}:\n{text}")
         return 1
     expected, taken, bad = place.outcome("straight"), {}, 0
     for name in names:
         sent = place.root / "sent"
-        command = place.command("cut", 0, *_ASK)
+        command = place.command("cut", _VARIANT, *_ASK)
         code, text = place.run(command, partial(_signal_at, *POINTS[name], sent))
-        taken[name] = (time.monotonic_ns() - int(sent.read_text())) / 1e9
+        now = time.monotonic_ns()
+        if not sent.exists():
+            print(f"{name:28} was never reached; exit {code}:\n{text}")
+            return 1
+        taken[name] = (now - int(sent.read_text())) / 1e9
         problem = _problem(place, name, code, text, expected)
         print(f"{name:28} {taken[name]:7.3f} s  exit {code:3}  {problem or 'same outcome'}")
         bad += bool(problem)
@@ -95,7 +101,7 @@ def _problem(place: Arena, name: str, code: int, text: str, expected: object) ->
     wanted = 0 if name in _AFTER_TRAINING else 143
     if code != wanted or 'File "' in text:
         return f"instead of exit {wanted} and no traceback:\n{text}"
-    code, text = place.run(place.command("cut", 0, *_ASK))
+    code, text = place.run(place.command("cut", _VARIANT, *_ASK))
     if code != 0:
         return f"started again, it ended with {code}:\n{text}"
     return "" if place.outcome("cut") == expected else "another outcome"
@@ -159,7 +165,7 @@ def _load_once(place: Arena, log: Path, delay: float | None) -> tuple[float, flo
         that loading takes, and those until signals are taken over.
     """
     code = "from medlora.cli import main; main()"
-    command = [sys.executable, "-c", code, *place.command("load", 0, *_ASK)]
+    command = [sys.executable, "-c", code, *place.command("load", _VARIANT, *_ASK)]
     with log.open("w") as stream:
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=stream, stderr=stream)

@@ -24,9 +24,10 @@ from transformers import (
 )
 
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.batches import Collate, packed, padded
+from medlora.data.layout import Collate, packed, padded
 from medlora.data.rows import Row
 from medlora.errors import ConfigError
+from medlora.model import attention
 from medlora.model.adapter import attach
 from medlora.model.attention import NAME, attend_by_record
 from medlora.model.base import load_base
@@ -166,6 +167,19 @@ def test_another_record_changes_no_logit_of_its_neighbours() -> None:
             assert changed[here].any()
             changed[here] = False
             assert not changed.any()
+
+
+def test_a_leak_that_rounding_could_hide_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A millionth of what the first record says reaches the others."""
+    original = attention._attend
+
+    def leaky(module, query, key, value, *args, **kwargs):
+        output, weights = original(module, query, key, value, *args, **kwargs)
+        return output + 1e-6 * value[:, :1, :1].transpose(1, 2), weights
+
+    assert Forward(make("llama")).packs
+    monkeypatch.setattr(attention, "_attend", leaky)
+    assert not Forward(make("llama")).packs
 
 
 def test_the_model_is_left_in_its_mode_and_no_random_number_is_drawn() -> None:

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
-from medlora.data.batches import Collate, count_rows, packed, padded, train_loader
+from medlora.data.batches import train_loader
+from medlora.data.layout import Collate, count_rows, packed, padded
 from medlora.data.rows import Row
 from medlora.errors import DataError
 from medlora.model.adapter import adapter_tensors, attach

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medlora.data.batches import IGNORE
+from medlora.data.layout import IGNORE
 from medlora.train import loss
 from medlora.train.loss import count_targets, summed_nats, summed_target_nats
 
@@ -78,6 +78,21 @@ def test_targets_alone_in_half_precision(labels: torch.Tensor, half: torch.dtype
     assert abs(lean - exact) <= 1.5 * abs(plain - exact) + 1e-3
     distance = (plain_slope - slope).abs().max()
     assert (lean_slope - slope).abs().max() <= 1.5 * distance + 1e-4
+
+
+def test_a_confident_model_still_learns_in_float16(labels: torch.Tensor) -> None:
+    """Small slopes are scaled up before they are rounded, as a loss scaler does otherwise."""
+    head = torch.nn.Linear(6, 11, bias=False).requires_grad_(requires_grad=False)
+    weight = torch.randn(11, 6, generator=torch.Generator().manual_seed(0))
+    head.weight.copy_(torch.nn.functional.normalize(weight, dim=1) * 1e-2)
+    target = torch.nn.functional.pad(labels[:, 1:], (0, 1)).clamp(min=0)
+    hidden = (head.weight[target] * 1e6).requires_grad_()  # all but 1e-9 of the share is its
+    nats = summed_nats(head(hidden), labels)
+    (slope,) = torch.autograd.grad(nats, hidden)
+    with torch.autocast("cpu", torch.float16):
+        lean = summed_target_nats(hidden, labels, head)
+    (lean_slope,) = torch.autograd.grad(lean * 2**16, hidden)
+    assert (lean_slope / 2**16 - slope).norm() < 0.5 * slope.norm()
 
 
 def test_no_gradient_is_made_where_none_is_wanted(labels: torch.Tensor) -> None:

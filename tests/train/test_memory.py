@@ -1,10 +1,24 @@
 """Memory that runs out costs time, not mathematics; one row that does not fit says what would."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import OutOfMemoryError
-from medlora.train.memory import Fit, is_out_of_memory, pieces_of
+from medlora.model.adapter import attach
+from medlora.model.base import load_base
+from medlora.train import memory
+from medlora.train.forward import Forward
+from medlora.train.memory import (
+    Activations,
+    Fit,
+    free_memory,
+    is_out_of_memory,
+    pieces_of,
+    plan_activations,
+)
 
 
 def batch(lengths: list[int]) -> dict[str, torch.Tensor]:
@@ -48,3 +62,48 @@ def test_what_torch_raises_is_recognised() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError())
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_the_plan_is_what_a_micro_batch_keeps(base_folder: Path) -> None:
+    """Two short rows foretell a long one: weights are not counted, and nothing is twice."""
+    device = torch.device("cpu")
+    model = attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=4), seed=1)
+    model.train()
+    forward = Forward(model, targets_only=False)
+    kept: dict[int, int] = {}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    ids = torch.ones(1, 300, dtype=torch.int64)
+    row = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = forward.nats(row)
+    state = torch.get_rng_state()
+    plan = plan_activations(model, forward, positions=300, device=device)
+    assert loss.requires_grad
+    assert plan.needed == pytest.approx(sum(kept.values()) * memory._TEMPORARY, rel=0.03)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert plan.fit == (plan.needed < 0.9 * plan.free)
+
+
+def test_what_fits_leaves_a_tenth_free() -> None:
+    """The plan is an estimate."""
+    assert Activations(needed=90, free=100).fit
+    assert not Activations(needed=91, free=100).fit
+
+
+def test_a_containers_limit_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may have far more than this process is allowed."""
+    assert memory._container_rest(tmp_path) > 2**60
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._container_rest(tmp_path) > 2**60
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("400000\n")
+    assert memory._container_rest(tmp_path) == 600000
+    monkeypatch.setattr(memory, "_container_rest", lambda _: 5)
+    assert free_memory(torch.device("cpu")) == 5

@@ -1,0 +1,118 @@
+"""A piece of a data file as a block of tokens: parsed, rendered, encoded, all of it elsewhere.
+
+A block travels between processes and onto the disk as plain arrays: R rows, T tokens in all of
+them, L runs of tokens that carry loss.
+"""
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from medlora.config import ColumnsConfig
+from medlora.data.chat import Tokens, tokenize
+from medlora.data.jsonl import Piece
+from medlora.data.problems import Problem
+from medlora.data.records import Record, read_records
+
+# One row: how many tokens and runs it has, the line it stands on, the digest of its question.
+ROW = np.dtype([("tokens", "<i8"), ("runs", "<i8"), ("line", "<i8"), ("question", "<u8")])
+RUN = np.dtype("<i4")  # first token with loss and first without, counted from the row's first
+_REQUEST = struct.Struct("<q?")
+
+
+@dataclass(slots=True)
+class Block:
+    """The rows of a piece."""
+
+    rows: NDArray[np.void]  # ROW [R]
+    ids: NDArray[np.unsignedinteger]  # [T]
+    runs: NDArray[np.int32]  # RUN [L, 2]
+    forms: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def id_type(tokenizer: PreTrainedTokenizerBase) -> np.dtype[np.unsignedinteger]:
+    """Return the smallest type that holds every id; a vocabulary may have holes."""
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    return np.dtype("<u2") if largest < 1 << 16 else np.dtype("<u4")
+
+
+def to_request(piece: Piece, *, encode: bool) -> bytes:
+    """Return a piece as `BlockMaker` takes it; without `encode` only problems are wanted."""
+    return _REQUEST.pack(piece.line, encode) + piece.content
+
+
+def from_reply(parts: Sequence[bytes], ids: np.dtype[np.unsignedinteger]) -> Block:
+    """Return the block that `BlockMaker` sent."""
+    said = json.loads(parts[0])
+    return Block(
+        np.frombuffer(parts[1], ROW),
+        np.frombuffer(parts[2], ids),
+        np.frombuffer(parts[3], RUN).reshape(-1, 2),
+        Counter(said["forms"]),
+        [Problem(*values) for values in said["problems"]],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMaker:
+    """Turns requests into replies, in whatever process."""
+
+    tokenizer: PreTrainedTokenizerBase
+    ids: np.dtype[np.unsignedinteger]
+    form: str
+    columns: ColumnsConfig
+
+    def __call__(self, request: bytes) -> list[bytes]:
+        """Return the parts of a reply."""
+        line, encode = _REQUEST.unpack_from(request)
+        piece = Piece(line, request[_REQUEST.size :])
+        block = self._block(piece, encode=encode)
+        problems = [astuple(problem) for problem in block.problems]
+        said = json.dumps({"forms": block.forms, "problems": problems})
+        return [said.encode(), block.rows.tobytes(), block.ids.tobytes(), block.runs.tobytes()]
+
+    def _block(self, piece: Piece, *, encode: bool) -> Block:
+        records = read_records(piece, form=self.form, columns=self.columns)
+        items = list(tokenize(self.tokenizer, records.rows, encode=encode))
+        tokens = [item for item in items if isinstance(item, Tokens)]
+        problems = [item for item in items if isinstance(item, Problem)]
+        block = _joined(tokens, records.rows, self.ids)
+        block.forms = records.forms
+        block.problems = [*records.problems, *problems]
+        return block
+
+
+def _joined(
+    tokens: Sequence[Tokens], records: Sequence[Record], ids: np.dtype[np.unsignedinteger]
+) -> Block:
+    questions = {record.line: record.question_digest for record in records}
+    runs = [_runs(one.learn) for one in tokens]
+    rows = [
+        (len(one.ids), len(found), one.line, questions[one.line])
+        for one, found in zip(tokens, runs, strict=True)
+    ]
+    return Block(
+        np.array(rows, ROW),
+        np.concatenate([np.empty(0, ids), *(one.ids.astype(ids) for one in tokens)]),
+        np.concatenate([np.empty((0, 2), RUN), *runs]),
+    )
+
+
+def _runs(learn: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the runs of a mask: int32 [L, 2], first token in and first token out."""
+    padded = np.zeros(len(learn) + 2, dtype=bool)
+    padded[1:-1] = learn
+    return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2).astype(RUN)
+
+
+def joined(tokens: Sequence[Tokens]) -> Block:
+    """Return conversations that are in memory already as a block, their questions unknown."""
+    records = [Record(one.line, ()) for one in tokens]
+    return _joined(tokens, records, np.dtype("<u4"))

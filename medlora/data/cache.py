@@ -1,0 +1,192 @@
+"""Tokens that were made once: kept in a folder, found by what they were made from.
+
+The key is a digest of all that decides the tokens: the content of the file, the tokenizer, the
+chat template, the form and the columns, the versions of the libraries.  Neither a limit nor a
+split is in it, for both are applied on opening.
+
+Several runs may share the folder.  Each makes its own copy of what is missing; the first to be
+done gives it its name.  A lock in each entry tells who uses it, and the kernel releases it when
+its holder dies.
+"""
+
+import fcntl
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from medlora.config import DataConfig
+from medlora.data.chat import template_of
+from medlora.data.tokens import FORMAT, DamagedError, TokenTable, read_tokens
+from medlora.errors import StorageError
+from medlora.files import (
+    TEMPORARY,
+    NewFolder,
+    make_folder,
+    new_folder,
+    remove,
+    sha256_bytes,
+    sha256_json,
+    storage_errors,
+)
+from medlora.logs import logger
+
+_log = logger(__name__)
+_LOCK = ".lock"
+_KEEP = 4  # entries: those of two runs with an evaluation file each
+_ATTEMPTS = 3  # to make an entry that proves itself, or that nobody deletes at once
+_LIBRARIES = ("jinja2", "tokenizers", "transformers")
+
+
+def key_of(sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: DataConfig) -> str:
+    """Return the key of a file's tokens: 64 hexadecimal digits.
+
+    Args:
+        sha256: digest of the file's content.
+        tokenizer: as it was loaded, with its template.
+        cfg: the data section; what does not change an uncut token is left out.
+    """
+    template = template_of(tokenizer)
+    parts = {
+        "format": FORMAT,
+        "data": sha256,
+        "tokenizer": sha256_bytes(tokenizer.backend_tokenizer.to_str().encode()),
+        "class": type(tokenizer).__name__,
+        "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+        "split_special_tokens": bool(tokenizer.split_special_tokens),
+        "template": template,
+        "form": cfg.format,
+        "columns": cfg.columns.model_dump(),
+        "named_columns": sorted(cfg.columns.model_fields_set),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+    if "strftime_now" in template:  # it writes today's date into each row
+        parts["date"] = datetime.now(UTC).astimezone().date().isoformat()
+    return sha256_json(parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """Tokens from the cache; nobody deletes them while the table is in use."""
+
+    table: TokenTable
+    manifest: dict[str, Any]
+    made: bool  # just now
+
+
+def open_tokens(root: Path, key: str, make: Callable[[NewFolder], None]) -> Entry:
+    """Return the tokens of a key, made first if they are not there or are damaged.
+
+    Args:
+        root: the folder of the cache; for the group alone, it holds what the records say.
+        key: what `key_of` returned.
+        make: writes a folder that `read_tokens` takes.
+
+    Raises:
+        StorageError: the disk is full, cannot be written, or does not keep what is written.
+    """
+    make_folder(root, private=True)
+    _tidy(root)
+    for attempt in range(_ATTEMPTS):
+        found = _open(root / key, key)
+        if found:
+            return Entry(*found, made=attempt > 0)
+        _make(root / key, make)
+    raise StorageError(f"{root}: does not keep what is written", fix="check the disk")
+
+
+def _open(folder: Path, key: str) -> tuple[TokenTable, dict[str, Any]] | None:
+    """Return an entry that proves itself; one that does not is deleted."""
+    with _alone(folder.parent):
+        if not folder.is_dir():
+            return None
+        holder = _hold(folder)
+    try:
+        table, manifest = read_tokens(folder, key=key)
+    except DamagedError as error:
+        os.close(holder)
+        _log.warning("tokens %s are damaged (%s): they are made again", key[:12], error)
+        with _alone(folder.parent):
+            if folder.is_dir():
+                remove(folder)
+        return None
+    weakref.finalize(table, os.close, holder)
+    return table, manifest
+
+
+def _make(folder: Path, make: Callable[[NewFolder], None]) -> None:
+    """Make an entry, unless somebody is faster."""
+    with ExitStack() as stack:
+        with _alone(folder.parent):
+            new = stack.enter_context(new_folder(folder))
+            stack.callback(os.close, _hold(new.path))
+        make(new)
+
+
+def _tidy(root: Path) -> None:
+    """Delete what nobody makes or uses: broken-off attempts, and all but the latest entries."""
+    with _alone(root):
+        folders = [path for path in root.iterdir() if path.is_dir()]
+        broken_off = [path for path in folders if path.name.startswith(TEMPORARY)]
+        entries = [path for path in folders if not path.name.startswith(".")]
+        entries.sort(key=_used_at, reverse=True)
+        for folder in [*broken_off, *entries[_KEEP:]]:
+            try:
+                if not _in_use(folder):
+                    remove(folder)
+            except StorageError as error:  # it may be another user's; it is in nobody's way
+                _log.warning("old tokens stay: %s", str(error).splitlines()[0])
+
+
+def _used_at(folder: Path) -> float:
+    lock = folder / _LOCK
+    return lock.stat().st_mtime if lock.exists() else 0.0
+
+
+def _in_use(folder: Path) -> bool:
+    descriptor = _lock_file(folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _hold(folder: Path) -> int:
+    """Mark a folder as used, now, until the descriptor that is returned is closed."""
+    descriptor = _lock_file(folder)
+    with storage_errors(folder):
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with suppress(PermissionError):  # another user's file of our group: an older date is fine
+            os.utime(descriptor)
+    return descriptor
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Be the only one who adds, takes or deletes entries for the time of the block: moments."""
+    descriptor = _lock_file(root)
+    try:
+        with storage_errors(root):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_file(folder: Path) -> int:
+    path = folder / _LOCK
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
+        if os.fstat(descriptor).st_uid == os.getuid():
+            os.fchmod(descriptor, 0o660)  # umask would keep the group out
+    return descriptor

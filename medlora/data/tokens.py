@@ -1,0 +1,130 @@
+"""The tokens of all rows of a file: in a folder that proves itself, mapped and not loaded.
+
+N rows with T tokens and L runs of tokens that carry loss.  The folder holds
+
+    rows            what a row has: tokens, runs, line, digest of its question
+    ids             the tokens of all rows, one after the other
+    runs            where loss begins and ends, for all rows
+    manifest.json   the key that it was made for, how to read the rest, every file's SHA-256
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlora.data.blocks import ROW, RUN, Block
+from medlora.errors import StorageError
+from medlora.files import NewFolder, json_bytes, sha256_file, sha256_json
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_NAMES = ("rows", "ids", "runs")
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class TokenTable:
+    """The tokens of all rows, uncut, in the order of the file."""
+
+    rows: NDArray[np.void]  # ROW [N]
+    ids: NDArray[np.unsignedinteger]  # [T]
+    runs: NDArray[np.int32]  # [L, 2]
+    starts: NDArray[np.int64]  # [N + 1]: where a row's ids begin, and end
+    run_starts: NDArray[np.int64]  # [N + 1]
+
+    @classmethod
+    def of(
+        cls, rows: NDArray[np.void], ids: NDArray[np.unsignedinteger], runs: NDArray[np.int32]
+    ) -> "TokenTable":
+        """Return a table of these arrays."""
+        return cls(rows, ids, runs, _starts(rows["tokens"]), _starts(rows["runs"]))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    starts = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    return starts
+
+
+class DamagedError(Exception):
+    """A folder of tokens is not as it was written; the message says what differs."""
+
+
+@dataclass(slots=True)
+class TokenWriter:
+    """Appends blocks to a folder that is being made."""
+
+    folder: NewFolder
+    ids: np.dtype[np.unsignedinteger]
+
+    def write(self, blocks: Iterable[Block], facts: dict[str, Any]) -> None:
+        """Write all blocks, then the manifest that vouches for them.
+
+        Args:
+            blocks: in the order of the file.
+            facts: JSON values that the manifest states as well.
+        """
+        forms: Counter[str] = Counter()
+        for name in _NAMES:
+            self.folder.append(name, b"")
+        for block in blocks:
+            for name in _NAMES:
+                self.folder.append(name, getattr(block, name).tobytes())
+            forms.update(block.forms)
+        stated = {
+            "format": FORMAT,
+            **facts,
+            "ids": self.ids.str,
+            "forms": dict(sorted(forms.items())),
+            "files": self.folder.sync(),
+        }
+        self.folder.append(MANIFEST, json_bytes({**stated, "sha256": sha256_json(stated)}))
+
+
+def read_tokens(folder: Path, *, key: str) -> tuple[TokenTable, dict[str, Any]]:
+    """Return a folder's tokens, mapped, and its manifest, after checking every byte.
+
+    Raises:
+        DamagedError: something is not as it was written.
+    """
+    manifest = _manifest(folder)
+    if manifest.get("key") != key:
+        raise DamagedError("it was made for something else")
+    for name in _NAMES:
+        try:
+            found = sha256_file(folder / name)
+        except StorageError as error:
+            raise DamagedError(str(error).splitlines()[0]) from None
+        if found != manifest["files"][name]:
+            raise DamagedError(f"{name} was changed")
+    table = TokenTable.of(
+        _mapped(folder / "rows", ROW),
+        _mapped(folder / "ids", np.dtype(manifest["ids"])),
+        _mapped(folder / "runs", RUN).reshape(-1, 2),
+    )
+    return table, manifest
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        raise DamagedError("its manifest cannot be read") from None
+    stated = {key: value for key, value in dict(manifest).items() if key != "sha256"}
+    if manifest.get("sha256") != sha256_json(stated):
+        raise DamagedError("its manifest was changed")
+    return stated
+
+
+def _mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
+    if path.stat().st_size == 0:  # nothing can be mapped
+        return np.empty(0, kind)
+    return np.memmap(path, kind, mode="r")

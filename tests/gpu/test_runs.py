@@ -1,0 +1,114 @@
+"""Whole runs on a GPU: exact after an interruption, in every number format, with little memory."""
+
+import importlib.util
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from medlora.checkpoint.store import read_manifest
+from medlora.errors import StoppedError
+from medlora.files import sha256_file
+from medlora.jobs import train
+from medlora.jobs.settings import Options, Plan, resolve
+from medlora.runtime import Environment, Stop
+from medlora.train import loop
+from medlora.train.forward import Forward
+
+FORMATS = {
+    "default": (),
+    "fp16": ("training.bf16=false", "training.fp16=true"),
+    "float32": ("training.bf16=false", "training.fp16=false", "model.dtype=float32"),
+    "4bit": ("model.load_in_4bit=true",),
+    "padded": ("training.packing=false",),
+    "recomputed": ("training.gradient_checkpointing=true",),
+}
+
+
+@pytest.fixture
+def make_plan(device: torch.device, tmp_path: Path, data_file: Path, base_folder: Path):
+    """Plans of short runs by name."""
+
+    def make(name: str, *overrides: str) -> Plan:
+        options = Options(
+            config="recommended",
+            data=str(data_file),
+            model=str(base_folder),
+            checkpoints=str(tmp_path / "out"),
+            overrides=(
+                "training.num_train_epochs=3",
+                "training.warmup_steps=2",
+                "training.learning_rate=1e-2",
+                "training.eval_steps=2",
+                "training.save_steps=2",
+                "lora.r=4",
+                "data.eval_fraction=0.2",
+                f"run_name={name}",
+                *overrides,
+            ),
+        )
+        return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
+
+    return make
+
+
+def digest(tmp_path: Path, name: str) -> str:
+    """The final adapter's SHA-256."""
+    return sha256_file(tmp_path / "out" / name / "final/adapter_model.safetensors")
+
+
+def interrupted(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin the run and have it end as after a SIGTERM, with two steps done."""
+    stop, seeded, original = Stop(), [], loop._seed_everything
+
+    def seed(*args, **kwargs):
+        seeded.append(1)
+        if len(seeded) == 3:
+            stop.requested = signal.SIGTERM.name
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_seed_everything", seed)
+        with pytest.raises(StoppedError):
+            train.run(plan, stop=stop)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_run_repeats_itself_and_survives_an_interruption(
+    make_plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: torch.device, name: str
+) -> None:
+    """The same bits twice, and the same after a stop in the middle."""
+    if name in ("fp16", "4bit") and device.type != "cuda":
+        pytest.skip("a GPU's number format")
+    if name == "4bit" and importlib.util.find_spec("bitsandbytes") is None:
+        pytest.skip("bitsandbytes is not installed")
+    for run in ("one", "two"):
+        train.run(make_plan(run, *FORMATS[name]))
+    interrupted(make_plan("cut", *FORMATS[name]), monkeypatch)
+    train.run(make_plan("cut", *FORMATS[name]))
+    assert digest(tmp_path, "one") == digest(tmp_path, "two") == digest(tmp_path, "cut")
+    facts = read_manifest(tmp_path / "out/one/final")
+    assert facts["hardware"]["device"] == device.type
+    assert facts["result"]["eval_loss"] < facts["result"]["base_eval_loss"]
+    lines = (tmp_path / "out/one/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert all(json.loads(line)["memory_peak_bytes"] > 0 for line in lines if "peak" in line)
+
+
+def test_memory_that_runs_out_costs_time_and_not_the_run(
+    make_plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real allocation that the device refuses; the micro-batch is halved and stays so."""
+    original, calls = Forward.nats, []
+
+    def hungry(self, batch):
+        calls.append(len(batch["record_lengths"]))
+        if torch.is_grad_enabled() and calls[-1] > 2:
+            torch.empty(2**50, device=batch["input_ids"].device)
+        return original(self, batch)
+
+    monkeypatch.setattr(Forward, "nats", hungry)
+    train.run(make_plan("run", "training.gradient_checkpointing=false"))
+    facts = read_manifest(tmp_path / "out/run/final")
+    assert facts["result"]["micro_batch_rows"] in (1, 2)
