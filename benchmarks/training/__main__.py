@@ -97,6 +97,7 @@ def _options() -> argparse.Namespace:
     add("--max-length", type=int, default=1024, help="rows are cut there")
     add("--tokens", type=int, default=2048, help="positions of a micro-batch; a step has four")
     add("--rounds", type=int, default=12, help="measured steps of each contestant")
+    add("--warmup", type=int, default=1, help="rounds before these that do not count")
     add("--minutes", type=float, default=12.0, help="no further round after so long")
     add("--starts", type=int, default=3, help="runs that the time to the first step is taken of")
     add("--at-once", type=int, help="beside reference and floor; 0: each alone, as on a GPU")

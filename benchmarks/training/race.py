@@ -53,15 +53,20 @@ class Lineup:
         Threads of OpenMP sleep while they wait: by default they spin, which on a machine with
         other work costs each contestant several times its own computing.
         """
+        unseen = {"CUDA_VISIBLE_DEVICES": ""} if self.options["device"] == "cpu" else {}
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MEDLORA_", "OMP_"))}
-        return kept | {
-            "OMP_NUM_THREADS": str(self.options["threads"]),
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONPATH": str(ROOT),
-            "BENCH_STARTED": repr(time.time()),
-        }
+        return (
+            kept
+            | unseen
+            | {
+                "OMP_NUM_THREADS": str(self.options["threads"]),
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "HF_HUB_OFFLINE": "1",
+                "TOKENIZERS_PARALLELISM": "false",
+                "PYTHONPATH": str(ROOT),
+                "BENCH_STARTED": repr(time.time()),
+            }
+        )
 
     def spec(self, name: str, contestant: Contestant) -> str:
         """Return a contestant's task as JSON."""
@@ -76,7 +81,7 @@ class Lineup:
             "name": name,
             "micro": micro,
             "accumulation": max(1, 4 * rows // micro),
-            "steps": options["rounds"] + 1,
+            "steps": 1 + options["warmup"] + options["rounds"],
             "work": str(self.work),
             "scratch": str(folder),
             **{key: options[key] for key in shared},
@@ -187,17 +192,18 @@ def _rounds(
     lineup: Lineup, runners: dict[str, Runner], outcomes: dict[str, Outcome], first: int
 ) -> None:
     began, draw = time.monotonic(), random.Random(0)  # noqa: S311  (no secret)
-    for number in range(lineup.options["rounds"]):
+    for number in range(-lineup.options["warmup"], lineup.options["rounds"]):
         late = time.monotonic() - began > 60 * lineup.options["minutes"]
         if late and number >= _ROUNDS_FIRST:
             _say(f"no more time after {number} rounds")
             break
         for name in draw.sample(sorted(runners), len(runners)):
             answer = _try(runners, outcomes[name], name, "step")
-            if answer:
+            if answer and number >= 0:
                 numbers = (answer[key] for key in ("tokens", "targets", "wall_s", "cpu_s", "loss"))
                 outcomes[name].steps.append(Step(first + number, *numbers))
-        _say(f"round {number + 1}: " + _line(runners, outcomes, first + number))
+        if number >= 0:
+            _say(f"round {number + 1}: " + _line(runners, outcomes, first + number))
 
 
 def _try(

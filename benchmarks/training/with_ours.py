@@ -82,6 +82,8 @@ def _config(spec: Spec) -> dict[str, Any]:
             "warmup_steps": WARMUP_STEPS,
             "weight_decay": DECAY,
             "max_grad_norm": CLIP,
+            "bf16": spec.dtype == "bfloat16",
+            "fp16": False,
             "seed": SEED,
             "output_dir": spec.scratch,
         },
