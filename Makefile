@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation format image smoke clean
+.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation gpu format image smoke clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -75,6 +75,9 @@ bench-128k: setup ## the same with a vocabulary of 128k
 
 bench-ablation: setup ## ours with each lever off in turn
 	@$(BENCH) --ablation $(BENCH_ARGS)
+
+gpu: setup ## numbers and runs on a GPU; MEDLORA_TEST_DEVICE=cpu to see that the tests work
+	$(BIN)/pytest tests/gpu
 
 format: setup ## put the code in order
 	$(BIN)/ruff format .

@@ -59,6 +59,7 @@ ABLATION: dict[str, Contestant] = {
         "ours", {"training.targets_only_loss": False}, note="logits at every position"
     ),
     "ours_peft_linear": Contestant("ours", {"training.lean_lora": False}, note="PEFT's linears"),
+    "ours_mkl": Contestant("ours", {"training.onednn": False}, note="MKL's products"),
     "ours_malloc": Contestant(
         "ours", env={"MALLOC_CHECK_": "0"}, note="the C library's allocator as it is"
     ),
