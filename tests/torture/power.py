@@ -104,7 +104,7 @@ def _saves(run: Path, events: list[Event]) -> None:
         events.append(Event("safe best", (str(step),)))
         write_checkpoint(run / f"step_{step}", content, {"step": step})
         events.append(Event("safe step", (str(step),)))
-        prune(run, keep=2)
+        prune(run, keep=2, step=step)
     write_checkpoint(run / "final", content, {"step": step})
     events.append(Event("safe final", (str(step),)))
 
