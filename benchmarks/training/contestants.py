@@ -60,9 +60,6 @@ ABLATION: dict[str, Contestant] = {
     ),
     "ours_peft_linear": Contestant("ours", {"training.lean_lora": False}, note="PEFT's linears"),
     "ours_mkl": Contestant("ours", {"training.onednn": False}, note="MKL's products"),
-    "ours_malloc": Contestant(
-        "ours", env={"MALLOC_CHECK_": "0"}, note="the C library's allocator as it is"
-    ),
     "ours_any_kernel": Contestant(
         "ours", {"training.deterministic": False}, note="training.deterministic off"
     ),

@@ -1,8 +1,6 @@
-"""Frozen linear layers whose products oneDNN computes on a CPU, where MKL is slower.
+"""Frozen linear layers whose products oneDNN computes on a CPU, instead of MKL.
 
-torch leaves float32 products to MKL, which does not use the full width of other vendors' CPUs:
-on an AMD EPYC 9004 it reaches 85 to 97 GFLOP/s a core where oneDNN reaches 103 to 110.  The
-operator is the one that torch's own compiler calls for frozen weights.
+torch leaves float32 products to MKL, which favours its own vendor's CPUs.  The operator is the one that torch's own compiler calls for frozen weights.
 
 N positions, I inputs, O outputs.
 """

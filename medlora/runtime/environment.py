@@ -1,6 +1,5 @@
 """A read-only snapshot of the process's surroundings, injectable for tests."""
 
-import ctypes
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -68,29 +67,15 @@ _SETTINGS = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
-# Large blocks stay with the process instead of going back to the system at each free, which would
-# hand them out anew page by page: a tenth of a training step on a CPU.  Source: mallopt(3).
-_MALLOPT = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_MMAP_MAX": (-4, 0), "M_TOP_PAD": (-2, 2**26)}
-
 
 def prepare_process() -> None:
     """Settle what libraries read when they are imported later; whoever has set one decides.
 
-    No network, no spinning threads, the same bits from cuBLAS; memory is kept for the next step.
+    No network, no spinning threads, the same bits from cuBLAS.
     """
     os.environ.update(_OFFLINE)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    if not any(name.startswith("MALLOC_") for name in os.environ):
-        _keep_memory()
-
-
-def _keep_memory() -> None:
-    """Tell the C library's allocator to keep what it has; another library has no such call."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in _MALLOPT.values():
-            mallopt(parameter, value)
 
 
 @contextmanager

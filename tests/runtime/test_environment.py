@@ -1,13 +1,11 @@
 """The surroundings are read once and never written by accident."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from medlora.runtime import Environment, batch_service, environment, prepare_process, snapshot
+from medlora.runtime import Environment, batch_service, prepare_process, snapshot
 from medlora.runtime.environment import _mount_points
 
 
@@ -58,40 +56,8 @@ def test_sagemaker_is_known_by_its_folder(tmp_path: Path) -> None:
     assert batch_service({}, tmp_path) == "SageMaker"
 
 
-FAULTS = """
-import ctypes, resource
-from medlora.runtime import prepare_process
-prepare_process()
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
-        block = ctypes.c_void_p(libc.malloc(48 << 20))
-        libc.memset(block, 1, 48 << 20)
-        libc.free(block)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults())
-"""
-
-
-@pytest.mark.parametrize(("variables", "kept"), [({}, True), ({"MALLOC_CHECK_": "0"}, False)])
-def test_memory_is_kept_unless_somebody_else_decides(variables: dict[str, str], kept: bool) -> None:
-    """Ten blocks of 48 MiB, written and given back: next to no page faults, or many for each."""
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert (int(done.stdout) < 100) is kept
-
-
 def test_what_is_set_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads and workspace are a user's to decide; the network is not."""
-    monkeypatch.setattr(environment, "_keep_memory", lambda: None)
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
