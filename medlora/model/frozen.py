@@ -1,6 +1,7 @@
 """Frozen linear layers whose products oneDNN computes on a CPU, instead of MKL.
 
-torch leaves float32 products to MKL, which favours its own vendor's CPUs.  The operator is the one that torch's own compiler calls for frozen weights.
+torch leaves float32 products to MKL, which favours its own vendor's CPUs.  The operator is the
+one that torch's own compiler calls for frozen weights.
 
 N positions, I inputs, O outputs.
 """
