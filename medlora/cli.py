@@ -105,6 +105,39 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     job.run(plan, stop=stop, fresh=fresh, allow=allow)
 
 
+@cli.command(short_help="Look at the data: duplicates, leakage, lengths.")
+@_run_options
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Prompts (JSON Lines) that must not stand in the data; may be repeated.",
+)
+@click.option(
+    "--json",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the whole report there.",
+)
+def check(suites: tuple[Path, ...], output: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Look at the data that `train` would train on; trains nothing, shows no row's text.
+
+    Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
+    where `train` would refuse the data.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(**options), snapshot(), needed=("data",))
+
+    from medlora.jobs import check as job
+
+    job.run(plan, suites=suites, output=output)
+
+
 @cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
 def config(**options: Any) -> None:  # noqa: ANN401

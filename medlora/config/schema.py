@@ -250,6 +250,14 @@ class DataConfig(Section):
         "auto", description="form of a row; auto looks at each row's fields"
     )
     columns: ColumnsConfig = ColumnsConfig()
+    group_by: str | None = Field(
+        None,
+        min_length=1,
+        description="field whose rows stay on one side of a held-out split, e.g. patient_id",
+    )
+    leakage: Literal["warn", "fail"] = Field(
+        "warn", description="evaluation rows that stand in the training rows too: say so, or refuse"
+    )
     max_length: int = Field(
         1024, ge=8, description="tokens of a row; the model's own limit also holds"
     )

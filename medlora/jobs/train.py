@@ -17,6 +17,7 @@ from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
+from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
@@ -24,9 +25,11 @@ from medlora.jobs.inputs import (
     Prepared,
     describe,
     find_inputs,
+    fit,
     held_out_records,
-    prepare,
     read_inputs,
+    split_rows,
+    tokenize_files,
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
@@ -90,7 +93,13 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
-    prepared = prepare(found, cfg)
+    audit = audit_files(found.files, found.sha256, cfg)
+    tokenized = tokenize_files(found, cfg)
+    split = split_rows(tokenized, cfg, near=audit.near)
+    report = report_on(audit, cfg, split=split, tokenized=tokenized)
+    audited = keep(report, run_folder(plan))
+    refuse_leakage(report, cfg.data)
+    prepared = fit(tokenized, found, cfg, split=split)
     inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
     questions = choose_questions(
@@ -105,7 +114,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts},
+        "data": {**inputs.facts["data"], **prepared.counts, "audit": audited},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
