@@ -177,7 +177,7 @@ def _checked(value: object, column: str, line: int, *, optional: bool = False) -
     if not value.strip() and not optional:
         found = "empty text" if not value else "only white space"
         raise _RowError(Problem(line, found, "fill it or delete the row", column))
-    if _HALF_CHARACTER.search(value):
+    if not value.isascii() and _HALF_CHARACTER.search(value):
         found = "half of a surrogate pair, which is no character"
         raise _RowError(Problem(line, found, "write the character itself", column))
     return value

@@ -51,3 +51,50 @@ def test_something_is_left_for_training() -> None:
         assert held.tolist() == []
     train, held = split_of(QUESTIONS, fraction=0.999, seed=1)
     assert len(set(NUMBERS[train])) == 1
+
+
+def keys(**kinds: list[int]) -> dict[str, np.ndarray]:
+    """Keys of rows whose questions all differ, unless given."""
+    count = len(next(iter(kinds.values())))
+    given = {"question": list(range(1, count + 1)), **kinds}
+    return {name: np.array(values, np.uint64) for name, values in given.items()}
+
+
+def test_whatever_is_shared_stays_on_one_side() -> None:
+    """Question, answer, group and near duplicates, each by itself and through each other."""
+    draw = np.random.default_rng(0)
+    for seed in range(20):
+        kinds = {name: draw.integers(0, 60, 100).tolist() for name in ("answer", "group")}
+        made = keys(**kinds)
+        split = hold_out(made, fraction=0.1, seed=seed)
+        for values in made.values():
+            assert not set(values[split.train]) & set(values[split.held]) - {0}
+        assert sorted([*split.train, *split.held]) == list(range(100))
+
+
+def test_a_large_piece_stays_in_training() -> None:
+    """Half of the rows are one patient's: the others are held out, and no more than wanted."""
+    made = keys(group=[1] * 50 + list(range(2, 52)))
+    for seed in range(20):
+        split = hold_out(made, fraction=0.1, seed=seed)
+        assert len(split.held) == 10
+        assert split.held.min() >= 50
+    assert split.facts["largest_component_rows"] == 50
+
+
+def test_where_all_hangs_together_near_duplicates_part_first_and_groups_never() -> None:
+    """What was given up is stated."""
+    rows = 40
+    made = keys(
+        group=[n // 2 + 1 for n in range(rows)], answer=[1] * rows, near_duplicate=[1] * rows
+    )
+    split = hold_out(made, fraction=0.2, seed=1)
+    assert split.facts["given_up"] == ["answer", "near_duplicate"]
+    assert len(split.held) == 8
+    assert not set(made["group"][split.train]) & set(made["group"][split.held])
+    del made["answer"]
+    assert hold_out(made, fraction=0.2, seed=1).facts["given_up"] == ["near_duplicate"]
+    made["group"][:] = 1
+    alone = hold_out(made, fraction=0.2, seed=1)
+    assert len(alone.held) == 0
+    assert alone.facts["given_up"] == []  # it would not have helped

@@ -54,7 +54,8 @@ def _stretches(
     if not len(values):
         return np.empty(0, np.uint64)
     sums = np.zeros(len(values) + 1, dtype=np.uint64)
-    np.cumsum(values * _powers(base, len(values)), out=sums[1:])
+    np.multiply(values, _powers(base, len(values)), out=sums[1:])
+    np.cumsum(sums[1:], out=sums[1:])
     inverse = pow(base, -1, 1 << 64)
     return (sums[ends] - sums[starts]) * _powers(inverse, len(values) + 1)[starts]
 
