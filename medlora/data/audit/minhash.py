@@ -39,6 +39,12 @@ def shingles_of(words: Words) -> tuple[Hashes, NDArray[np.int64]]:
     return mixed(total), starts
 
 
+def ascending(values: Hashes) -> Hashes:
+    """Return values in order, each once; for short arrays faster than NumPy's `unique`."""
+    ordered = np.sort(values)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])]
+
+
 def sketch(words: Words) -> Sketches:
     """Return the sketch of every text."""
     shingles, starts = shingles_of(words)

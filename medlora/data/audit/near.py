@@ -57,7 +57,7 @@ def near_duplicates(
                 found = _proved(some, shingles)
                 chains.join(some[found])
                 refuted_now.append(_numbered(some[~found], len(texts)))
-        refuted = np.unique(np.concatenate(refuted_now))[:_MOST_REFUTED]
+        refuted = np.sort(np.concatenate(refuted_now))[:_MOST_REFUTED]
     return chains.clusters()
 
 
@@ -131,5 +131,7 @@ def _estimated(sketches: Sketches, pairs: NDArray[np.int64]) -> NDArray[np.int64
 def _proved(
     pairs: NDArray[np.int64], shingles: Callable[[NDArray[np.int64]], list[Hashes]]
 ) -> NDArray[np.bool_]:
-    rows, numbers = np.unique(pairs, return_inverse=True)
-    return alike(shingles(rows), numbers.reshape(-1, 2), threshold=THRESHOLD)
+    rows = np.sort(pairs, axis=None)
+    rows = rows[run_starts(rows)]
+    numbers = np.searchsorted(rows, pairs)
+    return alike(shingles(rows), numbers, threshold=THRESHOLD)

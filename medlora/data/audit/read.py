@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.audit.facts import FACT, FactMaker, FactPart, Facts, from_reply, to_request
-from medlora.data.audit.minhash import PLACES, Sketches, shingles_of
+from medlora.data.audit.minhash import PLACES, Sketches, ascending, shingles_of
 from medlora.data.audit.overlap import EQUAL, Hits, Prompts
 from medlora.data.audit.words import Hashes, words_of
 from medlora.data.jsonl import Piece
@@ -19,7 +19,7 @@ from medlora.data.stream import Way, parts_of
 from medlora.errors import MOST_LISTED, StorageError
 from medlora.files import storage_errors
 
-_MOST_KNOWN = 1 << 23  # shingles in memory: 64 MiB
+_MOST_KNOWN = 1 << 15  # rows: of medium length, 64 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,11 @@ class Shingles:
         """Return the shingles of some rows, each ascending; rows count through all files."""
         new = np.array([row for row in rows.tolist() if row not in self.known], dtype=np.int64)
         if len(new):
-            if sum(map(len, self.known.values())) > _MOST_KNOWN:
+            if len(self.known) > _MOST_KNOWN:
                 self.known.clear()
                 new = rows
             hashes, starts = shingles_of(words_of(list(self._texts(new))))
-            sets = (np.unique(one) for one in np.split(hashes, starts[1:]))
+            sets = map(ascending, np.split(hashes, starts[1:]))
             self.known.update(zip(new.tolist(), sets, strict=True))
         return [self.known[row] for row in rows.tolist()]
 

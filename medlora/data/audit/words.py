@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 _LETTERS, _WORDS = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93  # odd bases
 _SPACE = 0x20
+_LEAST_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,10 @@ def _stretches(
 
 def _powers(base: int, count: int) -> Hashes:
     """Return base**0, base**1, ... modulo 2**64."""
-    return _many_powers(base, max(count - 1, 1).bit_length())[:count]
+    return _many_powers(base, max(count - 1, 1 << _LEAST_BITS).bit_length())[:count]
 
 
-@lru_cache(maxsize=8)  # of a few MB each: as many as pieces have sizes
+@lru_cache(maxsize=32)  # twice those for the largest piece: some 40 MB
 def _many_powers(base: int, bits: int) -> Hashes:
     powers = np.full(1 << bits, base, dtype=np.uint64)
     powers[0] = 1
