@@ -18,10 +18,14 @@ _EMAIL_IN_WORDS = re.compile(
     r"\s?(?:\(dot\)|\[dot\]|\sdot\s)\s?[A-Za-z]{2,6}\b",
     re.IGNORECASE,
 )
+_DOT = re.compile(r"[\s(\[]dot[\s)\]]", re.IGNORECASE)
 _TLD = (
     "com|org|net|edu|gov|mil|int|info|biz|io|co|us|uk|ca|de|fr|es|it|nl|be|ch|at|au|nz|ie|se|no"
     "|dk|fi|pl|pt|cz|eu|in|cn|jp|kr|br|mx|za|app|dev|health|care|clinic|online|site|me|tv|example"
 )
+_POINTED = re.compile(r"[A-Za-z0-9]\.[A-Za-z]{2}|://|www\.")  # else there is no URL
+_DIGIT_AND_MARK = re.compile(r"\d\.\d|[\dA-Fa-f]:[\dA-Fa-f:]|::")  # else no IP address
+_MANY_DIGITS = re.compile(r"\d[\d\s().\-–/+]{4,20}\d|8(?:00|88|77|66|55|44|33)[\-\s.]")  # else no telephone
 _SCHEME = re.compile(r"(?<![A-Za-z])(?:https?|ftp|sftp)://[^\s<>\"'`\]}|\\]{3,2000}", re.IGNORECASE)
 _WWW = re.compile(r"(?<![\w.@/])www\.[^\s<>\"'`\]}|\\]{3,2000}", re.IGNORECASE)
 _HOST = re.compile(
@@ -92,13 +96,14 @@ def find_contacts(text: str) -> Iterator[Span]:
     """Yield e-mail, web and network addresses, telephone and fax numbers."""
     if "@" in text:
         yield from (Span(*match.span(), "EMAIL") for match in _EMAIL.finditer(text))
-    if " at " in text or "at)" in text or "at]" in text or "at}" in text or " AT " in text:
+    if _DOT.search(text):
         yield from (Span(*match.span(), "EMAIL") for match in _EMAIL_IN_WORDS.finditer(text))
-    if "." in text:
+    if _POINTED.search(text):
         yield from _urls(text)
-    if ":" in text or "." in text:
+    if _DIGIT_AND_MARK.search(text):
         yield from _networks(text)
-    yield from _numbers(text)
+    if _MANY_DIGITS.search(text):
+        yield from _numbers(text)
 
 
 def _urls(text: str) -> Iterator[Span]:

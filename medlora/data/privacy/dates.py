@@ -18,8 +18,8 @@ _MONTH_WORDS = (
     "gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre "
     "janeiro fevereiro março maio junho julho setembro outubro dezembro"
 )
-_MONTHS = "|".join(sorted(set(_MONTH_WORDS.split()), key=len, reverse=True))
-_MONTH = re.compile(rf"(?<![^\W\d_])(?:{_MONTHS})(?![^\W\d_])", re.IGNORECASE)
+_MONTHS = frozenset(_MONTH_WORDS.split())
+_WORD = re.compile(r"[^\W\d_]{3,10}(?![^\W\d_])")
 _ALSO_WORDS = frozenset({"may", "mar", "march", "mai", "mars", "sep", "OCT", "MAR", "SEP", "DEC"})
 
 _TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
@@ -92,6 +92,7 @@ _SHORT = re.compile(
     r"murmur|mg|ml|tab|tablet|score|on\sthe|out|days?|weeks?|hours?|hrs?|months?|years?|doses?))",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(r"\d\s?[./\-–]\s?\d|\d{8}|\d\s\d\d\s\d")  # else no pattern below fits
 _BARE_SHORT = re.compile(rf"(?<![\d/.\-])0[1-9]/(?:[12]\d|3[01]|0[1-9])(?![\d/.\-%]|\s?mg)")
 _MONTH_OF_YEAR = re.compile(rf"(?<![\d/])(?:0?[1-9]|1[0-2])/{_YEAR}(?![\d/])")
 _HOLIDAY = re.compile(
@@ -127,6 +128,7 @@ _AGE = re.compile(
     rf"|(?<![\d.$/])(?P<coded>{_OLD})[MF](?=[,\s]\s?(?:with|w/|who|presents?|c/o|s/p|pt|patient|\d|in)\b)",
     re.IGNORECASE,
 )
+_OLD_ENOUGH = re.compile(r"9\d|1[012]\d|[Nn]inety|[Hh]undred|NINETY|HUNDRED")
 _GROUP_BEFORE = re.compile(
     r"(?:over|above|older\sthan|than|beyond|past|under|below|up\sto|until|to|least|[<>≥≤=])"
     r"\s?(?:the\s)?(?:ages?\s(?:of\s)?)?\Z",
@@ -137,10 +139,14 @@ _GROUP_AFTER = re.compile(r"\s?(?:\+|or\s(?:older|above|over|more)|and\s(?:older
 
 def find_dates(text: str) -> Iterator[Span]:
     """Yield dates that have more than a year, written in digits or in words."""
-    for month in _MONTH.finditer(text):
-        span = _around(month, text)
+    for month in _WORD.finditer(text):
+        span = _around(month, text) if month.group().lower() in _MONTHS else None
         if span:
             yield Span(*span, "DATE")
+    for match in _HOLIDAY.finditer(text):
+        yield Span(match.start(), match.end(), "DATE")
+    if not _DIGITS.search(text):
+        return
     for match in _NUMERIC.finditer(text):
         yield Span(match.start(), match.end(), "DATE")
     for match in _SHORT.finditer(text):
@@ -148,9 +154,8 @@ def find_dates(text: str) -> Iterator[Span]:
     for match in _MONTH_OF_YEAR.finditer(text):
         if _event_before(text, match.start()):
             yield Span(match.start(), match.end(), "DATE")
-    for pattern in (_BARE_SHORT, _HOLIDAY):
-        for match in pattern.finditer(text):
-            yield Span(match.start(), match.end(), "DATE")
+    for match in _BARE_SHORT.finditer(text):
+        yield Span(match.start(), match.end(), "DATE")
 
 
 def _around(month: re.Match[str], text: str) -> tuple[int, int] | None:
@@ -186,6 +191,8 @@ def _event_before(text: str, at: int) -> bool:
 
 def find_ages(text: str) -> Iterator[Span]:
     """Yield ages over 89; groups such as `90 or older` are nobody's."""
+    if not _OLD_ENOUGH.search(text):
+        return
     for match in _AGE.finditer(text):
         group = next(name for name in ("number", "after", "said", "coded") if match[name])
         start, end = match.span(group)

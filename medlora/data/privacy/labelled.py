@@ -42,20 +42,20 @@ _KEYWORDS: tuple[tuple[str, bool, str], ...] = (
         r"account|invoice|hospital\sbill|routing|sort\scode|claim",
     ),
     (
-        "LICENSE",
-        False,
-        r"(?:driver['’]?s?['’]?\s|driving\s|medical\s|nursing\s|state\s|professional\s|pharmacy\s|pilot\s|"
-        rf"physician\s|board\s|practice\s|rn\s|md\s)?(?:licen[sc]e|certificat(?:e|ion)|permit|lic|cert)\.?{_NO}?|"
-        rf"(?:dl|npi|dea|passport|registration|credential|visa|cpr\scard|cds|upin){_NO}|npi|dea|passport|"
-        r"d\.?l\.?(?=\s?[:#])|green\scard|national\sprovider\sidentifier",
-    ),
-    (
         "VEHICLE",
         False,
         rf"(?:licen[sc]e|number|registration|vehicle|car|truck|motorcycle)\s?(?:plates?|tags?){_NO}?|"
         rf"(?:number\s)?plates?{_NO}?|vehicle\s(?:id(?:entification)?|serial|reg(?:istration)?)\.?{_NO}?|"
         rf"vin{_NO}?|tags?(?:\s?(?:numbers?|no\.?|#))|reg(?:istration)?\.?\splate{_NO}?|"
         r"car\sreg(?:istration)?",
+    ),
+    (
+        "LICENSE",
+        False,
+        r"(?:driver['’]?s?['’]?\s|driving\s|medical\s|nursing\s|state\s|professional\s|pharmacy\s|pilot\s|"
+        rf"physician\s|board\s|practice\s|rn\s|md\s)?(?:licen[sc]e|certificat(?:e|ion)|permit|lic|cert)\.?{_NO}?|"
+        rf"(?:dl|npi|dea|passport|registration|credential|visa|cpr\scard|cds|upin){_NO}|npi|dea|passport|"
+        r"d\.?l\.?(?=\s?[:#])|green\scard|national\sprovider\sidentifier",
     ),
     (
         "DEVICE",
@@ -107,12 +107,12 @@ _LINK = re.compile(
     r"plate|serial|sn|s/n|record|registration|reg|reads?|for|the|his|her|their|patient|this|given|"
     r"assigned|issued|recorded|noted|shows?|displays?|with|to|and|mrn|type|state|from|at|by|"
     r"please|note|que|que\ses|lot|hash|stored|scan|template|match(?:ed|es)?|captured|enrolled)"
-    r"(?![A-Za-z])\.?)){0,8}\s{0,3}",
+    r"(?![A-Za-z]|[/\-.]\d)\.?)){0,8}\s{0,3}",
     re.IGNORECASE,
 )
 _FILLER = re.compile(r"[^\d\n;?!]{0,32}?(?=(?:(?<=[\s#:(])[A-Za-z]{1,5}-?)?\d)")
 _VALUE = re.compile(
-    r"[#*]?\s?(?P<core>(?=[A-Za-z*/\-]{0,12}\d|[xX*]{2,8})[A-Za-z0-9*]{1,40}"
+    r"[#*]?\s?(?P<core>(?=[A-Za-z*/.\-]{0,12}\d|[xX*]{2,8})[A-Za-z0-9*]{1,40}"
     r"(?:[\-./:_–+\\][A-Za-z0-9*]{1,40}){0,10}(?:\s(?:\d{2,6}|[A-Z]{1,3}\d{1,6}|\d{1,6}[A-Z]{1,3}|(?<=\d\s)[A-Z]{2,4}\b)(?![\w/]|[.,:]\d|-\d))"
     r"{0,5})(?P<rest>[A-Za-z0-9])?"
 )
@@ -132,7 +132,7 @@ _UNIT = re.compile(
     r"participants?|dollars?|visits?)(?![A-Za-z])",
     re.IGNORECASE,
 )
-_WORD_OF_NUMBER = re.compile(r"\d{1,3}(?:[\-–][A-Za-z]{2,}.*|st|nd|rd|th|s|x)?\Z", re.IGNORECASE)
+_WORD_OF_NUMBER = re.compile(r"\d{1,3}(?:[\-–][A-Z]?[a-z]+.*|st|nd|rd|th|s|x)?\Z")
 _YEAR = re.compile(r"(?:19|20)\d\d(?:[\-–/](?:19|20)?\d\d)?\Z")
 _EVERYDAY = re.compile(
     r"case|claim|account|card|member|policy|policyholder|insurance|medicare|medicaid|visa|discover|"
@@ -147,40 +147,66 @@ class _Need(NamedTuple):
     length: int
 
 
+_DIGIT = re.compile(r"\d|(?<=[\s:#])[xX*]{3}")
+_REACH = 96  # characters from the beginning of a keyword to its value
 _FEW, _MANY = _Need(2, 3), _Need(3, 5)
 
 
-def find_labelled(text: str) -> Iterator[Span]:
-    """Yield the values that keywords announce."""
-    for match in _KEYWORD.finditer(text):
-        index = int(str(match.lastgroup)[1:])
-        label, weak, _ = _KEYWORDS[index]
-        need = _MANY if weak or _EVERYDAY.fullmatch(match.group()) else _FEW
-        span = _value_after(text, match.end(), label, need)
-        if span:
-            yield span
+class Labelled(NamedTuple):
+    """Values right behind their keyword, which beats any form, and values some words away."""
+
+    near: list[Span]
+    far: list[Span]
+
+
+def find_labelled(text: str) -> Labelled:
+    """Return the values that keywords announce."""
+    found = Labelled([], [])
+    for start, end in _before_digits(text):
+        for match in _KEYWORD.finditer(text, start, end):
+            index = int(str(match.lastgroup)[1:])
+            label, weak, _ = _KEYWORDS[index]
+            need = _MANY if weak or _EVERYDAY.fullmatch(match.group()) else _FEW
+            _value_after(text, match.end(), label, need, found)
     for match in _HANDLE.finditer(text):
-        yield Span(*match.span("handle" if match["handle"] else "user"), "ID")
+        found.near.append(Span(*match.span("handle" if match["handle"] else "user"), "ID"))
+    return found
 
 
-def _value_after(text: str, at: int, label: str, need: _Need) -> Span | None:
-    """Return the value right behind a keyword, or a long one a few words away."""
+def _before_digits(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of a text in which a keyword could have a value behind it."""
+    start = end = 0
+    for match in _DIGIT.finditer(text):
+        if match.start() - _REACH > end:
+            if end:
+                yield start, end
+            start = match.start() - _REACH
+            while text[start - 1].isalnum() and match.start() - start < 2 * _REACH:
+                start -= 1
+        end = match.start() + 1
+    if end:
+        yield start, end
+
+
+def _value_after(text: str, at: int, label: str, need: _Need, found: Labelled) -> None:
+    """Add the value right behind a keyword, or a long one a few words away."""
     link = _LINK.match(text, at)
     start = link.end() if link else at
-    if start == at and at < len(text) and text[at].isalnum():
-        return None
+    if start == at and text[at - 1 : at + 1].isalnum():
+        return
     if label == "VEHICLE":
         plate = _PLATE.match(text, start)
         if plate and _fits(text, plate, _FEW):
-            return Span(plate.start(), plate.end(), label)
+            found.near.append(Span(plate.start(), plate.end(), label))
+            return
     value = _VALUE.match(text, start)
     if value and not value["rest"] and _fits(text, value, need):
-        return Span(value.start(), value.end("core"), label)
+        found.near.append(Span(value.start(), value.end("core"), label))
+        return
     filler = _FILLER.match(text, start)
     value = _VALUE.match(text, filler.end()) if filler else None
     if value and not value["rest"] and _fits(text, value, _Need(5, 6)):
-        return Span(value.start(), value.end("core"), label)
-    return None
+        found.far.append(Span(value.start(), value.end("core"), label))
 
 
 def _fits(text: str, value: re.Match[str], need: _Need) -> bool:

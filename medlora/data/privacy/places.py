@@ -67,6 +67,9 @@ _CARE = re.compile(
     r"\b(?:visited|attended|attending|attends|at|@)\s(?:the\s|our\s)?\Z",
     re.IGNORECASE,
 )
+_BEFORE_A_PLACE = frozenset(
+    "at in to from of near outside the our visited attended attending attends".split()
+)
 _AT = re.compile(r"\b(?:at|visited|@|to)\s(?:the\s)?\Z")
 _NOT_PLACES = frozenset(
     "icu er ed or nicu picu ccu pacu micu sicu opd ct mri pet ecg ekg eeg english spanish medicare "
@@ -89,6 +92,7 @@ _STATE_NAMES = (
 STATE = rf"(?:(?:{_STATE_CODES})(?![\w])|(?:{_STATE_NAMES})\b)"
 _STATE_AFTER = re.compile(rf",?\s{{1,2}}(?:{STATE}|D\.C\.)(?:,?\s\d{{5}}(?:-\d{{4}})?(?!\d))?")
 _COMMA_STATE = re.compile(rf",\s{{0,2}}(?:{STATE}|D\.C\.)(?:,?\s\d{{5}}(?:-\d{{4}})?(?!\d))?")
+_CITY_LENGTH = 40  # characters
 _MOST = 7  # words of a place
 
 
@@ -111,11 +115,12 @@ def _place_at(tokens: Tokens, index: int) -> int:
     token = tokens.items[index]
     if token.kind == "l":
         return _lower_city(tokens, index)
+    end = _run(tokens, index)
     return (
-        max(_known(tokens, index), _facility(tokens, index))
-        or _county(tokens, index)
+        max(_known(tokens, index), _facility(tokens, index, end))
+        or _county(tokens, index, end)
         or _city_in_state(tokens, index)
-        or _visited(tokens, index)
+        or _visited(tokens, index, end)
     )
 
 
@@ -135,12 +140,12 @@ def _run(tokens: Tokens, index: int) -> int:
     return end
 
 
-def _facility(tokens: Tokens, index: int) -> int:
+def _facility(tokens: Tokens, index: int, end: int) -> int:
     """Return the end of a name that ends in a word such as Hospital."""
     items = tokens.items
     if items[index].key in _OPENERS and items[index].fresh or items[index].key in ("the", "our"):
         return 0
-    end, start = _run(tokens, index), items[index].start
+    start = items[index].start
     for last in range(end, index, -1):
         following = items[last] if last < len(items) and tokens.gap(last - 1) == " " else None
         if following and following.kind == "l" and following.key in _SMALL_HEADS and last == end:
@@ -286,6 +291,8 @@ def _is_city(tokens: Tokens, index: int, end: int) -> bool:
 def _city_in_state(tokens: Tokens, index: int) -> int:
     """Return the end of an unlisted city that a state follows: Foo Falls, MN."""
     items = tokens.items
+    if "," not in tokens.text[items[index].start : items[index].start + _CITY_LENGTH]:
+        return 0
     for end in range(min(index + 3, len(items)), index, -1):
         if not all(item.kind in "GgSsUW" for item in items[index:end]):
             continue
@@ -297,10 +304,9 @@ def _city_in_state(tokens: Tokens, index: int) -> int:
     return 0
 
 
-def _county(tokens: Tokens, index: int) -> int:
+def _county(tokens: Tokens, index: int, end: int) -> int:
     """Return the end of Cook County, Orleans Parish, County of Kent."""
     items = tokens.items
-    end = _run(tokens, index)
     for last in range(index + 1, end):
         if items[last].key in ("county", "parish", "borough", "township", "district", "village"):
             own = items[last - 1].kind in "GSUgs" and items[last - 1].key not in _GENERIC
@@ -308,13 +314,14 @@ def _county(tokens: Tokens, index: int) -> int:
     return 0
 
 
-def _visited(tokens: Tokens, index: int) -> int:
+def _visited(tokens: Tokens, index: int, end: int) -> int:
     """Return the end of a place that only its verb makes one: admitted to Lakeview, lives in Foo."""
     token = tokens.items[index]
     if token.key in _NOT_PLACES or token.kind == "I" or len(token.key) < 3:  # noqa: PLR2004
         return 0
+    if tokens.key(index - 1).lower() not in _BEFORE_A_PLACE:
+        return 0
     before = tokens.text[max(0, token.start - 64) : token.start]
-    end = _run(tokens, index)
     if token.kind == "W" and (end - index < 2 or not _AT.search(before)):  # noqa: PLR2004
         return 0
     if token.key in lists().regions and end - index == 1:

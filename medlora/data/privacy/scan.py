@@ -22,12 +22,12 @@ def scan_text(text: str) -> list[Span]:
     Offsets count characters.  Labels are those of `classes.LABELS`.  What is not found may be
     there all the same: see the recall in the README.
     """
-    return merged(_found(text), text)
+    labelled = find_labelled(text)
+    return merged((labelled.near, _found(text), labelled.far), text)
 
 
 def _found(text: str) -> Iterator[Span]:
     yield from find_contacts(text)
-    yield from find_labelled(text)
     yield from find_dates(text)
     yield from find_ages(text)
     if _DIGIT.search(text):

@@ -15,15 +15,16 @@ class Span(NamedTuple):
     label: str
 
 
-def merged(found: Iterable[Span], text: str) -> list[Span]:
+def merged(tiers: Iterable[Iterable[Span]], text: str) -> list[Span]:
     """Return spans in order, none over another, that cover all that was claimed.
 
-    The longest claim stands, the earlier one of two that are equally long; what sticks out of a
-    shorter claim keeps its own label.
+    A claim of an earlier tier stands, of one tier the longest; what sticks out of another claim
+    keeps that one's label.
     """
     owner: list[Span] = []
-    for span in sorted(found, key=lambda span: span.start - span.end):
-        owner.extend(_outside(span, owner))
+    for found in tiers:
+        for span in sorted(found, key=lambda span: span.start - span.end):
+            owner.extend(_outside(span, owner))
     owner.sort()
     return _joined([_stripped(span, text) for span in owner if _CONTENT.search(text, *span[:2])])
 
