@@ -104,7 +104,9 @@ def _extended(tokens: Tokens, index: int) -> int:
 def _titled(tokens: Tokens, index: int) -> int:
     """Return the end of a name behind a title, the title included."""
     items, first = tokens.items, index + 1
-    while first < len(items) - 1 and items[first].key in TITLES and _follows(tokens, first):
+    while first < min(index + 3, len(items) - 1) and items[first].key in TITLES:
+        if not _follows(tokens, first):
+            break
         first += 1
     if first >= len(items) or items[first].kind == "l":
         return index
