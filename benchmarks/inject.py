@@ -6,7 +6,8 @@ drawn from a seed; nobody's data is in it.
 
 import random
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 Make = Callable[[random.Random], str]
@@ -22,14 +23,14 @@ class Planted(NamedTuple):
 def plant(notes: Sequence[str], *, count: int, seed: int) -> list[Planted]:
     """Return the notes with `count` identifiers between their sentences, all classes alike."""
     rng = random.Random(seed)
-    labels = [label for label, *_ in zip(_forever(rng), range(count), strict=False)]
+    labels = list(islice(_forever(rng), count))
     shares: list[list[str]] = [[] for _ in notes]
     for label in labels:
         rng.choice(shares).append(label)
     return [_planted(note, share, rng) for note, share in zip(notes, shares, strict=True)]
 
 
-def _forever(rng: random.Random):  # noqa: ANN202
+def _forever(rng: random.Random) -> Iterator[str]:
     while True:
         yield from rng.sample(list(FORMS), len(FORMS))
 
@@ -170,14 +171,19 @@ def _mrn(rng: random.Random) -> str:
     )
 
 
+def _medicare(rng: random.Random) -> str:
+    """Return a number as Medicare cards have it, e.g. 1EG4-TE5-MK73."""
+    first = f"{rng.randint(1, 9)}{_letters(rng, 2)}{_digits(rng, 1)}"
+    return f"{first}-{_letters(rng, 2)}{_digits(rng, 1)}-{_letters(rng, 2)}{_digits(rng, 2)}"
+
+
 def _plan(rng: random.Random) -> str:
     return rng.choice(
         (
             f"{_letters(rng, 3)}{_digits(rng, 9)}",
             f"W{_digits(rng, 8)}",
             f"{_digits(rng, 9)}-{_digits(rng, 2)}",
-            f"1{_letters(rng, 1)}{_letters(rng, 1)}{_digits(rng, 1)}-{_letters(rng, 2)}{_digits(rng, 1)}-"
-            f"{_letters(rng, 2)}{_digits(rng, 2)}",
+            _medicare(rng),
             f"{_digits(rng, 3)}-{_digits(rng, 2)}-{_digits(rng, 4)}A",
             f"H{_digits(rng, 4)}-{_digits(rng, 3)}",
             f"GRP-{_digits(rng, 5)}",
@@ -213,9 +219,11 @@ def _license(rng: random.Random) -> str:
 
 
 def _vin(rng: random.Random) -> str:
-    return rng.choice("12345JKSW") + "".join(
-        rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ0123456789") for _ in range(10)
-    ) + _digits(rng, 6)
+    return (
+        rng.choice("12345JKSW")
+        + "".join(rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ0123456789") for _ in range(10))
+        + _digits(rng, 6)
+    )
 
 
 def _plate(rng: random.Random) -> str:

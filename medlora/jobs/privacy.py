@@ -56,9 +56,7 @@ def check_privacy(found: Found, cfg: RunConfig) -> dict[str, Any]:
 def _summary(file: Path, sha256: str, cfg: RunConfig) -> Summary:
     """Return what a file has, from the earlier scan if there was one."""
     columns = cfg.data.columns
-    key = sha256_json(
-        {"data": sha256, "columns": columns.model_dump(), "scanner": scanner_facts()}
-    )
+    key = sha256_json({"data": sha256, "columns": columns.model_dump(), "scanner": scanner_facts()})
     folder = Path(cfg.training.output_dir) / SCANS
     make_folder(folder, private=True)
     kept = _kept(folder / f"{key}.json", file)

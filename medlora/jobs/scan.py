@@ -36,12 +36,10 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
     files = _files(data)
     copies = _copies(data, files, redact_out)
     _keep_apart(files, [*copies.values(), *([json_out] if json_out else [])])
-    summaries = []
     with ExitStack() as stack:
         tell = stack.enter_context(new_file(json_out)) if json_out else None
         outputs = {file: stack.enter_context(new_file(copy)) for file, copy in copies.items()}
-        for file in files:
-            summaries.append(_scan(file, cfg, tell=tell, write=outputs.get(file)))
+        summaries = [_scan(file, cfg, tell=tell, write=outputs.get(file)) for file in files]
     for line in lines(summaries, policy=cfg.privacy):
         click.echo(line)
     structured = sum(summary.structured for summary in summaries)

@@ -19,13 +19,18 @@ _EMAIL_IN_WORDS = re.compile(
     re.IGNORECASE,
 )
 _DOT = re.compile(r"[\s(\[]dot[\s)\]]", re.IGNORECASE)
+# Without a path only what is no English word: "fever.no chills" is no host.
 _TLD = (
-    "com|org|net|edu|gov|mil|int|info|biz|io|co|us|uk|ca|de|fr|es|it|nl|be|ch|at|au|nz|ie|se|no"
-    "|dk|fi|pl|pt|cz|eu|in|cn|jp|kr|br|mx|za|app|dev|health|care|clinic|online|site|me|tv|example"
+    "com|org|net|edu|gov|mil|int|info|biz|io|co\\.[a-z]{2}|uk|ca|de|fr|es|nl|ch|au|nz|ie|se|dk|fi"
+    "|pl|pt|cz|eu|cn|jp|kr|br|mx|za|tv|hu|hr|ru|ua|tr|gr|ro|sk|si|lt|lv|il|kiwi|example"
+    "|(?:us|co|it|be|at|no|in|me|is|to|app|dev|health|care|clinic|online|site)(?=/)"
+    "|com\\.[a-z]{2}|org\\.[a-z]{2}"
 )
 _POINTED = re.compile(r"[A-Za-z0-9]\.[A-Za-z]{2}|://|www\.")  # else there is no URL
 _DIGIT_AND_MARK = re.compile(r"\d\.\d|[\dA-Fa-f]:[\dA-Fa-f:]|::")  # else no IP address
-_MANY_DIGITS = re.compile(r"\d[\d\s().\-–/+]{4,20}\d|8(?:00|88|77|66|55|44|33)[\-\s.]")  # else no telephone
+_MANY_DIGITS = re.compile(
+    r"\d[\d\s().\-–/+]{4,20}\d|8(?:00|88|77|66|55|44|33)[\-\s.]"
+)  # else no telephone
 _SCHEME = re.compile(r"(?<![A-Za-z])(?:https?|ftp|sftp)://[^\s<>\"'`\]}|\\]{3,2000}", re.IGNORECASE)
 _WWW = re.compile(r"(?<![\w.@/])www\.[^\s<>\"'`\]}|\\]{3,2000}", re.IGNORECASE)
 _HOST = re.compile(
@@ -43,7 +48,9 @@ _PUBLIC_HOST = re.compile(
 _OWN_PART = re.compile(r"[?@=]|\d{5}")
 
 _V4_PART = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_V4 = re.compile(rf"(?<![\d.])(?<!v)(?<!ersion\s){_V4_PART}(?:\.{_V4_PART}){{3}}(?!\.?\d)(?:/\d{{1,2}})?")
+_V4 = re.compile(
+    rf"(?<![\d.])(?<!v)(?<!ersion\s){_V4_PART}(?:\.{_V4_PART}){{3}}(?!\.?\d)(?:/\d{{1,2}})?"
+)
 _V6 = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:)[0-9A-Fa-f:]{2,39}"
     r"(?:\d{1,3}(?:\.\d{1,3}){3})?(?:%\w{1,16})?(?![\w:])"
@@ -66,7 +73,9 @@ _TRUNK = re.compile(
 )
 _PLAIN = re.compile(r"(?<![\w.,$/#\-])[2-9]\d{2}[2-9]\d{6}(?![\w\-]|[.,]\d)")
 _FICTION = re.compile(r"(?<![\d\-.])555[\-.\s]\d{4}(?![\d\-])")
-_LETTERS = re.compile(r"(?<![\w\-])(?:1[\-\s.])?8(?:00|88|77|66|55|44|33)[\-\s.](?=[\d\-]{0,6}[A-Z])[A-Z0-9][A-Z0-9\-]{5,11}")
+_LETTERS = re.compile(
+    r"(?<![\w\-])(?:1[\-\s.])?8(?:00|88|77|66|55|44|33)[\-\s.](?=[\d\-]{0,6}[A-Z])[A-Z0-9][A-Z0-9\-]{5,11}"
+)
 _NAMED = re.compile(
     r"(?<![A-Za-z])(?:tele)?(?:phones?|tel|cell(?:ular)?|mobile|mob|pager|beeper|fax(?:es)?|facsimile|"
     r"call(?:ed|ing|back)?|contact|reach(?:ed|able)?|text(?:ed)?|dial(?:ed)?|ring|sms|whatsapp|"

@@ -24,9 +24,7 @@ _ALSO_WORDS = frozenset({"may", "mar", "march", "mai", "mars", "sep", "OCT", "MA
 
 _TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
 _UNITS = "one|two|three|four|five|six|seven|eight|nine"
-_TEENS = (
-    "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
-)
+_TEENS = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
 _UNDER_100 = rf"(?:(?:{_TENS})(?:[-\s](?:{_UNITS}))?|{_TEENS}|(?:oh[-\s]|o[-\s])?(?:{_UNITS}))"
 _ORDINAL = (
     r"(?:(?:twenty|thirty)[-\s](?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)"
@@ -37,9 +35,7 @@ _ORDINAL = (
 _DAY_WORD = rf"(?:{_ORDINAL}|(?:twenty|thirty)[-\s](?:{_UNITS})|{_TEENS}|{_UNITS}|twenty|thirty)"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _YEAR = r"(?:1[6-9]|20)\d\d"
-_YEAR_WORD = (
-    rf"(?:two\sthousand(?:\s(?:and\s)?{_UNDER_100})?|(?:nineteen|twenty)[\s-]{_UNDER_100})"
-)
+_YEAR_WORD = rf"(?:two\sthousand(?:\s(?:and\s)?{_UNDER_100})?|(?:nineteen|twenty)[\s-]{_UNDER_100})"
 _TH = r"(?:\s?(?:st|nd|rd|th)\b)"
 _TIME = (
     r"(?:(?:T|,?\s(?:at\s)?)\d{1,2}:\d\d(?::\d\d(?:\.\d{1,6})?)?"
@@ -93,7 +89,7 @@ _SHORT = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d\s?[./\-–]\s?\d|\d{8}|\d\s\d\d\s\d")  # else no pattern below fits
-_BARE_SHORT = re.compile(rf"(?<![\d/.\-])0[1-9]/(?:[12]\d|3[01]|0[1-9])(?![\d/.\-%]|\s?mg)")
+_BARE_SHORT = re.compile(r"(?<![\d/.\-])0[1-9]/(?:[12]\d|3[01]|0[1-9])(?![\d/.\-%]|\s?mg)")
 _MONTH_OF_YEAR = re.compile(rf"(?<![\d/])(?:0?[1-9]|1[0-2])/{_YEAR}(?![\d/])")
 _HOLIDAY = re.compile(
     r"\b(?:Christmas(?:\s(?:Eve|Day))?|New\sYear['’]?s?\s(?:Eve|Day)|Thanksgiving(?:\sDay)?|"
@@ -139,23 +135,18 @@ _GROUP_AFTER = re.compile(r"\s?(?:\+|or\s(?:older|above|over|more)|and\s(?:older
 
 def find_dates(text: str) -> Iterator[Span]:
     """Yield dates that have more than a year, written in digits or in words."""
-    for month in _WORD.finditer(text):
-        span = _around(month, text) if month.group().lower() in _MONTHS else None
+    for word in _WORD.finditer(text):
+        span = _around(word, text) if word.group().lower() in _MONTHS else None
         if span:
             yield Span(*span, "DATE")
-    for match in _HOLIDAY.finditer(text):
-        yield Span(match.start(), match.end(), "DATE")
-    if not _DIGITS.search(text):
-        return
-    for match in _NUMERIC.finditer(text):
-        yield Span(match.start(), match.end(), "DATE")
-    for match in _SHORT.finditer(text):
+    patterns = (_HOLIDAY, _NUMERIC, _BARE_SHORT) if _DIGITS.search(text) else (_HOLIDAY,)
+    for pattern in patterns:
+        yield from (Span(*match.span(), "DATE") for match in pattern.finditer(text))
+    for match in _SHORT.finditer(text) if _DIGITS.search(text) else ():
         yield Span(*match.span("date"), "DATE")
     for match in _MONTH_OF_YEAR.finditer(text):
         if _event_before(text, match.start()):
             yield Span(match.start(), match.end(), "DATE")
-    for match in _BARE_SHORT.finditer(text):
-        yield Span(match.start(), match.end(), "DATE")
 
 
 def _around(month: re.Match[str], text: str) -> tuple[int, int] | None:

@@ -5,12 +5,14 @@ A row is walked as it is written, so that a text can be replaced and every other
 
 import json
 import re
-from collections.abc import Iterator
-from json.decoder import scanstring
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from json import decoder
+from typing import NamedTuple
 
 from medlora.config import ColumnsConfig
 
+# (text, index behind a quote) -> (value, index behind the other quote); the stubs lack it.
+_scan_string: Callable[[str, int], tuple[str, int]] = decoder.scanstring  # type: ignore[attr-defined]
 _SPACE = re.compile(r"[ \t\r\n]*")
 _ATOM = re.compile(r"[^,\]}\s]+")
 _ESCAPE = re.compile(
@@ -75,7 +77,7 @@ def _strings(line: str) -> Iterator[Text]:
 def _walk(line: str, at: int, field: str, end: list[int]) -> Iterator[Text]:
     """Yield the strings of the value that begins at `at`; leave where it ends in `end`."""
     if line[at] == '"':
-        value, after = scanstring(line, at + 1)
+        value, after = _scan_string(line, at + 1)
         end[0] = after
         yield Text(field, value, at, after)
     elif line[at] in "{[":
@@ -91,7 +93,7 @@ def _walk_many(line: str, at: int, field: str, end: list[int]) -> Iterator[Text]
     while line[at] not in "}]":
         name = f"{field}[{number}]"
         if is_object:
-            key, at = scanstring(line, at + 1)
+            key, at = _scan_string(line, at + 1)
             name = _joined(field, key, number)
             at = _skip(line, _skip(line, at) + 1)
         yield from _walk(line, at, name, end)
@@ -102,10 +104,10 @@ def _walk_many(line: str, at: int, field: str, end: list[int]) -> Iterator[Text]
     end[0] = at + 1
 
 
-def _joined(field: str, key: Any, number: int) -> str:  # noqa: ANN401  (typeshed has no scanstring)
+def _joined(field: str, key: str, number: int) -> str:
     """Return a field's path; a key that is no plain name might say whose it is, so not that."""
     shown = key if _PLAIN_NAME.match(key) or not field else f"#{number + 1}"
-    return f"{field}.{shown}" if field else str(shown)
+    return f"{field}.{shown}" if field else shown
 
 
 def _skip(line: str, at: int) -> int:

@@ -65,10 +65,7 @@ def _name_at(tokens: Tokens, index: int) -> int:
     if token.key in NOT_NAMES or _is_eponym(tokens, index):
         return index
     return (
-        _last_first(tokens, index)
-        or _announced(tokens, index)
-        or _listed(tokens, index)
-        or index
+        _last_first(tokens, index) or _announced(tokens, index) or _listed(tokens, index) or index
     )
 
 
@@ -86,11 +83,12 @@ def _extended(tokens: Tokens, index: int) -> int:
     items, end = tokens.items, index + 1
     while end < len(items) and end - index < _MOST and _follows(tokens, end - 1):
         token = items[end]
-        if token.key in PARTICLES and end + 1 < len(items) and _follows(tokens, end):
-            if items[end + 1].kind in "GgSsU":
-                end += 2
-                continue
-            break
+        if token.key in PARTICLES:
+            after = _past_particles(tokens, end)
+            if not after:
+                break
+            end = after
+            continue
         if token.kind not in "GgSsUI" or token.key in NOT_NAMES or _is_eponym(tokens, end):
             break
         if token.upper and not items[index].upper and token.kind == "U":
@@ -99,6 +97,16 @@ def _extended(tokens: Tokens, index: int) -> int:
             break
         end += 1
     return end
+
+
+def _past_particles(tokens: Tokens, index: int) -> int:
+    """Return the index after `van der Berg`, 0 where no name follows the small words."""
+    items, at = tokens.items, index
+    while at < min(index + 3, len(items) - 1) and items[at].key in PARTICLES:
+        if not _follows(tokens, at):
+            return 0
+        at += 1
+    return at + 1 if at > index and items[at].kind in "GgSsU" else 0
 
 
 def _titled(tokens: Tokens, index: int) -> int:
@@ -190,7 +198,9 @@ def _listed(tokens: Tokens, index: int) -> int:
     if len(kinds) < 2:  # noqa: PLR2004
         return 0
     if kinds[0] == "g":
-        fits = kinds[1] in "IGS" or token.key not in _MONTHS and (not token.fresh and kinds[1] in "sgU")
+        fits = kinds[1] in "IGS" or (
+            token.key not in _MONTHS and (not token.fresh and kinds[1] in "sgU")
+        )
         return end if fits else 0
     return _unlisted(tokens, index, end, kinds)
 
@@ -214,14 +224,14 @@ def _unlisted(tokens: Tokens, index: int, end: int, kinds: str) -> int:
         return end if dotted and any(kind in "GS" for kind in kinds[1:]) else 0
     if kinds[1] == "I":  # Oluwaseun R.
         stop = items[index + 1].end
-        dotted = tokens.text[stop : stop + 1] == "." and not tokens.text[stop + 1 : stop + 2].isalpha()
+        dotted = (
+            tokens.text[stop : stop + 1] == "." and not tokens.text[stop + 1 : stop + 2].isalpha()
+        )
         aged = _AGE_BEFORE.search(tokens.text, max(0, token.start - 24), token.start)
         return index + 2 if token.kind in "SU" and (dotted or aged) and not token.fresh else 0
     if token.fresh and not any(kind in "GS" for kind in kinds[1:]):
         return 0
-    strong = [
-        item for item in items[index:end] if item.kind in "GS" and item.key not in eponyms
-    ]
+    strong = [item for item in items[index:end] if item.kind in "GS" and item.key not in eponyms]
     places = lists().cities
     if kinds[0] in "SU" and strong and not any(item.key in places for item in items[index:end]):
         return end
@@ -235,15 +245,18 @@ def _last_first(tokens: Tokens, index: int) -> int:
         return 0
     last, first = items[index], items[index + 1]
     known = lists()
-    if last.kind not in "Ss" and not (last.kind in "GU" and first.kind == "G" and last.upper):
-        return 0
-    if first.kind not in "Gg" or first.key in known.regions or first.upper != last.upper:
+    if first.kind in "lIW" or first.key in known.regions or first.upper != last.upper:
         return 0
     if first.key in known.cities and last.key in known.cities:
         return 0
-    if first.kind == "g" and last.kind == "s":
-        return 0
-    return _extended(tokens, index + 1)
+    end = _extended(tokens, index + 1)
+    listed = last.kind in "Ss" or last.key in known.surnames
+    alone = last.fresh and tokens.gap(end - 1)[:1] in ("\n", "", ";", "(")
+    sure = (listed and first.kind == "G") or (
+        (alone or last.upper) and "G" in first.kind + last.kind
+    )
+    weak = last.kind == "S" and (first.kind == "g" or alone)
+    return end if sure or weak or (alone and listed and first.kind == "g") else 0
 
 
 def _lower_case(tokens: Tokens, index: int) -> int:
@@ -284,8 +297,6 @@ def _echoes(tokens: Tokens, found: list[tuple[int, int]]) -> Iterator[Span]:
     if not said:
         return
     for index, token in enumerate(tokens.items):
-        if index not in covered and token.kind in "GSU" and token.key in said:
-            if not _is_eponym(tokens, index) and token.key not in NOT_NAMES:
-                yield Span(token.start, token.end, "NAME")
-
-
+        said_again = index not in covered and token.kind in "GSU" and token.key in said
+        if said_again and token.key not in NOT_NAMES and not _is_eponym(tokens, index):
+            yield Span(token.start, token.end, "NAME")

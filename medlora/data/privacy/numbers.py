@@ -10,14 +10,20 @@ _SSN = re.compile(
     r"|[xX*]{3}[\-\s][xX*]{2}[\-\s]\d{4})(?![\w]|-\d)"
 )
 _CARD = re.compile(r"(?<![\w.\-])\d(?:[ \-]?\d){12,18}(?![\w]|[.\-]\d)")
-_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]{2,4}){3,8}(?:[ \-]?[A-Z0-9]{1,3})?(?!\w)")
-_VIN = re.compile(r"(?<!\w)(?=[A-Z]{0,16}\d)(?=\d{0,16}[A-Z])[A-HJ-NPR-Z0-9]{17}(?!\w)", re.IGNORECASE)
+_IBAN = re.compile(
+    r"(?<!\w)[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]{2,4}){3,8}(?:[ \-]?[A-Z0-9]{1,3})?(?!\w)"
+)
+_VIN = re.compile(
+    r"(?<!\w)(?=[A-Z]{0,16}\d)(?=\d{0,16}[A-Z])[A-HJ-NPR-Z0-9]{17}(?!\w)", re.IGNORECASE
+)
 _MEDICARE = re.compile(
     r"(?<!\w)[1-9][AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d"
     r"-?[AC-HJKMNP-RT-Y]{2}\d{2}(?!\w)"
 )
 _DEA = re.compile(r"(?<!\w)[ABCDEFGHJKLMPRSTUX][A-Z9]\d{7}(?!\w)")
-_MAC = re.compile(r"(?<![\w:\-])[0-9A-Fa-f]{2}(?P<m>[:\-])[0-9A-Fa-f]{2}(?:(?P=m)[0-9A-Fa-f]{2}){4}(?![\w:\-])")
+_MAC = re.compile(
+    r"(?<![\w:\-])[0-9A-Fa-f]{2}(?P<m>[:\-])[0-9A-Fa-f]{2}(?:(?P=m)[0-9A-Fa-f]{2}){4}(?![\w:\-])"
+)
 _UDI = re.compile(r"\(01\)\s?\d{14}(?:\s?\((?:10|11|17|21)\)\s?[\w\-/]{1,20}){0,5}")
 _UUID = re.compile(
     r"(?<![\w\-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![\w\-])",
@@ -27,7 +33,9 @@ _POSITION = re.compile(
     r"(?<![\d.])-?\d{1,3}\.\d{4,10}°?\s?[NS]?\s?[,;/]\s?-?\d{1,3}\.\d{4,10}°?\s?[EW]?(?!\d)"
 )
 # A code of letters and many digits that nothing names.
-_CODE = re.compile(r"(?<![\w\-/.])#?(?P<prefix>[A-Z]{1,5})[\-_]?\d{5,12}(?:-?[A-Z]{1,3})?(?![\w]|-\w|\.\d)")
+_CODE = re.compile(
+    r"(?<![\w\-/.])#?(?P<prefix>[A-Z]{1,5})[\-_]?\d{5,12}(?:-?[A-Z]{1,3})?(?![\w]|-\w|\.\d)"
+)
 _HASH = re.compile(r"(?<![\w&])#\s?(?=[A-Z\-]{0,8}\d)[A-Z0-9][A-Z0-9\-]{4,24}(?!\w)")
 _LONG = re.compile(r"(?<![\w.,$€£\-/])(?:\d{8,20}|\d{3,6}-\d{3,6}-\d{3,6})(?!\w|[.,]\d|%|-\d)")
 # Names of compounds, trials, genes, publications: public, however many digits they have.
@@ -46,7 +54,7 @@ def find_numbers(text: str) -> Iterator[Span]:
                 yield Span(match.start(), match.end(), label)
 
 
-def _any(match: re.Match[str]) -> bool:
+def _any(_: re.Match[str]) -> bool:
     return True
 
 

@@ -10,17 +10,22 @@ from medlora.data.privacy.tokens import Tokens
 
 # The last word of a facility's name; a small letter is fine where it is surely that.
 _HEADS = frozenset(
-    "hospital hospitals clinic clinics center centre centers infirmary hospice sanatorium sanitarium "
+    "hospital hospitals clinic clinics center centre centers infirmary hospice sanatorium "
+    "sanitarium "
     "pharmacy dispensary healthcare health medical med medicine memorial presbyterian methodist "
     "university college institute school rehab rehabilitation church temple synagogue mosque "
     "polyclinic practice surgery hc vamc medcenter office offices associates partners "
     "academy elementary high library airport hotel shelter jail prison facility campus group "
-    "ctr hosp gen nursing manor lodge village pavilion care residence home homes ranch foundation physicians".split()
+    "ctr hosp gen nursing manor lodge village pavilion care residence home homes "
+    "ranch foundation physicians".split()
 )
 _SURE_HEADS = frozenset(
-    "hospital hospitals hosp ctr clinic clinics infirmary hospice pharmacy polyclinic vamc medcenter".split()
+    "hospital hospitals hosp ctr clinic clinics infirmary hospice pharmacy polyclinic vamc "
+    "medcenter".split()
 )
-_SMALL_HEADS = _SURE_HEADS | frozenset("office offices campus practice center facility area".split())
+_SMALL_HEADS = _SURE_HEADS | frozenset(
+    "office offices campus practice center facility area".split()
+)
 _INSIDE = frozenset("of and the for & de la del".split())
 _OPENERS = frozenset(
     "the our this that at in from to a an my your his her their is are was were can how what which "
@@ -44,7 +49,8 @@ _GENERIC = frozenset(
 )
 _SAINT = re.compile(r"(?:St\.?|Saint|Ste\.?|Santa|San|Mt\.?|Mount|Our\sLady|Fort|Ft\.?)\Z")
 _RESIDENT = re.compile(
-    r"\b(?:lives?|living|lived|resid(?:es?|ing|ed|ent)|from|near|moved\sto|relocated\sto|travel\w*\s(?:to|from)|"
+    r"\b(?:lives?|living|lived|resid(?:es?|ing|ed|ent)|from|near|moved\sto|relocated\sto|"
+    r"travel\w*\s(?:to|from)|"
     r"home\sin|house\sin|born\sin|raised\sin|native\sof|based\sin|located\sin|outside|visiting|"
     r"suburb\sof|city\sof|town\sof|village\sof|clinic\sin|hospital\sin|office\sin|practice\sin|"
     r"works?\sin|working\sin|in|at|to|of|via)\s(?:the\s|downtown\s|north\s|south\s|east\s|west\s|our\s|greater\s)?\Z",
@@ -52,13 +58,15 @@ _RESIDENT = re.compile(
 )
 _HOME = re.compile(
     r"\b(?:lives?|living|lived|resid(?:es?|ing|ed|ent)|moved|relocated|born|raised|native|home|"
-    r"commutes?)\s(?:to\s|from\s|in\s|of\s|at\s|near\s|town\sof\s|city\sof\s|outside\s){1,2}\Z",
+    r"commutes?|travell?ing|travell?ed|travel|flying|flew|drove|driving)\s(?:here\s)?(?:to\s|from\s|in\s|of\s|at\s|near\s|town\sof\s|city\sof\s|outside\s){1,2}\Z",
     re.IGNORECASE,
 )
 _CARE = re.compile(
-    r"\b(?:seen|admitted|admission|treated|treatment|evaluated|hospitali[sz]ed|transferred|referred|"
+    r"\b(?:seen|admitted|admission|treated|treatment|evaluated|hospitali[sz]ed|transferred|"
+    r"referred|"
     r"presented|presenting|presents|visit|visited|visits|discharged|follow(?:ed|ing)?[\s-]?up|"
-    r"followed|appointment|diagnosed|consult(?:ed|ation)?|underwent|surgery|operated|performed|done|"
+    r"followed|appointment|diagnosed|consult(?:ed|ation)?|underwent|surgery|operated|"
+    r"performed|done|"
     r"stay(?:ed)?|staying|care|cared|patient|checkup|check-up|examined|appt|workup|receiving|"
     r"currently|last|delivered|records|notes|inpatient|outpatient|procedure|biopsy|transplant|"
     r"scan|labs|works|employed|employee|volunteers|taken|rushed|brought|observed|under|based|"
@@ -69,6 +77,10 @@ _CARE = re.compile(
 )
 _BEFORE_A_PLACE = frozenset(
     "at in to from of near outside the our visited attended attending attends".split()
+)
+_TOWN = re.compile(
+    r"(?:ville|burgh?|berg|shire|mouth|stad|haven|port|town|borough|chester|wick|field|view|bury|"
+    r"furt|hausen|heim|dorf|grad|minster|pool|bridge|kirchen|forth|by)\Z"
 )
 _AT = re.compile(r"\b(?:at|visited|@|to)\s(?:the\s)?\Z")
 _NOT_PLACES = frozenset(
@@ -83,16 +95,19 @@ _STATE_CODES = (
     "NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|PR"
 )
 _STATE_NAMES = (
-    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|"
+    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|"
+    "Georgia|Hawaii|"
     "Idaho|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|"
     "Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada|New\\s(?:Hampshire|Jersey|Mexico|York)|"
-    "(?:North|South)\\s(?:Carolina|Dakota)|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode\\sIsland|Tennessee|"
+    "(?:North|South)\\s(?:Carolina|Dakota)|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode\\sIsland|"
+    "Tennessee|"
     "Texas|Utah|Vermont|Virginia|Washington|West\\sVirginia|Wisconsin|Wyoming|Puerto\\sRico"
 )
 STATE = rf"(?:(?:{_STATE_CODES})(?![\w])|(?:{_STATE_NAMES})\b)"
 _STATE_AFTER = re.compile(rf",?\s{{1,2}}(?:{STATE}|D\.C\.)(?:,?\s\d{{5}}(?:-\d{{4}})?(?!\d))?")
 _COMMA_STATE = re.compile(rf",\s{{0,2}}(?:{STATE}|D\.C\.)(?:,?\s\d{{5}}(?:-\d{{4}})?(?!\d))?")
 _CITY_LENGTH = 40  # characters
+_SHORTEST = 3  # letters
 _MOST = 7  # words of a place
 
 
@@ -143,18 +158,18 @@ def _run(tokens: Tokens, index: int) -> int:
 def _facility(tokens: Tokens, index: int, end: int) -> int:
     """Return the end of a name that ends in a word such as Hospital."""
     items = tokens.items
-    if items[index].key in _OPENERS and items[index].fresh or items[index].key in ("the", "our"):
+    if (items[index].key in _OPENERS and items[index].fresh) or items[index].key in ("the", "our"):
         return 0
     start = items[index].start
     for last in range(end, index, -1):
         following = items[last] if last < len(items) and tokens.gap(last - 1) == " " else None
-        if following and following.kind == "l" and following.key in _SMALL_HEADS and last == end:
-            if _is_own(tokens, index, last) and _placed(tokens, index, last):
-                return last + 1
+        small = following and following.kind == "l" and following.key in _SMALL_HEADS
+        if small and last == end and _is_own(tokens, index, last) and _placed(tokens, index, last):
+            return last + 1
         head = items[last - 1]
         if head.kind != "l" and head.key in _HEADS and last - index > 1:
             sure = any(item.key in _SURE_HEADS for item in items[index:last])
-            sure = sure or _CARE.search(tokens.text, max(0, start - 48), start)
+            sure = sure or bool(_CARE.search(tokens.text, max(0, start - 48), start))
             sure = sure or head.key in ("center", "centre", "memorial", "presbyterian", "methodist")
             own = _is_own(tokens, index, last) or (
                 head.key in _SURE_HEADS and _AT.search(tokens.text, max(0, start - 16), start)
@@ -167,7 +182,10 @@ def _facility(tokens: Tokens, index: int, end: int) -> int:
 def _is_own(tokens: Tokens, index: int, end: int) -> bool:
     """Tell whether there is a word that makes one place of the kind of place."""
     return any(
-        item.kind != "l" and item.key not in _GENERIC and item.key not in _HEADS and len(item.key) > 1
+        item.kind != "l"
+        and item.key not in _GENERIC
+        and item.key not in _HEADS
+        and len(item.key) > 1
         for item in tokens.items[index:end]
     )
 
@@ -231,7 +249,7 @@ def _saint(tokens: Tokens, index: int) -> int:
 
 def _one_phrase(tokens: Tokens, index: int, end: int) -> bool:
     return all(
-        tokens.gap(at) in (" ", "-", ". ", "'s ", "’s ") and tokens.items[at + 1].kind != "l"
+        (tokens.gap(at) in (" ", "-", ". ", "'s ", "’s ") and tokens.items[at + 1].kind != "l")
         or tokens.gap(at) == " "
         for at in range(index, end - 1)
     )
@@ -280,7 +298,13 @@ def _is_city(tokens: Tokens, index: int, end: int) -> bool:
     ordinary = all(item.kind in "gsW" for item in items[index:end])
     if _RESIDENT.search(before):
         return not ordinary or bool(_HOME.search(before)) or end - index > 1
-    if following in _SMALL_HEADS or following in ("area", "resident", "native", "suburb", "location"):
+    if following in _SMALL_HEADS or following in (
+        "area",
+        "resident",
+        "native",
+        "suburb",
+        "location",
+    ):
         return not ordinary
     if end - index > 1:
         return not ordinary
@@ -299,7 +323,11 @@ def _city_in_state(tokens: Tokens, index: int) -> int:
         if end - index > 1 and not _one_phrase(tokens, index, end):
             continue
         match = _COMMA_STATE.match(tokens.text, items[end - 1].end)
-        if match and (items[index].kind != "W" or not items[index].fresh) and not items[index].upper:
+        if (
+            match
+            and (items[index].kind != "W" or not items[index].fresh)
+            and not items[index].upper
+        ):
             return end
     return 0
 
@@ -315,28 +343,31 @@ def _county(tokens: Tokens, index: int, end: int) -> int:
 
 
 def _visited(tokens: Tokens, index: int, end: int) -> int:
-    """Return the end of a place that only its verb makes one: admitted to Lakeview, lives in Foo."""
+    """Return the end of a place that its verb alone makes one: admitted to Lakeview."""
     token = tokens.items[index]
-    if token.key in _NOT_PLACES or token.kind == "I" or len(token.key) < 3:  # noqa: PLR2004
+    if token.key in _NOT_PLACES or token.kind == "I" or len(token.key) < _SHORTEST:
         return 0
     if tokens.key(index - 1).lower() not in _BEFORE_A_PLACE:
         return 0
-    before = tokens.text[max(0, token.start - 64) : token.start]
-    if token.kind == "W" and (end - index < 2 or not _AT.search(before)):  # noqa: PLR2004
-        return 0
     if token.key in lists().regions and end - index == 1:
-        return 0
-    home = _HOME.search(before)
-    if not home and not _CARE.search(before):
         return 0
     while end > index + 1 and tokens.items[end - 1].kind in "lI":
         end -= 1
-    if any(item.key in EPONYM_NOUNS for item in tokens.items[index:end]) or _guides(tokens, end):
+    following = tokens.items[index : end + 1]
+    if any(item.key.lower() in EPONYM_NOUNS for item in following) or _guides(tokens, end):
         return 0
-    by_person = re.search(r"\b(?:by|with|from)\s\Z", before)
-    if by_person and not home and (token.kind in "Gg" or token.upper):
-        return 0
-    return end
+    before = tokens.text[max(0, token.start - 64) : token.start]
+    return end if _is_visited(tokens, index, end, before) else 0
+
+
+def _is_visited(tokens: Tokens, index: int, end: int, before: str) -> bool:
+    token, home = tokens.items[index], _HOME.search(before)
+    if token.kind == "W":
+        return end - index > 1 and bool(home or _AT.search(before))
+    if token.kind in "US" and _TOWN.search(token.key) and _RESIDENT.search(before):
+        return True
+    person = before.endswith("from ") and (token.kind in "Gg" or token.upper)
+    return bool(home) or (not person and bool(_CARE.search(before)))
 
 
 def _lower_city(tokens: Tokens, index: int) -> int:

@@ -20,8 +20,8 @@ _MEDICAL = re.compile(
     r"ological|oma|ase|gen|phage|cyte|mycosis|plegia|paresis|trophy|philia|penia|rrhea|rrhage)s?\Z"
 )
 PARTICLES = frozenset(
-    "de la del della di da dos das do van von der den ter ten bin ibn al el le du st san y e af av zu"
-    .split()
+    "de la del della di da dos das do van von der den ter ten bin ibn al el le du st "
+    "san y e af av zu".split()
 )
 
 
@@ -91,4 +91,6 @@ def _kind(word: str, key: str, known: Lists) -> str:
         return "g" if ordinary else "G"
     if plain in known.surnames:
         return "s" if ordinary else "S"
-    return "W" if ordinary or _MEDICAL.search(plain) else "U"
+    if ordinary or _MEDICAL.search(plain):
+        return "W"
+    return "U" if word.isascii() or plain in known.eponyms else "S"  # Božić is no English word
