@@ -134,18 +134,13 @@ _ANNOUNCED = re.compile(
 
 def find_addresses(text: str) -> Iterator[Span]:
     """Yield street addresses and postal codes."""
-    for pattern in _WHOLE:
-        for match in pattern.finditer(text):
-            yield Span(match.start(), _trimmed(text, match.start(), match.end()), "LOCATION")
-    for pattern, group in ((_LABELLED_CODE, "code"), (_STATE_CODE, "code")):
+    small = text.lower()
+    for pattern, group, needed in _PATTERNS:
+        if needed and not any(word in small for word in needed):
+            continue
         for match in pattern.finditer(text):
             start, end = match.span(group)
-            yield Span(start, _trimmed(text, start, end), "LOCATION")
-
-    for pattern in (_AT_HOME, _ANNOUNCED):
-        for match in pattern.finditer(text):
-            start, end = match.span("place")
-            if any(character.isdigit() for character in text[start:end]):
+            if group != "place" or any(character.isdigit() for character in text[start:end]):
                 yield Span(start, _trimmed(text, start, end), "LOCATION")
 
 
@@ -154,15 +149,25 @@ def _trimmed(text: str, start: int, end: int) -> int:
     return start + len(text[start:end].rstrip(" \n,.;:"))
 
 
-_WHOLE = (
-    _STREET,
-    _STREET_SMALL,
-    _HIGHWAY,
-    _FOREIGN,
-    _FOREIGN_FIRST,
-    _BOX,
-    _RURAL,
-    _PLUS_FOUR,
-    _BRITISH,
-    _CANADIAN,
+_HOMES = ("addr", "liv", "resid", "locat", "home", "mail", "send", "sent", "ship", "move")
+# A pattern, the group that is the place, and words of which one has to be there for it to fit.
+_PATTERNS: tuple[tuple[re.Pattern[str], str | int, tuple[str, ...]], ...] = (
+    (_STREET, 0, ()),
+    (_STREET_SMALL, 0, ()),
+    (_HIGHWAY, 0, ()),
+    (_FOREIGN, 0, ()),
+    (
+        _FOREIGN_FIRST,
+        0,
+        ("rue", "av", "place", "chemin", "impasse", "quai", "all", "cours", "rout"),
+    ),
+    (_BOX, 0, ("box", "post", "bag", "apo", "fpo", "psc", "usns", "uss")),
+    (_RURAL, 0, ("box",)),
+    (_PLUS_FOUR, 0, ()),
+    (_BRITISH, 0, ()),
+    (_CANADIAN, 0, ()),
+    (_LABELLED_CODE, "code", ("zip", "post", "plz")),
+    (_STATE_CODE, "code", ()),
+    (_AT_HOME, "place", (*_HOMES, "deliver")),
+    (_ANNOUNCED, "place", (*_HOMES, "deliver")),
 )

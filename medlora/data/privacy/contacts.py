@@ -68,9 +68,7 @@ _WORLD = re.compile(
     rf"(?<![\w.+])(?:\+\s?|00)[1-9]\d{{0,2}}(?:{_SEP}{{0,2}}\(?\d{{1,12}}\)?){{1,7}}(?!\d){_EXTENSION}",
     re.IGNORECASE,
 )
-_TRUNK = re.compile(
-    rf"(?<![\w.,/:$+\-])\(?0\d{{1,4}}\)?(?:{_SEP}{{1,3}}\d{{2,8}}){{1,5}}(?!\d|[,.]\d)"
-)
+_TRUNK = re.compile(rf"(?<![\w.,/:$+\-])\(?0\d{{1,4}}\)?(?:{_SEP}\d{{2,8}}){{1,5}}(?!\d|[,.]\d)")
 _PLAIN = re.compile(r"(?<![\w.,$/#\-])[2-9]\d{2}[2-9]\d{6}(?![\w\-]|[.,]\d)")
 _FICTION = re.compile(r"(?<![\d\-.])555[\-.\s]\d{4}(?![\d\-])")
 _LETTERS = re.compile(
@@ -128,7 +126,7 @@ def _urls(text: str) -> Iterator[Span]:
 def _networks(text: str) -> Iterator[Span]:
     for match in _V4.finditer(text):
         yield Span(*match.span(), "IP")
-    for match in _V6.finditer(text):
+    for match in _V6.finditer(text) if text.count(":") > 1 else ():
         if _is_v6(match.group().partition("%")[0]):
             yield Span(*match.span(), "IP")
 

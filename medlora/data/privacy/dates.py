@@ -89,6 +89,7 @@ _SHORT = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d\s?[./\-–]\s?\d|\d{8}|\d\s\d\d\s\d")  # else no pattern below fits
+_SHORT_FORM = re.compile(r"\d[/\-]\d")
 _BARE_SHORT = re.compile(r"(?<![\d/.\-])0[1-9]/(?:[12]\d|3[01]|0[1-9])(?![\d/.\-%]|\s?mg)")
 _MONTH_OF_YEAR = re.compile(rf"(?<![\d/])(?:0?[1-9]|1[0-2])/{_YEAR}(?![\d/])")
 _HOLIDAY = re.compile(
@@ -142,7 +143,7 @@ def find_dates(text: str) -> Iterator[Span]:
     patterns = (_HOLIDAY, _NUMERIC, _BARE_SHORT) if _DIGITS.search(text) else (_HOLIDAY,)
     for pattern in patterns:
         yield from (Span(*match.span(), "DATE") for match in pattern.finditer(text))
-    for match in _SHORT.finditer(text) if _DIGITS.search(text) else ():
+    for match in _SHORT.finditer(text) if _SHORT_FORM.search(text) else ():
         yield Span(*match.span("date"), "DATE")
     for match in _MONTH_OF_YEAR.finditer(text):
         if _event_before(text, match.start()):

@@ -19,6 +19,7 @@ _ESCAPE = re.compile(
     r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)"
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,39}\Z")
+_Names = tuple[str, str]  # of a field: as it is, and as it may be told
 _TURN = re.compile(r"\[\d+\]\.content\Z")
 
 
@@ -29,6 +30,7 @@ class Text(NamedTuple):
     value: str
     start: int  # of the opening quote
     end: int  # behind the closing one
+    discreet: str = ""  # the field's name where its keys might say whose row it is
 
     def column(self, line: str, offset: int) -> int:
         """Return the column, counted from 1, in which a character of the value is written."""
@@ -60,7 +62,7 @@ def texts_of(line: str, columns: ColumnsConfig) -> list[Text]:
             and _TURN.match(text.field, len(columns.messages))
         )
     ]
-    return ours or texts
+    return ours or [text._replace(field=text.discreet) for text in texts]
 
 
 def literal(value: str, *, like: str) -> str:
@@ -71,32 +73,32 @@ def literal(value: str, *, like: str) -> str:
 
 def _strings(line: str) -> Iterator[Text]:
     """Yield every string value of a line that is known to be JSON."""
-    yield from _walk(line, _skip(line, 0), "", [0])
+    yield from _walk(line, _skip(line, 0), ("", ""), [0])
 
 
-def _walk(line: str, at: int, field: str, end: list[int]) -> Iterator[Text]:
+def _walk(line: str, at: int, names: _Names, end: list[int]) -> Iterator[Text]:
     """Yield the strings of the value that begins at `at`; leave where it ends in `end`."""
     if line[at] == '"':
         value, after = _scan_string(line, at + 1)
         end[0] = after
-        yield Text(field, value, at, after)
+        yield Text(names[0], value, at, after, names[1])
     elif line[at] in "{[":
-        yield from _walk_many(line, at, field, end)
+        yield from _walk_many(line, at, names, end)
     else:
         atom = _ATOM.match(line, at)
         end[0] = atom.end() if atom else at + 1
 
 
-def _walk_many(line: str, at: int, field: str, end: list[int]) -> Iterator[Text]:
+def _walk_many(line: str, at: int, names: _Names, end: list[int]) -> Iterator[Text]:
     is_object = line[at] == "{"
     at, number = _skip(line, at + 1), 0
     while line[at] not in "}]":
-        name = f"{field}[{number}]"
+        below = (f"{names[0]}[{number}]", f"{names[1]}[{number}]")
         if is_object:
             key, at = _scan_string(line, at + 1)
-            name = _joined(field, key, number)
+            below = _joined(names, key, number)
             at = _skip(line, _skip(line, at) + 1)
-        yield from _walk(line, at, name, end)
+        yield from _walk(line, at, below, end)
         at = _skip(line, end[0])
         if line[at] == ",":
             at = _skip(line, at + 1)
@@ -104,10 +106,10 @@ def _walk_many(line: str, at: int, field: str, end: list[int]) -> Iterator[Text]
     end[0] = at + 1
 
 
-def _joined(field: str, key: str, number: int) -> str:
-    """Return a field's path; a key that is no plain name might say whose it is, so not that."""
-    shown = key if _PLAIN_NAME.match(key) or not field else f"#{number + 1}"
-    return f"{field}.{shown}" if field else shown
+def _joined(names: _Names, key: str, number: int) -> _Names:
+    discreet = key if _PLAIN_NAME.match(key) else f"#{number + 1}"
+    real, shown = names
+    return (f"{real}.{key}", f"{shown}.{discreet}") if real else (key, discreet)
 
 
 def _skip(line: str, at: int) -> int:

@@ -95,11 +95,11 @@ _KEYWORDS: tuple[tuple[str, bool, str], ...] = (
     (
         "ID",
         True,
-        r"\bid(?:entifier|entification)?(?=\s?[:#=(]|\sis\s|\s[A-Z]{0,5}-?\d)|ref(?:erence)?\.?(?=\s?[:#])",
+        r"\bid(?:entifier|entification)?(?=\s?[:#=(]|\sis\s|\s[a-z]{0,5}-?\d)|ref(?:erence)?\.?(?=\s?[:#])",
     ),
 )
 _PATTERNS = "|".join(f"(?P<k{i}>{words})" for i, (_, _, words) in enumerate(_KEYWORDS))
-_KEYWORD = re.compile(rf"(?<![A-Za-z0-9])(?:{_PATTERNS})(?![A-Za-z])", re.IGNORECASE)
+_KEYWORD = re.compile(rf"(?<![a-z0-9])(?:{_PATTERNS})(?![a-z])")  # for a text in small letters
 
 _LINK = re.compile(
     r"(?:\s{0,2}(?:[:=–—(,.\-\"'\[]|#(?=\s?#)|(?:numbers?|num|nos?|ids?|identifiers?|code|is|was|are|of|as|on|"
@@ -112,7 +112,7 @@ _LINK = re.compile(
 )
 _FILLER = re.compile(r"[^\d\n;?!]{0,32}?(?=(?:(?<=[\s#:(])[A-Za-z]{1,5}-?)?\d)")
 _VALUE = re.compile(
-    r"[#*]?\s?(?P<core>(?=[A-Za-z*/.\-]{0,12}\d|[xX*]{2,8})[A-Za-z0-9*]{1,40}"
+    r"[#*]?\s?(?P<core>(?=[A-Za-z*/._\-]{0,12}\d|[xX*]{2,8})[A-Za-z0-9*]{1,40}"
     r"(?:[\-./:_–+\\][A-Za-z0-9*]{1,40}){0,10}(?:\s(?:\d{2,6}|[A-Z]{1,3}\d{1,6}|\d{1,6}[A-Z]{1,3}|(?<=\d\s)[A-Z]{2,4}\b)(?![\w/]|[.,:]\d|-\d))"
     r"{0,5})(?P<rest>[A-Za-z0-9])?"
 )
@@ -162,8 +162,9 @@ class Labelled(NamedTuple):
 def find_labelled(text: str) -> Labelled:
     """Return the values that keywords announce."""
     found = Labelled([], [])
+    small = _in_small_letters(text)
     for start, end in _before_digits(text):
-        for match in _KEYWORD.finditer(text, start, end):
+        for match in _KEYWORD.finditer(small, start, end):
             index = int(str(match.lastgroup)[1:])
             label, weak, _ = _KEYWORDS[index]
             need = _MANY if weak or _EVERYDAY.fullmatch(match.group()) else _FEW
@@ -171,6 +172,14 @@ def find_labelled(text: str) -> Labelled:
     for match in _HANDLE.finditer(text):
         found.near.append(Span(*match.span("handle" if match["handle"] else "user"), "ID"))
     return found
+
+
+def _in_small_letters(text: str) -> str:
+    """Return a text of the same length; a letter whose small form has two stays as it is."""
+    small = text.lower()
+    if len(small) == len(text):
+        return small
+    return "".join(c if len(c.lower()) > 1 else c.lower() for c in text)
 
 
 def _before_digits(text: str) -> Iterator[tuple[int, int]]:

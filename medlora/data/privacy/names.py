@@ -233,7 +233,7 @@ def _unlisted(tokens: Tokens, index: int, end: int, kinds: str) -> int:
         return 0
     strong = [item for item in items[index:end] if item.kind in "GS" and item.key not in eponyms]
     places = lists().cities
-    if kinds[0] in "SU" and strong and not any(item.key in places for item in items[index:end]):
+    if kinds[0] in "SU" and strong and token.key not in places:
         return end
     return 0
 
@@ -275,10 +275,11 @@ def _lower_case(tokens: Tokens, index: int) -> int:
     if len(key) <= _SHORTEST_ECHO and not _context_before(tokens, index):
         return index
     following_key = tokens.key(index + 1) if _follows(tokens, index) else ""
-    if following_key in known.surnames and following_key not in known.words:
+    announced = _context_before(tokens, index)
+    if following_key in known.surnames and (announced or following_key not in known.words):
         return index + 2
     initial = len(following_key) == 1 and tokens.gap(index + 1).startswith(".")
-    if _context_before(tokens, index):
+    if announced:
         return index + 2 if initial else index + 1
     return index
 

@@ -14,7 +14,7 @@ _IBAN = re.compile(
     r"(?<!\w)[A-Z]{2}\d{2}(?:[ \-]?[A-Z0-9]{2,4}){3,8}(?:[ \-]?[A-Z0-9]{1,3})?(?!\w)"
 )
 _VIN = re.compile(
-    r"(?<!\w)(?=[A-Z]{0,16}\d)(?=\d{0,16}[A-Z])[A-HJ-NPR-Z0-9]{17}(?!\w)", re.IGNORECASE
+    r"(?<!\w)(?=[A-HJ-NPR-Za-hj-npr-z0-9]{17}(?!\w))(?=[A-Za-z]{0,16}\d)(?=\d{0,16}[A-Za-z])\w{17}"
 )
 _MEDICARE = re.compile(
     r"(?<!\w)[1-9][AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d"
@@ -80,9 +80,11 @@ def _is_code(match: re.Match[str]) -> bool:
 
 def _is_long(match: re.Match[str]) -> bool:
     """Leave round numbers and what counts molecules and money alone."""
-    return not match.group().endswith("0000")
+    words = match.string[max(0, match.start() - 12) : match.start()].strip(" :#").split()
+    return not match.group().endswith("0000") and words[-1:] not in _PUBLIC_WORDS
 
 
+_PUBLIC_WORDS = [[prefix] for prefix in _PUBLIC_PREFIX]
 _FORMS: tuple[tuple[re.Pattern[str], str, Callable[[re.Match[str]], bool]], ...] = (
     (_SSN, "SSN", _any),
     (_CARD, "ACCOUNT", _is_card),

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from medlora.data.privacy.lists import Lists, fold, lists
 
@@ -25,8 +26,7 @@ PARTICLES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One word: where it stands, how it is written, what the lists say.
 
     `kind`: G a given name, g one that is a word too, S and s the same of surnames, U unknown,
