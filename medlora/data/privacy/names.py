@@ -89,7 +89,12 @@ def _extended(tokens: Tokens, index: int) -> int:
                 break
             end = after
             continue
-        if token.kind not in "GgSsUI" or token.key in NOT_NAMES or _is_eponym(tokens, end):
+        surname = token.kind == "M" and items[end - 1].kind == "G"  # Osterhagen is no antigen
+        if (
+            not (token.kind in "GgSsUI" or surname)
+            or token.key in NOT_NAMES
+            or _is_eponym(tokens, end)
+        ):
             break
         if token.upper and not items[index].upper and token.kind == "U":
             break  # an abbreviation: John Smith MRN
@@ -136,7 +141,7 @@ def _is_eponym(tokens: Tokens, index: int) -> bool:
         if items[at + 1].key.lower() in EPONYM_NOUNS:
             owned = "'" in gap or "’" in gap  # Mary's disease is Mary's, Crohn's is not
             return items[at].key in known or not (owned and items[at].kind in "Gg")
-        if items[at + 1].kind in "lW":
+        if items[at + 1].kind in "lWM":
             return False
     return False
 

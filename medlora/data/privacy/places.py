@@ -295,7 +295,7 @@ def _is_city(tokens: Tokens, index: int, end: int) -> bool:
     before = tokens.text[max(0, start - 24) : start]
     if items[index].upper and end - index == 1:
         return bool(_HOME.search(before))
-    ordinary = all(item.kind in "gsW" for item in items[index:end])
+    ordinary = all(item.kind in "gsWM" for item in items[index:end])
     if _RESIDENT.search(before):
         return not ordinary or bool(_HOME.search(before)) or end - index > 1
     if following in _SMALL_HEADS or following in (
@@ -318,7 +318,7 @@ def _city_in_state(tokens: Tokens, index: int) -> int:
     if "," not in tokens.text[items[index].start : items[index].start + _CITY_LENGTH]:
         return 0
     for end in range(min(index + 3, len(items)), index, -1):
-        if not all(item.kind in "GgSsUW" for item in items[index:end]):
+        if not all(item.kind in "GgSsUWM" for item in items[index:end]):
             continue
         if end - index > 1 and not _one_phrase(tokens, index, end):
             continue
@@ -362,7 +362,7 @@ def _visited(tokens: Tokens, index: int, end: int) -> int:
 
 def _is_visited(tokens: Tokens, index: int, end: int, before: str) -> bool:
     token, home = tokens.items[index], _HOME.search(before)
-    if token.kind == "W":
+    if token.kind in "WM":
         return end - index > 1 and bool(home or _AT.search(before))
     if token.kind in "US" and _TOWN.search(token.key) and _RESIDENT.search(before):
         return True

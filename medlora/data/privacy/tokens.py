@@ -30,7 +30,7 @@ class Token(NamedTuple):
     """One word: where it stands, how it is written, what the lists say.
 
     `kind`: G a given name, g one that is a word too, S and s the same of surnames, U unknown,
-    W a word, I an initial, l not capitalised.
+    W a word, M what ends like a drug or a finding, I an initial, l not capitalised.
     """
 
     start: int
@@ -85,12 +85,12 @@ def _kind(word: str, key: str, known: Lists) -> str:
     plain = key.replace("'", "").replace("’", "")
     if "-" in plain:
         parts = [_kind(part, part, known) for part in plain.split("-") if part]
-        return next((kind for kind in "WGgSs" if kind in parts), "U")
+        return next((kind for kind in "WGgSsM" if kind in parts), "U")
     ordinary = plain in known.words
     if plain in known.given:
         return "g" if ordinary else "G"
     if plain in known.surnames:
         return "s" if ordinary else "S"
     if ordinary or _MEDICAL.search(plain):
-        return "W"
+        return "W" if ordinary else "M"
     return "U" if word.isascii() or plain in known.eponyms else "S"  # Božić is no English word
