@@ -24,7 +24,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(
     "command",
-    [c for c in COMMANDS if re.search(r"\bmedlora (train|check|config|verify|reproduce)", c)],
+    [c for c in COMMANDS if re.search(r"\bmedlora (train|check|config|verify|reproduce|scan)", c)],
 )
 def test_every_medlora_command_parses(command: str) -> None:
     """Options and file names in the README exist."""

@@ -27,6 +27,7 @@ from medlora.jobs.inputs import (
     split_rows,
     tokenize_files,
 )
+from medlora.jobs.privacy import scan_files
 from medlora.jobs.settings import Plan
 from medlora.report.audit import page
 
@@ -83,10 +84,15 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     cfg = plan.resolved.config
     found = find_inputs(plan) if plan.has_model else None
     files, sha256 = (found.files, found.sha256) if found else find_files(plan)
+    privacy = scan_files(files, sha256, cfg)
+    with checked.noting():
+        privacy.refuse()
     audit = audit_files(files, sha256, cfg, suites=suites)
-    tokenized = tokenize_files(found, cfg) if found else None
+    # Tokens are the rows' text in numbers: not kept of what train would not take.
+    tokenized = tokenize_files(found, cfg) if found and not checked.errors else None
     split = _split(audit, tokenized, files, cfg)
-    checked.report = report_on(audit, cfg, split=split, tokenized=tokenized)
+    report = report_on(audit, cfg, split=split, tokenized=tokenized)
+    checked.report = {**report, "privacy": privacy.facts()}
     checked.lines.append(page(checked.report))
     with checked.noting():
         refuse_leakage(checked.report, cfg.data)

@@ -33,6 +33,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.privacy import check_privacy
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -93,6 +94,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    privacy = check_privacy(found.files, found.sha256, cfg)  # before anything is kept of the data
     audit = audit_files(found.files, found.sha256, cfg)
     tokenized = tokenize_files(found, cfg)
     split = split_rows(tokenized, cfg, near=audit.near)
@@ -114,7 +116,12 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts, "audit": audited},
+        "data": {
+            **inputs.facts["data"],
+            **prepared.counts,
+            "audit": audited,
+            "privacy": privacy,
+        },
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),

@@ -68,11 +68,7 @@ def _contamination(suites: dict[str, Any]) -> Iterator[str]:
 
 def page(report: dict[str, Any]) -> str:
     """Return the report as lines for a terminal; the warnings are not among them."""
-    return "\n".join(
-        line
-        for part in (_files_page, _lengths_page, _duplicates_page, _leakage_page, _suites_page)
-        for line in part(report)
-    )
+    return "\n".join(line for part in _PARTS for line in part(report))
 
 
 def _files_page(report: dict[str, Any]) -> Iterator[str]:
@@ -85,9 +81,16 @@ def _files_page(report: dict[str, Any]) -> Iterator[str]:
         yield f"held out: {split_facts['held_out_rows']} rows; never parted: {together}"
 
 
+def _privacy_page(report: dict[str, Any]) -> Iterator[str]:
+    found = report.get("privacy", {})
+    for split, facts in found.get("files", {}).items():
+        counts = ", ".join(f"{count} {label}" for label, count in facts["counts"].items())
+        yield f"identifiers in {split}: {counts or 'not found by this scanner'}"
+
+
 def _lengths_page(report: dict[str, Any]) -> Iterator[str]:
     if report["lengths"] is None:
-        yield "lengths: no base model is given, so nothing is said of tokens"
+        yield "lengths: nothing is said of tokens without a base model, or of data that is refused"
         return
     for split, facts in report["lengths"].items():
         if not facts["rows"]:
@@ -143,3 +146,13 @@ def _named(lines: list[str], count: int) -> Iterator[str]:
     if count > _SHOWN and lines:
         named = f" ({len(lines)} named in the report)" if len(lines) == MOST_LISTED else ""
         yield f"  and {count - min(_SHOWN, len(lines))} more{named}"
+
+
+_PARTS = (
+    _files_page,
+    _privacy_page,
+    _lengths_page,
+    _duplicates_page,
+    _leakage_page,
+    _suites_page,
+)

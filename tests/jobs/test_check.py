@@ -14,6 +14,7 @@ from medlora.files import sha256_file
 from medlora.jobs import check, train
 from medlora.jobs.audit import AUDITS, REPORT, audit_files
 from medlora.jobs.inputs import TOKENS, find_files
+from medlora.jobs.privacy import SCANS
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.runtime import Environment
 
@@ -84,7 +85,7 @@ def test_with_a_base_rows_are_measured_and_a_run_finds_their_tokens(
     assert lengths["overlong"]["policy"] == "truncate"
     assert f"{lengths['overlong']['rows']} of 10 rows are cut" in capsys.readouterr().out
     assert report["split"]["kept_together"] == ["answer", "near_duplicate", "question"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [AUDITS, TOKENS]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [AUDITS, SCANS, TOKENS]
 
 
 def test_what_train_would_refuse_ends_with_65_after_the_report(
@@ -101,6 +102,23 @@ def test_what_train_would_refuse_ends_with_65_after_the_report(
         report = json.loads((tmp_path / "r.json").read_bytes())
         assert report["verdict"] == "error"
         assert len(report["errors"]) == 1
+
+
+def test_identifiers_are_counted_and_no_tokens_kept_of_what_is_refused(
+    write_jsonl, rows: list[dict[str, str]], base_folder: Path, tmp_path: Path
+) -> None:
+    """One report says all of it; the policy of the config decides."""
+    secret = {"prompt": "Call me back?", "response": "We call 555-867-5309 soon."}
+    data = write_jsonl("data/train.jsonl", [*rows, secret])
+    plan = plan_of(options(data, tmp_path, model=base_folder), tmp_path)
+    with pytest.raises(DataError, match="block refuses"):
+        check.run(plan, output=tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_bytes())
+    assert report["privacy"]["files"]["train"]["counts"] == {"PHONE": 1}
+    assert report["lengths"] is None
+    assert report["verdict"] == "error"
+    assert not (tmp_path / "out" / TOKENS).exists()
+    check.run(plan_of(options(data, tmp_path, "data.privacy=warn"), tmp_path))
 
 
 def test_a_suite_of_the_users_is_looked_for(
