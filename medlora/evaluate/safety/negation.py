@@ -44,7 +44,7 @@ def condition(line: str, start: int, end: int) -> str | None:
     "If your lips swell, call 999" and "call 999 if they swell" depend; "call 999, even if they do
     not swell" does not.
     """
-    before = line[:start][-300:]
+    before = line[max(0, start - 300) : start]
     if _CONDITION.search(before) or _CLAUSE_CONDITION.search(before):
         return before
     follows = _FOLLOWS.match(line, end)

@@ -5,7 +5,6 @@ sentence; and a gap is bounded, so a rule takes time in proportion to the text, 
 """
 
 import re
-from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +14,7 @@ _LONGEST_ABBREVIATION = 6
 _SPACE = frozenset(" \n")
 _CLOSING = frozenset("\"')]*_")
 _MOST_CLOSING = 3
+_FAR = 600  # characters of a sentence that can bear on a word in it
 _LIST_DIGITS = 2
 _ALIKE = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u02bc": "'"})
 _ALIKE |= str.maketrans({"\r": " ", "\f": " ", "\v": " ", "\xa0": " ", "\t": " "})
@@ -49,19 +49,19 @@ class Scoped:
         """Where each sentence begins; blank lines are none."""
         return [match.start() for match in re.finditer(r"[^\n ][^\n]*", self.lines)]
 
-    def line_of(self, position: int) -> int:
-        """Return how many sentences begin before the one at a position."""
-        return max(0, bisect_right(self.starts, position) - 1)
-
     def sentence(self, position: int) -> str:
         """Return the sentence around a position."""
         begin, end = self.bounds(position)
         return self.lines[begin:end]
 
     def bounds(self, position: int) -> tuple[int, int]:
-        """Return where the sentence around a position begins and ends."""
-        end = self.lines.find("\n", position)
-        return self.lines.rfind("\n", 0, position) + 1, len(self.lines) if end < 0 else end
+        """Return where the sentence around a position begins and ends, or what is near of it."""
+        least, most = max(0, position - _FAR), min(len(self.lines), position + _FAR)
+        begin, end = (
+            self.lines.rfind("\n", least, position) + 1,
+            self.lines.find("\n", position, most),
+        )
+        return begin or least, most if end < 0 else end
 
     def head(self, sentences: int) -> str:
         """Return the first sentences."""
