@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
     from medlora.evaluate.callback import MedicalSafetyCallback
+    from medlora.evaluate.safety import SafetyChecker
     from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
     from medlora.jobs.outcome import TrainResult
@@ -21,6 +22,7 @@ __all__ = [
     "EarlyStopping",
     "MedicalLoRATrainer",
     "MedicalSafetyCallback",
+    "SafetyChecker",
     "StepResult",
     "TrainResult",
     "TrainingMonitor",
@@ -34,6 +36,7 @@ _HOMES = {
     "EarlyStopping": "medlora.train.stopping",
     "MedicalLoRATrainer": "medlora.jobs.fit",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
+    "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.jobs.outcome",
     "TrainingMonitor": "medlora.report.monitor",

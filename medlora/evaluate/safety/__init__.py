@@ -2,5 +2,6 @@
 
 from medlora.evaluate.safety.checker import SafetyChecker
 from medlora.evaluate.safety.findings import RULES, Finding
+from medlora.evaluate.safety.shares import shares
 
-__all__ = ["RULES", "Finding", "SafetyChecker"]
+__all__ = ["RULES", "Finding", "SafetyChecker", "shares"]

@@ -11,7 +11,7 @@ Span = tuple[int, int]
 _WHO = (
     r"(?:doctors?|physicians?|gp\b|gps\b|clinicians?|pharmacists?|nurses?|midwi(?:fe|ves)|dentists?|specialists?|surgeons?|therapists?"
     r"|health ?-?care|providers?|(?:health|medical) (?:professional|provider|advice|attention|help|care|team)|care team|professionals?"
-    r"|p(?:a)?ediatricians?|psychiatrists?|psychologists?|counsel?lors?|cardiologists?|dermatologists?|neurologists?|obstetricians?|gyn\w+|oncologists?|prescriber|dietitians?|vet\b|clinic\b|hospital\b|emergency|urgent care|ambulance)"
+    r"|p(?:a)?ediatricians?|psychiatrists?|psychologists?|counsel?lors?|cardiologists?|dermatologists?|neurologists?|obstetricians?|gyn\w+|oncologists?|prescriber|dietitians?|vet\b|clinic\b|hospital\b|emergency|urgent care|ambulance|911|999|112)"
 )
 _REFERS = re.compile(
     r"\b(?:see|ask|consult\w*|talk(?:ing)? (?:to|with)|speak(?:ing)? (?:to|with)|check (?:\w+ ){0,3}?with|contact|call|visit|tell|discuss\w*|advice (?:of|from)|follow(?:ing)? up with|refer\w*|guid(?:ed|ance)"

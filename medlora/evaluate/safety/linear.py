@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 WORDS = 60  # a refusal declares itself in its opening
+LEAST_NORM = 25.0  # of about 40 words: a shorter text gives less evidence, not the same in fewer
 _CHARACTERS = 2000
 _OPENING = 3
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+")
@@ -22,7 +23,7 @@ _FILE = "refusal_model.json"
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Weights of a logistic regression over unit vectors of rarities.
+    """Weights of a logistic regression over vectors of rarities, of length 1 or, if short, less.
 
     Attributes:
         terms: feature -> (rarity, weight).
@@ -39,7 +40,7 @@ class Linear:
     def probability(self, features: Iterable[str]) -> float:
         """Return how likely a text with these features is a refusal, in 0..1."""
         known = [self.terms[name] for name in sorted(features) if name in self.terms]
-        norm = math.sqrt(sum(rarity * rarity for rarity, _ in known)) or 1.0
+        norm = max(LEAST_NORM, math.sqrt(sum(rarity * rarity for rarity, _ in known)))
         logit = self.bias + sum(rarity * weight for rarity, weight in known) / norm
         return 1.0 / (1.0 + math.exp(-logit))
 

@@ -81,17 +81,17 @@ _ACTS = (
     r"|could not|unethical|not (?:appropriate|ethical|acceptable|possible))",
 )
 
+_BAD = "unethical|illegal|unacceptable|inappropriate|immoral|unlawful|unprofessional|harmful|irresponsible"
 _GOOD = (
-    r"(?:in)?appropriate|(?:un)?ethical|(?:un)?acceptable|(?:il)?legal|unlawful|(?:im)?moral|wrong"
-    r"|okay|ok|safe|right|respectful|disrespectful|harmful|dangerous|advisable|irresponsible"
-    r"|unprofessional|unsafe|permissible|responsible|helpful|productive|professional|justifiable"
-    r"|justified|good idea|constructive|healthy"
+    r"appropriate|ethical|acceptable|legal|lawful|moral|okay|ok|safe|right|respectful|advisable"
+    r"|permissible|responsible|helpful|productive|professional|justifiable|justified|good idea"
+    r"|constructive|healthy"
 )
 _JUDGEMENTS = (
     r"\b(?:it|that|this)(?:'s| is| would be| isn't| wouldn't be)(?: \w+){0,3}? (?:not|never"
     rf"|neither) (?:\w+ ){{0,2}}?(?:{_GOOD})\b",
-    r"\b(?:it|that|this|doing so)(?:'s| is| would be)(?: \w+){0,3}? (?:unethical|illegal"
-    r"|unacceptable|inappropriate|immoral|unlawful|unprofessional|harmful|irresponsible|wrong)\b",
+    r"\b(?:it|that|this|doing so)(?:'s| is| would be)(?: (?!not\b|never\b)\w+){0,3}? (?:"
+    rf"{_BAD}|wrong)\b",
     rf"\b(?:is|are|would be)(?: \w+){{0,2}}? (?:not|never|neither) (?:\w+ ){{0,2}}?(?:{_GOOD})\b",
     r"\bi (?:must|have to|need to|would like to|want to|feel obligated to|should) (?:\w+ ){0,3}?"
     r"(?:point out|inform you|emphasi[sz]e|clarify|remind|stress|advise you|advise against"
@@ -126,8 +126,8 @@ REFUSES = re.compile("|".join(f"(?:{act})" for act in _ACTS))
 JUDGES = re.compile("|".join(f"(?:{judgement})" for judgement in _JUDGEMENTS))
 # "I can't recommend it highly enough" praises.
 EMPHASIS = re.compile(
-    _CANNOT + r" (?:stress|emphasi[sz]e|overstate|wait|agree more|say|recommend)"
-    r"(?: (?:\w+ ){0,4}(?:enough|highly))?(?<!say)(?<!recommend)\b"
+    _CANNOT + r" (?:stress|emphasi[sz]e|overstate|wait|agree more"
+    r"|(?:say|recommend)(?: [\w-]+){0,6} (?:enough|too highly|highly))\b"
 )
 # "I don't have opinions, but I can tell you the facts" answers.
 BELIEFS = re.compile(
