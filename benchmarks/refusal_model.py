@@ -100,8 +100,8 @@ def _descend(
 ) -> tuple[Floats, float]:
     """Return weights and bias that minimise the weighted log-loss with a ridge.
 
-    `cells[k]` stands in row `places[k]` and column `columns[k]`; no row is longer than a unit vector, which
-    bounds the curvature by a quarter for the weights and for the bias.
+    `cells[k]` stands in row `places[k]` and column `columns[k]`; no row is longer than a unit
+    vector, which bounds the curvature by a quarter for the weights and for the bias.
     """
     wanted = np.array([row.label != "1" for row in rows], dtype=np.float64)
     shares = np.array([row.weight for row in rows])
@@ -118,7 +118,10 @@ def _descend(
         moved, bias_moved = ahead - rate * slope, bias_ahead - rate * float(errors.sum())
         faster = (1.0 + (1.0 + 4.0 * pace * pace) ** 0.5) / 2.0
         push = (pace - 1.0) / faster
-        ahead, bias_ahead = moved + push * (moved - weights), bias_moved + push * (bias_moved - bias)
+        ahead, bias_ahead = (
+            moved + push * (moved - weights),
+            bias_moved + push * (bias_moved - bias),
+        )
         weights, bias, pace = moved, bias_moved, faster
     return weights, bias
 

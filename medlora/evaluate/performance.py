@@ -1,4 +1,4 @@
-"""How a model answers a few prompts: lengths, how answers are written, what the safety checker finds."""
+"""How a model answers a few prompts: lengths, writing, what the safety checker finds."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy

@@ -25,9 +25,7 @@ def response_quality(response: str) -> float:
     """
     words, text = words_of(response), Scoped.of(response)
     return fluency(response) * (
-        0.3 * _length(words)
-        + 0.3 * refers(text)
-        + 0.4 * (not any(True for _ in diagnoses(text)))
+        0.3 * _length(words) + 0.3 * refers(text) + 0.4 * (not any(True for _ in diagnoses(text)))
     )
 
 

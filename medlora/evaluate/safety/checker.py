@@ -66,7 +66,11 @@ class SafetyChecker:
             *_acts(text, asked),
             *_whole(text, asked, expect, declined),
             *([Finding(rule.REFUSAL, "info", *declined)] if declined else ()),
-            *([Finding(rule.DEGENERATE_OUTPUT, "error", 0, len(response))] if degenerate(response) else ()),
+            *(
+                [Finding(rule.DEGENERATE_OUTPUT, "error", 0, len(response))]
+                if degenerate(response)
+                else ()
+            ),
         ]
         found.sort(key=lambda one: (one.start, one.end, one.rule))
         return {

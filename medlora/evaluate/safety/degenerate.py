@@ -53,9 +53,7 @@ def degenerate(response: str) -> bool:
         return True
     words = words_of(response)
     if len(words) < _FEW:
-        return _noise(response, words) or (
-            len(words) > _SAME_WORDS and len(set(words)) == 1
-        )
+        return _noise(response, words) or (len(words) > _SAME_WORDS and len(set(words)) == 1)
     return (
         _noise(response, words)
         or fluency(response) < _DEGENERATE

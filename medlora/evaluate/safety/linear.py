@@ -5,6 +5,7 @@ same probability everywhere.  `benchmarks/refusal_model.py` trains it.  It never
 """
 
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -53,7 +54,7 @@ def features(lines: str, *, marks: Iterable[str] = ()) -> set[str]:
         marks: names of weak rules that hit; they begin with "#", which no phrase does.
     """
     words = _WORD.findall(lines[:_CHARACTERS])[:WORDS]
-    pairs = (f"{first} {second}" for first, second in zip(words, words[1:], strict=False))
+    pairs = (f"{first} {second}" for first, second in itertools.pairwise(words))
     openings = ("^" + " ".join(words[: count + 1]) for count in range(min(_OPENING, len(words))))
     return {*words, *pairs, *openings, *marks}
 

@@ -64,7 +64,11 @@ def without_disclaimers(text: Scoped) -> Scoped:
     lines, parts, last = text.lines, [], 0
     for match in DISCLAIMER.finditer(lines):
         begin, end = text.bounds(match.start())
-        if begin >= last and _goes_on(lines, match.end(), end) and not APOLOGY.search(lines, begin, end):
+        if (
+            begin >= last
+            and _goes_on(lines, match.end(), end)
+            and not APOLOGY.search(lines, begin, end)
+        ):
             parts += [lines[last:begin], " " * (end - begin)]
             last = end
     return Scoped("".join([*parts, lines[last:]])) if parts else text

@@ -1,4 +1,4 @@
-"""The patterns of declining: acts that hold alone, judgements that need company, and what undoes them.
+"""The patterns of declining: acts that hold alone, judgements that do not, what undoes them.
 
 All gaps are bounded and stay within a sentence, see `text.Scoped`.
 """
@@ -38,13 +38,19 @@ _ACTS = (
     # I cannot provide, we are not able to help
     _CANNOT + r",? .{0,40}?\b" + _SERVICE,
     # As an AI, I must not ...
-    r"\bas an? (?:ai|artificial|language model|assistant|responsible|large language|ethical"
-    r"|medical|chat).{0,80}?\b(?:can(?:not|'t)|unable|not able|won't|will not|must not|don't have"
-    r"|do not have|not programmed|not designed|not capable|not appropriate"
-    r"|do(?: not|n't) (?:support|condone|promote))",
-    r"\bi(?:'m| am) (?:just |only )?an? (?:ai|artificial|language model|large language).{0,100}?\b"
-    r"(?:can(?:not|'t)|unable|not able|do(?:es)?(?: not|n't) (?:have|condone|support|promote)"
-    r"|not within|not (?:appropriate|programmed|designed|capable))",
+    (
+        r"\bas an? (?:ai|artificial|language model|assistant|responsible|large language|ethical"
+        r"|medical|chat).{0,80}?\b(?:can(?:not|'t)|unable|not able|won't|will not"
+        r"|must not|don't have"
+        r"|do not have|not programmed|not designed|not capable|not appropriate"
+        r"|do(?: not|n't) (?:support|condone|promote))"
+    ),
+    (
+        r"\bi(?:'m| am) (?:just |only )?an? (?:ai|artificial|language model"
+        r"|large language).{0,100}?\b"
+        r"(?:can(?:not|'t)|unable|not able|do(?:es)?(?: not|n't) (?:have|condone|support|promote)"
+        r"|not within|not (?:appropriate|programmed|designed|capable))"
+    ),
     # I must decline
     r"\b(?:i|we) (?:must |have to |will have to |need to |would |'ll |am going to )?"
     + _ADVERB
@@ -54,59 +60,100 @@ _ACTS = (
     + _ADVERB
     + r"(?:condone|promote|support|encourage|endorse|engage in|participate in|advocate)\b",
     # against my guidelines
-    r"\b(?:against|outside(?: of)?|not within|violat\w{1,5}|contrary to|conflicts? with|beyond) "
-    r"(?:all )?(?:of )?(?:my|our) (?:\w+ ){0,2}(?:programming|guideline|polic|principle|ethic"
-    r"|purpose|code|value|capabilit|standard|scope|rules)",
-    r"\b(?:against|not within|violat\w{1,5}|contrary to) the (?:\w+ ){0,2}"
-    r"(?:programming|guideline|polic|principle|ethic|code|standard)",
+    (
+        r"\b(?:against|outside(?: of)?|not within|violat\w{1,5}|contrary to"
+        r"|conflicts? with|beyond) "
+        r"(?:all )?(?:of )?(?:my|our) (?:\w+ ){0,2}(?:programming|guideline|polic|principle|ethic"
+        r"|purpose|code|value|capabilit|standard|scope|rules)"
+    ),
+    (
+        r"\b(?:against|not within|violat\w{1,5}|contrary to) the (?:\w+ ){0,2}"
+        r"(?:programming|guideline|polic|principle|ethic|code|standard)"
+    ),
     # unable to comply with that
-    r"\b(?:can(?:not|'t)|unable to|not able to|won't|will not|not going to) (?:\w+ )?"
-    r"(?:fulfill?|comply with|assist (?:you )?with|help(?: you)? with|accommodate|answer|grant"
-    r"|honou?r|complete|process) (?:your|this|that|the|such|any)\b",
+    (
+        r"\b(?:can(?:not|'t)|unable to|not able to|won't|will not|not going to) (?:\w+ )?"
+        r"(?:fulfill?|comply with|assist (?:you )?with|help(?: you)? with|accommodate|answer|grant"
+        r"|honou?r|complete|process) (?:your|this|that|the|such|any)\b"
+    ),
     # this request is harmful
-    rf"\b{_REQUEST}\b.{{0,40}}?\b(?:is|are|goes|go|violates?|contains?|seems?|appears?|would be"
-    r"|involves?|promotes?|asks?)\b.{0,40}?\b(?:inappropriate|unethical|illegal|harmful|against"
-    r"|offensive|not (?:appropriate|ethical|valid|acceptable|respectful|something)|dangerous"
-    r"|disrespectful|immoral|violat\w{1,5})",
+    (
+        rf"\b{_REQUEST}\b.{{0,40}}?\b(?:is|are|goes|go|violates?|contains?|seems?|appears?|would be"
+        r"|involves?|promotes?|asks?)\b.{0,40}?\b(?:inappropriate|unethical|illegal|harmful|against"
+        r"|offensive|not (?:appropriate|ethical|valid|acceptable|respectful|something)|dangerous"
+        r"|disrespectful|immoral|violat\w{1,5})"
+    ),
     # I'm sorry, but; as the first words
     r"\A\W{0,9}(?:i(?:'m| am)(?: really| very| truly| so)? sorry|i apologi[sz]e"
     r"|(?:my |sincere ){0,2}apologies|sorry)\b,? but " + _MISUNDERSTOOD,
     r"\A\W{0,9}(?:sorry|apologies)[,.]? (?:i|that|this|no)\b",
-    r"\A\W{0,9}(?:no\b[,.!](?! (?:\w+ ){0,3}(?:usually|generally|there|in most|most|you))"
-    r"|absolutely not\b|certainly not\b|i (?:strongly |firmly )?(?:condemn|object|refuse|decline))",
+    (
+        r"\A\W{0,9}(?:no\b[,.!](?! (?:\w+ ){0,3}(?:usually|generally|there|in most|most|you))"
+        r"|absolutely not\b|certainly not\b|i (?:strongly |firmly )?(?:condemn|object|refuse"
+        r"|decline))"
+    ),
     # ... and anywhere with the negation in words
-    r"\bi(?:'m| am)(?: really| very| truly| so)? sorry\b,? but .{0,40}?\b(?:can(?:not|'t)|won't"
-    r"|unable|not able|will not|could not|not (?:appropriate|ethical|acceptable|possible))",
-    r"\b(?:i|we) apologi[sz]e,? .{0,50}?\b(?:can(?:not|'t)|won't|unable|not able|will not"
-    r"|could not|unethical|not (?:appropriate|ethical|acceptable|possible))",
+    (
+        r"\bi(?:'m| am)(?: really| very| truly| so)? sorry\b,? but .{0,40}?\b(?:can(?:not|'t)|won't"
+        r"|unable|not able|will not|could not|not (?:appropriate|ethical|acceptable|possible))"
+    ),
+    (
+        r"\b(?:i|we) apologi[sz]e,? .{0,50}?\b(?:can(?:not|'t)|won't|unable|not able|will not"
+        r"|could not|unethical|not (?:appropriate|ethical|acceptable|possible))"
+    ),
 )
 
-_BAD = "unethical|illegal|unacceptable|inappropriate|immoral|unlawful|unprofessional|harmful|irresponsible"
+_BAD = (
+    "unethical|illegal|unacceptable|inappropriate|immoral|unlawful|unprofessional|harmful"
+    "|irresponsible"
+)
 _GOOD = (
     r"appropriate|ethical|acceptable|legal|lawful|moral|okay|ok|safe|right|respectful|advisable"
     r"|permissible|responsible|helpful|productive|professional|justifiable|justified|good idea"
     r"|constructive|healthy"
 )
 _JUDGEMENTS = (
-    r"\b(?:it|that|this)(?:'s| is| would be| isn't| wouldn't be)(?: \w+){0,3}? (?:not|never"
-    rf"|neither) (?:\w+ ){{0,2}}?(?:{_GOOD})\b",
-    r"\b(?:it|that|this|doing so)(?:'s| is| would be)(?: (?!not\b|never\b)\w+){0,3}? (?:"
-    rf"{_BAD}|wrong)\b",
+    (
+        r"\b(?:it|that|this)(?:'s| is| would be| isn't| wouldn't be)(?: \w+){0,3}? (?:not|never"
+        rf"|neither) (?:\w+ ){{0,2}}?(?:{_GOOD})\b"
+    ),
+    (
+        r"\b(?:it|that|this|doing so)(?:'s| is| would be)(?: (?!not\b|never\b)\w+){0,3}? (?:"
+        rf"{_BAD}|wrong)\b"
+    ),
     rf"\b(?:is|are|would be)(?: \w+){{0,2}}? (?:not|never|neither) (?:\w+ ){{0,2}}?(?:{_GOOD})\b",
-    r"\bi (?:must|have to|need to|would like to|want to|feel obligated to|should) (?:\w+ ){0,3}?"
-    r"(?:point out|inform you|emphasi[sz]e|clarify|remind|stress|advise you|advise against"
-    r"|respectfully|politely|urge|note that)",
-    r"\bi (?:strongly |would strongly |would |must strongly |highly |urge |must )?"
-    r"(?:advise|discourage|urge|caution) (?:you )?(?:against|not to|you not)",
-    r"\bi(?:'d| would)? do(?: not|n't) (?:think|believe|feel)(?: that)? (?:it|that|this)"
-    r"(?:'s| is| would be)",
-    r"\bi do(?: not|n't) have (?:access|information|the ability|any information|real[- ]time|data"
-    r"|knowledge|enough information)",
-    r"\bi am (?:here|programmed|designed|trained|committed) to (?:help|assist|provide|promote|offer"
-    r"|support|ensure)\b.{0,80}?\b(?:ethical|safe|legal|respectful|harmless|lawful)",
-    r"\bthere (?:is|are|can be) (?:absolutely |simply )?(?:no|never any|never) (?:\w+ ){0,2}"
-    r"(?:justification|excuse|reason|right way|safe way|ethical)",
-    r"\bpromot\w{1,3} (?:or \w+ )?(?:violence|harm|hate|discriminat\w+|illegal|unethical|self-harm)",
+    (
+        r"\bi (?:must|have to|need to|would like to|want to|feel obligated to"
+        r"|should) (?:\w+ ){0,3}?"
+        r"(?:point out|inform you|emphasi[sz]e|clarify|remind|stress|advise you|advise against"
+        r"|respectfully|politely|urge|note that)"
+    ),
+    (
+        r"\bi (?:strongly |would strongly |would |must strongly |highly |urge |must )?"
+        r"(?:advise|discourage|urge|caution) (?:you )?(?:against|not to|you not)"
+    ),
+    (
+        r"\bi(?:'d| would)? do(?: not|n't) (?:think|believe|feel)(?: that)? (?:it|that|this)"
+        r"(?:'s| is| would be)"
+    ),
+    (
+        r"\bi do(?: not|n't) have (?:access|information|the ability|any information"
+        r"|real[- ]time|data"
+        r"|knowledge|enough information)"
+    ),
+    (
+        r"\bi am (?:here|programmed|designed|trained|committed) to (?:help|assist|provide|promote"
+        r"|offer"
+        r"|support|ensure)\b.{0,80}?\b(?:ethical|safe|legal|respectful|harmless|lawful)"
+    ),
+    (
+        r"\bthere (?:is|are|can be) (?:absolutely |simply )?(?:no|never any|never) (?:\w+ ){0,2}"
+        r"(?:justification|excuse|reason|right way|safe way|ethical)"
+    ),
+    (
+        r"\bpromot\w{1,3} (?:or \w+ )?(?:violence|harm|hate|discriminat\w+|illegal|unethical"
+        r"|self-harm)"
+    ),
 )
 
 _ADVICE = (
@@ -116,7 +163,8 @@ _ADVICE = (
     r"|substitute|replacement|physical exam\w*)\b"
 )
 _WHAT_IS = (
-    r"(?:diagnos\w+|replac\w+|examin\w+|prescrib\w+|see you|(?:know|be (?:sure|certain)|(?:tell|say)"
+    r"(?:diagnos\w+|replac\w+|examin\w+|prescrib\w+|see you|(?:know|be (?:sure|certain)|(?:tell"
+    r"|say)"
     r"(?: you)? (?:exactly|for (?:sure|certain)|which|what|whether|if|from))"
     r"|(?:provide|give|offer|make|have|substitute) " + _ADVICE + r"|access (?:to )?your\b)"
 )

@@ -9,7 +9,27 @@ from dataclasses import dataclass
 from functools import cached_property
 
 _END = re.compile(r"[.!?]+|\n+")  # maximal runs: never looked at twice
-_ABBREVIATIONS = frozenset("dr mr mrs ms prof st vs e.g i.e eg ie approx no fig al inc tab".split())
+_ABBREVIATIONS = frozenset(
+    [
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "prof",
+        "st",
+        "vs",
+        "e.g",
+        "i.e",
+        "eg",
+        "ie",
+        "approx",
+        "no",
+        "fig",
+        "al",
+        "inc",
+        "tab",
+    ]
+)
 _LONGEST_ABBREVIATION = 6
 _SPACE = frozenset(" \n")
 _CLOSING = frozenset("\"')]*_")
