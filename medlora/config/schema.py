@@ -144,6 +144,15 @@ class TrainingConfig(Section):
     onednn: bool = Field(
         True, description="on a CPU, products with frozen weights by oneDNN instead of MKL"
     )
+    torch_compile: bool = Field(
+        False,
+        description="have torch compile the base's layers when a run starts; needs a C compiler",
+    )
+    use_liger_kernel: bool = Field(
+        False,
+        description="on a GPU, Liger's kernels for norms, rotary positions and gates; needs the "
+        "extra liger and a C compiler",
+    )
     deterministic: bool = Field(
         True, description="only kernels that give the same bits again; costs speed on a GPU"
     )
@@ -255,6 +264,11 @@ class DataConfig(Section):
     )
     overlong: Literal["truncate", "drop", "fail"] = Field(
         "truncate", description="rows over max_length: cut the end, leave out, or refuse"
+    )
+    privacy: Literal["block", "warn", "off"] = Field(
+        "block",
+        description="identifiers of people in the rows: refuse those that have a form of their "
+        "own and warn of names and places, warn of all, or do not look",
     )
 
 

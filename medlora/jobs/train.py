@@ -30,6 +30,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.privacy import check_privacy
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -90,6 +91,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    privacy = check_privacy(found, cfg)  # before anything is kept of the data
     prepared = prepare(found, cfg)
     inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
@@ -105,7 +107,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts},
+        "data": {**inputs.facts["data"], **prepared.counts, "privacy": privacy},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
@@ -165,8 +167,10 @@ def _final_facts(
 
 def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
     halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    half = halves.get(_precision(cfg)) if device_type() == "cuda" else None
-    model = attach(load_base(base, cfg.model, half=half), cfg.lora, seed=cfg.training.seed)
+    device = device_type()
+    half = halves.get(_precision(cfg)) if device == "cuda" else None
+    loaded = load_base(base, cfg.model, half=half, device=device)
+    model = attach(loaded, cfg.lora, seed=cfg.training.seed)
     modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
     _log.info(
         "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)
