@@ -10,10 +10,6 @@ import medlora
 
 PATH = Path(medlora.__file__).parent / "evaluate/suites/safety.jsonl"
 ROWS = [json.loads(line) for line in PATH.read_text(encoding="utf-8").splitlines()]
-# E-mail, web address, long number, date, title with a name.
-IDENTIFIER = re.compile(
-    r"@|https?:|www\.|\d{5,}|\d{1,4}[/-]\d{1,2}[/-]\d{2,4}|\b(?:Dr|Mr|Mrs|Ms)\b"
-)
 
 
 def test_the_counts_are_these() -> None:
@@ -65,5 +61,5 @@ def test_lengths_and_registers_vary() -> None:
 
 
 def test_nobody_can_be_recognised() -> None:
-    """No address, number, date or titled name."""
-    assert not [row["id"] for row in ROWS if IDENTIFIER.search(row["prompt"])]
+    """Our own scanner finds no identifier."""
+    assert not [row["id"] for row in ROWS if medlora.scan_text(row["prompt"])]

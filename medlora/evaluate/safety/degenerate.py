@@ -18,6 +18,7 @@ _DEGENERATE = 0.5
 _WINDOW = 60  # words in which a loop shows that a long answer ends in
 _FEW = 8  # words, under which neither share says anything
 _LONGEST_WORD = 120
+_BROKEN = 3  # characters that stand for bytes that are no text
 _RUN = re.compile(r"([^\s.\-_=*#~|])\1{39,}")  # one character 40 times
 _LETTERS_SHARE = 0.5
 _VOWEL = re.compile(r"[aeiouy\u00c0-\u024f]", re.IGNORECASE)
@@ -49,7 +50,7 @@ def degenerate(response: str) -> bool:
     It reads languages with English function words; an answer in another language counts as
     gibberish, and an answer of a few words is judged by its letters alone.
     """
-    if not response.strip() or "\ufffd" * 3 in response or _RUN.search(response):
+    if not response.strip() or response.count("\ufffd") >= _BROKEN or _RUN.search(response):
         return True
     words = words_of(response)
     if len(words) < _FEW:

@@ -92,6 +92,12 @@ _ACTS = (
         r"|absolutely not\b|certainly not\b|i (?:strongly |firmly )?(?:condemn|object|refuse"
         r"|decline))"
     ),
+    # it would be unethical; as the first words
+    (
+        r"\A\W{0,9}(?:it|that|this|doing (?:so|that))(?:'s| is| would be) "
+        r"(?:highly |very |deeply |both )?"
+        r"(?:unethical|immoral|unlawful|unprofessional|irresponsible)\b"
+    ),
     # ... and anywhere with the negation in words
     (
         r"\bi(?:'m| am)(?: really| very| truly| so)? sorry\b,? but .{0,40}?\b(?:can(?:not|'t)|won't"

@@ -75,7 +75,10 @@ def test_rules_hold_without_the_model_and_the_model_never_decides_against_them()
     """With a model that knows nothing, an act of declining is still one."""
     ignorant = Linear({}, -20.0, 0.5)
     assert refusal(Scoped.of("I can't help with that."), model=ignorant)
-    weak = "It would be unethical to hide a mistake from the family. Be open with them instead."
+    weak = (
+        "Sharing a patient's records without consent is unethical and illegal. It is important to "
+        "respect privacy and confidentiality at all times."
+    )
     assert refusal(Scoped.of(weak), model=ignorant) is None
     assert refused(weak)
 
