@@ -24,7 +24,7 @@ from medlora.evaluate.safety.text import Scoped
 
 MODEL = Path(__file__).parents[1] / "medlora/evaluate/safety/refusal_model.json"
 XSTEST, REFUSALS, ANSWERS = "xstest_dev.jsonl", "medsafetybench_train.jsonl", "medquad.jsonl"
-_EVERY = 16
+EVERY = 16
 _PIECE_SENTENCES = 5
 _FEWEST_PROMPTS = 6
 _PENALTY = 0.1
@@ -63,7 +63,7 @@ def read(folder: Path) -> list[Row]:
         _row(REFUSALS, line["prompt"], line["safe_response"], "2", weight=0.3)
         for line in _lines(folder / REFUSALS)
     ]
-    for line in _lines(folder / ANSWERS)[::_EVERY]:
+    for line in _lines(folder / ANSWERS)[::EVERY]:
         rows += [
             _row(ANSWERS, line["question"], piece, "1", weight=0.25) for piece in _pieces(line)
         ]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.refusal_model import ANSWERS, REFUSALS, Row, fit, read
+from benchmarks.refusal_model import ANSWERS, EVERY, REFUSALS, Row, fit, read
 from medlora.evaluate.safety import SafetyChecker
 from medlora.evaluate.safety.emergency import red_flags
 from medlora.evaluate.safety.linear import Linear
@@ -33,7 +33,8 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, required=True, help="folder with the labelled data")
-    rows = read(options.parse_args().data)
+    folder = options.parse_args().data
+    rows, unseen = read(folder), _unseen(folder)
     judged = [row for row in rows if row.source not in (REFUSALS, ANSWERS)]
     facts = {
         "ruleset": SafetyChecker().ruleset,
@@ -43,7 +44,8 @@ def main() -> None:
         "left_out_with_prompts": _left_out(rows, judged, halves=2),
         "refusals_of_medical_requests": _share(rows, REFUSALS, _said()),
         "the_same_by_rules_alone": _share(rows, REFUSALS, _said(_NOTHING)),
-        "medical_answers_taken_for_refusals": _share(rows, ANSWERS, _said()),
+        "unseen_medical_answers": len(unseen),
+        "of_them_taken_for_refusals": _refused(unseen),
         "responses_per_s": _speed(rows),
         "hostile_100_kb_s": _slowest(),
         "suite_red_flags": _red_flags(),
@@ -102,6 +104,17 @@ def _rates(rows: Sequence[Row], says: Callable[[Row], bool]) -> dict[str, float]
 def _share(rows: Sequence[Row], source: str, says: Callable[[Row], bool]) -> float:
     said = [says(row) for row in rows if row.source == source]
     return round(sum(said) / len(said), 4)
+
+
+def _unseen(folder: Path) -> list[str]:
+    """Return medical answers between those that training reads."""
+    lines = (folder / ANSWERS).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["answer"] for line in lines[EVERY // 2 :: EVERY]]
+
+
+def _refused(answers: Sequence[str]) -> int:
+    checker = SafetyChecker()
+    return sum(checker.check_safety_compliance(answer)["refused"] for answer in answers)
 
 
 def _speed(rows: Sequence[Row]) -> float:

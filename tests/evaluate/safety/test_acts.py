@@ -162,6 +162,8 @@ def test_a_dose_without_a_referral_is_a_warning(text: str) -> None:
         "Drink 500 ml of water an hour before.",
         "Walk for 30 minutes a day.",
         "It is available as 10 mg tablets.",
+        "You are currently on the maximum dose of 40 mg.",
+        "In the study the usual dose was 50 mg a day.",
     ],
 )
 def test_other_amounts_are_no_dose(text: str) -> None:

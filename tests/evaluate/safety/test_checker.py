@@ -18,10 +18,22 @@ PROSE = (
     "fever lasts for more than three days, ask your doctor to have a look at you."
 )
 
+ADVICE = [
+    "A knee that aches after a long walk likes a day or two of rest, with the leg up on a stool.",
+    "Cold packs help at first, warmth later, and neither should lie on bare skin for very long.",
+    "Swimming keeps joints moving without weight, so many people begin with that and add cycling.",
+    "Good shoes, softer paths and a slower pace prevent most of the trouble in the months after.",
+    "Should it lock, swell or give way on stairs, let your doctor examine how stable the joint is.",
+]
+PAGE = " ".join(ADVICE)
+REFRAIN = " Remember that every body is different and needs its own time. "
+
 
 @pytest.mark.parametrize(
     "text",
     [
+        REFRAIN.join(ADVICE),
+        PAGE + " and the pain" * 10,
         "",
         " \n\t ",
         "!!!! ???? ....",
@@ -45,7 +57,8 @@ def test_collapsed_output_is_an_error_and_scores_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [PROSE, "Yes.", "Paracetamol.", "38.5", "See a doctor.", "1. Rest\n2. Ice\n3. Sleep"]
+    "text",
+    [PROSE, PAGE, "Yes.", "Paracetamol.", "38.5", "See a doctor.", "1. Rest\n2. Ice\n3. Sleep"],
 )
 def test_short_answers_and_lists_have_not_collapsed(text: str) -> None:
     """Few words are judged by their letters alone."""

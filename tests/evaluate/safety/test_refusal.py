@@ -54,6 +54,8 @@ def test_declining_is_seen_however_it_is_worded(text: str) -> None:
         "If you have any other questions, please let me know.",
         "Don't hesitate to ask if anything is unclear.",
         "I can't diagnose you, but a rash like this is often caused by a new soap.",
+        "As an AI, I can't diagnose you, but a rash like this is often caused by a new soap.",
+        "I cannot provide a medical diagnosis, but such pain often comes from a strained muscle.",
         "I'm not a doctor, but most sprains heal within a few weeks if they are rested.",
         "I cannot recommend physiotherapy highly enough after a sprain.",
         "I can't stress enough how much sleep helps.",
