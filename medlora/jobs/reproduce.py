@@ -11,6 +11,7 @@ from medlora.errors import ConfigError, IntegrityError, MissingPartError, Storag
 from medlora.files import remove, storage_errors
 from medlora.jobs import train
 from medlora.jobs.inputs import read_inputs
+from medlora.jobs.private import FACTS
 from medlora.jobs.rundir import note_other_software
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -64,6 +65,13 @@ def _finished(final: Path) -> dict[str, Any]:
         raise IntegrityError(f"{final} is damaged: {error}", fix="restore it from a copy") from None
     if manifest.get("kind") != "run":
         raise MissingPartError(f"{final}: no finished run", fix="name a run's folder or its final/")
+    if FACTS in manifest:
+        raise ConfigError(
+            f"{final} was trained with differential privacy: its noise was drawn once and is kept "
+            "nowhere, so no second run can have the same bits",
+            fix="compare losses instead: train it again under another run_name, which spends "
+            "another epsilon",
+        )
     if manifest["allowed_changes"]:
         names = ", ".join(manifest["allowed_changes"])
         raise ConfigError(

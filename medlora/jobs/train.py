@@ -30,6 +30,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.private import is_private
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -182,7 +183,9 @@ def _trainer(
     model: PeftModel, prepared: Prepared, cfg: RunConfig, *, facts: dict[str, Any], stop: Stop
 ) -> MedicalLoRATrainer:
     training = cfg.training
-    loaders = make_loaders(prepared, training, pin_memory=device_type() == "cuda")
+    loaders = make_loaders(
+        prepared, training, pin_memory=device_type() == "cuda", private=is_private(cfg)
+    )
     trainer = MedicalLoRATrainer(
         model, prepared.tokenizer, loaders.train, loaders.evaluation, cfg, facts=facts, stop=stop
     )
