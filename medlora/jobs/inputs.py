@@ -22,7 +22,6 @@ from medlora.data.stream import records_at, token_blocks
 from medlora.data.tokens import TokenWriter
 from medlora.errors import DataError
 from medlora.files import NewFolder, sha256_file, sha256_json
-from medlora.jobs.private import check_private
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.base import (
@@ -60,7 +59,6 @@ def find_inputs(plan: Plan) -> Found:
     """Find what the run reads; whatever is missing is told before anything is read."""
     cfg = plan.resolved.config
     check_quantizer(cfg.model)
-    check_private(cfg)
     base = find_base(
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )

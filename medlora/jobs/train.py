@@ -30,7 +30,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
-from medlora.jobs.private import is_private
+from medlora.jobs.private import check_private, is_private
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -64,6 +64,7 @@ def run(
     if plan.demo:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
+    check_private(cfg)
     folder = run_folder(plan)
     if fresh:
         set_aside(folder)
