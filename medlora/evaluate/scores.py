@@ -6,6 +6,7 @@ on the batch size by more than 1e-4.
 B rows, T positions, V vocabulary entries.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -63,6 +64,66 @@ def score_endings(
     return [scores[index] for index in range(len(endings))]
 
 
+def score_variants(
+    model: Any,  # noqa: ANN401
+    variants: Sequence[Ending],
+    *,
+    batch_size: int,
+    poll: Callable[[], None] = lambda: None,
+) -> list[Score]:
+    """Return what `score_endings` does, for many endings of one text, which is read once.
+
+    Args:
+        model: on its device; its mode is left as it was.
+        variants: alike up to near where they are asked about.
+        batch_size: rows in a batch, at most.
+        poll: called before each batch; what it raises ends the scoring.
+    """
+    shared = _shared_tokens(variants)
+    if not shared:
+        return score_endings(model, variants, batch_size=batch_size, poll=poll)
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    scores: list[Score] = []
+    try:
+        with torch.no_grad():
+            poll()
+            ids = torch.tensor([variants[0].ids[:shared]], device=device)
+            read = model(input_ids=ids, use_cache=True).past_key_values
+            for start in range(0, len(variants), batch_size):
+                poll()
+                scores += _score_tails(model, variants[start : start + batch_size], read, shared)
+    finally:
+        model.train(was_training)
+    return scores
+
+
+def _shared_tokens(variants: Sequence[Ending]) -> int:
+    """Return how many tokens all begin with; the last before an ending is never among them."""
+    most = min(one.start for one in variants) - 1
+    columns = zip(*(one.ids[:most] for one in variants), strict=True)
+    return next((n for n, tokens in enumerate(columns) if len(set(tokens)) > 1), most)
+
+
+def _score_tails(model: Any, rows: Sequence[Ending], read: Any, shared: int) -> list[Score]:  # noqa: ANN401
+    device = next(model.parameters()).device
+    tails = [torch.tensor(row.ids[shared:], dtype=torch.int64) for row in rows]
+    seen = [torch.ones(shared + len(one), dtype=torch.int64) for one in tails]
+    cache = copy.deepcopy(read)  # a pass adds to it
+    cache.batch_repeat_interleave(len(rows))
+    logits = model(
+        input_ids=pad_sequence(tails, batch_first=True).to(device),
+        attention_mask=pad_sequence(seen, batch_first=True).to(device),
+        past_key_values=cache,
+        use_cache=True,
+    ).logits
+    return [
+        _one(logits[index, row.start - 1 - shared : len(tail) - 1], tail[row.start - shared :])
+        for index, (row, tail) in enumerate(zip(rows, tails, strict=True))
+    ]
+
+
 def _batches(endings: Sequence[Ending], batch_size: int, *, vocabulary: int) -> Iterator[list[int]]:
     """Yield the indices of rows of like length, the longest first."""
     order = sorted(range(len(endings)), key=lambda index: -len(endings[index].ids))
@@ -81,12 +142,13 @@ def _score(model: Any, rows: list[Ending]) -> list[Score]:  # noqa: ANN401
     inputs = pad_sequence(ids, batch_first=True).to(device)
     logits = model(input_ids=inputs, attention_mask=mask, use_cache=False).logits
     return [
-        _one(logits[index, row.start - 1 : len(row.ids) - 1], ids[index][row.start :].to(device))
+        _one(logits[index, row.start - 1 : len(row.ids) - 1], ids[index][row.start :])
         for index, row in enumerate(rows)
     ]
 
 
 def _one(logits: Tensor, tokens: Tensor) -> Score:
+    tokens = tokens.to(logits.device)
     log_shares = torch.log_softmax(logits.float(), -1)
     at_tokens = log_shares.gather(1, tokens[:, None]).double()
     right = (log_shares.argmax(-1) == tokens).cumprod(0)

@@ -1,8 +1,9 @@
 """`medlora audit-memory measure`: what a finished run's adapter has learnt by heart."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from medlora.data.rows import Rows
 from medlora.data.stream import records_at
 from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
-from medlora.evaluate.scores import Ending, Score, score_endings
+from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, storage_errors, write_bytes
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.inputs import Found, describe, find_inputs, prepare
@@ -119,11 +120,11 @@ def _load(base: Path, final: Path, cfg: RunConfig) -> PeftModel:
     return model.to(device).eval()
 
 
-def _both(model: PeftModel, endings: Sequence[Ending], *, size: int) -> dict[str, list[Score]]:
+def _both(model: PeftModel, score: Callable[[], list[Score]]) -> dict[str, list[Score]]:
     """Return the scores of the base, then of base and adapter together."""
     with model.disable_adapter():
-        base = score_endings(model, endings, batch_size=size)
-    return {"base": base, "adapter": score_endings(model, endings, batch_size=size)}
+        base = score()
+    return {"base": base, "adapter": score()}
 
 
 def _extraction(model: PeftModel, rows: Rows, settings: Settings) -> dict[str, Any]:
@@ -135,7 +136,8 @@ def _extraction(model: PeftModel, rows: Rows, settings: Settings) -> dict[str, A
             endings.append(ending)
         if len(endings) == settings.rows:
             break
-    scores = _both(model, endings, size=settings.batch_size)
+    size = settings.batch_size
+    scores = _both(model, lambda: score_endings(model, endings, batch_size=size))
     return {
         "prefix_tokens": settings.prefix,
         "match_tokens": settings.match,
@@ -191,24 +193,24 @@ def _exposures(
             *decoys(planted.seed, canary.number, count=settings.decoys),
         ]
         endings = _spoken(tokenizer, context, digits, limit=position_limit(model.config))
-        found = {
-            name: exposure(scores[0], scores[1:])
-            for name, scores in _both(model, endings, size=settings.batch_size).items()
-        }
-        reports.append(
-            {
-                "id": canary.name,
-                "copies": canary.copies,
-                "rank": {name: one.rank for name, one in found.items()},
-                "exposure": {name: one.bits for name, one in found.items()},
-            }
-        )
+        score = partial(score_variants, model, endings, batch_size=settings.batch_size)
+        reports.append(_reported(canary, _both(model, score)))
         _log.info("%s of %d canaries", canary.name, len(planted.canaries))
     return {
         "decoys": settings.decoys,
         "max_exposure": float(np.log2(settings.decoys + 1)),
         "by_copies": by_copies(reports),
         "each": reports,
+    }
+
+
+def _reported(canary: Canary, scores: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
+    found = {name: exposure(some[0], some[1:]) for name, some in scores.items()}
+    return {
+        "id": canary.name,
+        "copies": canary.copies,
+        "rank": {name: one.rank for name, one in found.items()},
+        "exposure": {name: one.bits for name, one in found.items()},
     }
 
 

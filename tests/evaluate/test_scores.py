@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from medlora.evaluate import scores
-from medlora.evaluate.scores import Ending, score_endings
+from medlora.evaluate.scores import Ending, score_endings, score_variants
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,22 @@ def test_the_greedy_match_is_what_generating_gives(model) -> None:
     other = [*said[:7], (said[7] + 1) % 400, *said[8:]]
     found = score_endings(model, [Ending(said, 3), Ending(other, 3)], batch_size=2)
     assert [one.greedy for one in found] == [8, 4]
+
+
+def test_variants_of_one_text_score_as_if_each_were_read_whole(model) -> None:
+    """To 1e-4, for any batch size, also where one begins to differ before its ending."""
+    text = [(k * 23) % 400 for k in range(12)]
+    variants = [
+        Ending([*text, *((n * k + 7) % 400 for k in range(3 + n % 4))], 12) for n in range(9)
+    ]
+    odd = [*variants, Ending([9, *text, 5], 12)]
+    for some in (variants, [*variants, Ending([*text[:10], 3, 5], 11)], odd):
+        whole = score_endings(model, some, batch_size=3)
+        for size in (1, 4, 16):
+            model.train()
+            found = score_variants(model, some, batch_size=size)
+            assert model.training
+            assert [one.nats for one in found] == pytest.approx(
+                [one.nats for one in whole], abs=1e-4
+            )
+            assert [one.greedy for one in found] == [one.greedy for one in whole]
