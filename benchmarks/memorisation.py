@@ -66,7 +66,7 @@ def _measure(
 ) -> dict[str, Any]:
     texts = list(_notes_of(notes) if notes else _made_notes())
     base_texts, own = (texts[:400], texts[400:700]) if short else (texts[:500], texts[500:1200])
-    _make_base(folder / "base", base_texts, steps=150 if short else 300)
+    _make_base(folder / "base", base_texts, steps=300 if short else 600)
     _write_rows(folder / "data/train.jsonl", own)
     copies, each = ((0, 1), 12) if short else ((0, 1, 4, 16), 12)
     plan = _plan(folder, "none", "data.eval_fraction=0.05", data=folder / "data")
