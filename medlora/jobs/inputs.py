@@ -22,6 +22,7 @@ from medlora.data.stream import records_at, token_blocks
 from medlora.data.tokens import TokenWriter
 from medlora.errors import DataError
 from medlora.files import NewFolder, sha256_file, sha256_json
+from medlora.jobs.device import device_type
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.base import (
@@ -31,6 +32,7 @@ from medlora.model.base import (
     load_tokenizer,
     position_limit,
 )
+from medlora.model.kernels import check_kernels
 from medlora.model.quantize import check_quantizer
 from medlora.report.fingerprint import fingerprint
 
@@ -59,6 +61,11 @@ def find_inputs(plan: Plan) -> Found:
     """Find what the run reads; whatever is missing is told before anything is read."""
     cfg = plan.resolved.config
     check_quantizer(cfg.model)
+    check_kernels(
+        torch_compile=cfg.training.torch_compile,
+        use_liger_kernel=cfg.training.use_liger_kernel,
+        device=device_type(),
+    )
     base = find_base(
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )

@@ -46,6 +46,8 @@ def check_private(cfg: RunConfig) -> None:
         "training.packing is true: a row must stand alone; leave it unset": training.packing,
         "training.gradient_checkpointing is true: rows' gradients are taken in one pass; leave it "
         "auto, which is off here": training.gradient_checkpointing is True,
+        "training.torch_compile is true: what is compiled passes by the layers whose rows are told "
+        "apart; set it false": training.torch_compile,
         "training.fp16 is true: its loss scaler skips steps by what they computed; leave it unset "
         "or set training.bf16": training.fp16,
         "training.convergence_window is set: it decides by the training loss, which no noise "

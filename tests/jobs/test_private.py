@@ -41,13 +41,14 @@ def test_what_cannot_be_private_is_refused_at_once(tough_plan: Make) -> None:
         "training.packing=true",
         "training.gradient_checkpointing=true",
         "training.fp16=true",
+        "training.torch_compile=true",
         "training.convergence_window=5",
         "training.engine=huggingface",
         "lora.use_dora=true",
         "data.path=none",
         "model.base_model_name=none",
     )
-    with pytest.raises(ConfigError, match="6 problems") as error:
+    with pytest.raises(ConfigError, match="7 problems") as error:
         train.run(tough_plan("run", *PRIVATE, *wrong))
     for key in wrong[:-2]:
         assert key.split("=")[0] in str(error.value)
