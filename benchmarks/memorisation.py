@@ -65,13 +65,13 @@ def _measure(
     folder: Path, *, notes: Path | None, short: bool, clip: float | None
 ) -> dict[str, Any]:
     texts = list(_notes_of(notes) if notes else _made_notes())
-    base_texts, own = (texts[:400], texts[400:700]) if short else (texts[:500], texts[500:1200])
-    _make_base(folder / "base", base_texts, steps=300 if short else 600)
+    base_texts, own = texts[:400], texts[400 : 700 if short else 900]
+    _make_base(folder / "base", base_texts, steps=200)
     _write_rows(folder / "data/train.jsonl", own)
-    copies, each = ((0, 1), 12) if short else ((0, 1, 4, 16), 12)
+    copies, each = ((0, 1), 12) if short else ((0, 1, 4, 16), 7)
     plan = _plan(folder, "none", "data.eval_fraction=0.05", data=folder / "data")
     plant.run(plan, folder / "planted", copies=copies, each=each, seed=_SEED)
-    epochs = f"training.num_train_epochs={6 if short else 8}"
+    epochs = "training.num_train_epochs=12"
     private = [f"privacy.dp.target_epsilon={_EPSILON}"]
     private += [f"privacy.dp.max_grad_norm={clip}"] if clip else []
     reports = {
@@ -126,9 +126,9 @@ def _plan(folder: Path, name: str, *overrides: str, data: Path) -> Plan:
         "lora.lora_alpha=32",
         "lora.lora_dropout=0",
         "lora.target_modules=all-linear",
-        "training.learning_rate=2e-3",
+        "training.learning_rate=5e-3",
         "training.warmup_steps=10",
-        "training.per_device_train_batch_size=16",
+        "training.per_device_train_batch_size=8",
         "training.gradient_accumulation_steps=1",
         "training.save_epochs=100",
         "training.eval_steps=1000",
@@ -147,7 +147,7 @@ def _plan(folder: Path, name: str, *overrides: str, data: Path) -> Plan:
 def _notes_of(file: Path) -> Iterator[str]:
     for line in file.read_text(encoding="utf-8").splitlines():
         text = " ".join(json.loads(line)["section_text"].split())
-        if len(text) >= 60:  # noqa: PLR2004  (a note and not a word)
+        if len(text.split()) >= 9:  # noqa: PLR2004  (six of them are the prompt)
             yield text[:_CHARACTERS]
 
 
