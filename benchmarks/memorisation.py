@@ -39,7 +39,7 @@ from medlora.runtime import Environment
 
 _MTS = Path(__file__).parents[2] / "shared/data/mts_dialog_train.jsonl"
 _EPSILON, _SEEN, _HIDDEN = 8, 8.0, 3.0  # what must show: bits with and without noise
-_CHARACTERS = 240  # of a note
+_CHARACTERS = 160  # of a note
 _SEED = 1
 
 
@@ -71,7 +71,7 @@ def _measure(
     copies, each = ((0, 1), 12) if short else ((0, 1, 4, 16), 7)
     plan = _plan(folder, "none", "data.eval_fraction=0.05", data=folder / "data")
     plant.run(plan, folder / "planted", copies=copies, each=each, seed=_SEED)
-    epochs = "training.num_train_epochs=12"
+    epochs = "training.num_train_epochs=20"
     private = [f"privacy.dp.target_epsilon={_EPSILON}"]
     private += [f"privacy.dp.max_grad_norm={clip}"] if clip else []
     reports = {
