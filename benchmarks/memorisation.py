@@ -32,7 +32,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from medlora.data.chat import ensure_template
 from medlora.jobs import audit_memory, plant, train
 from medlora.jobs.audit_memory import Settings
-from medlora.jobs.private import FACTS
+from medlora.jobs.dp import FACTS
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.logs import set_up
 from medlora.runtime import Environment
@@ -131,6 +131,7 @@ def _plan(folder: Path, name: str, *overrides: str, data: Path) -> Plan:
         "training.per_device_train_batch_size=8",
         "training.gradient_accumulation_steps=1",
         "training.save_epochs=100",
+        "data.privacy=warn",
         "training.eval_steps=1000",
         f"run_name={name}",
     )

@@ -27,7 +27,7 @@ COMMANDS = [
     [
         c
         for c in COMMANDS
-        if re.search(r"\bmedlora (train|config|verify|reproduce|audit-memory)", c)
+        if re.search(r"\bmedlora (train|config|verify|reproduce|scan|audit-memory)", c)
     ],
 )
 def test_every_medlora_command_parses(command: str) -> None:

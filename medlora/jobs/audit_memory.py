@@ -23,10 +23,10 @@ from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extrac
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, storage_errors, write_bytes
 from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import Found, describe, find_inputs, prepare
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.jobs.plant import CANARIES
-from medlora.jobs.private import FACTS
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base, position_limit

@@ -23,16 +23,16 @@ from medlora.files import make_folder
 from medlora.jobs import outcome
 from medlora.jobs.asking import check_questions
 from medlora.jobs.device import device_type, has_bf16, memory_in_use
-from medlora.jobs.due import Due, due_after
-from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
-from medlora.jobs.outcome import TrainResult
-from medlora.jobs.private import (
+from medlora.jobs.dp import (
     PrivateTraining,
     check_private,
     is_private,
     paid_first,
     releasable,
 )
+from medlora.jobs.due import Due, due_after
+from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
+from medlora.jobs.outcome import TrainResult
 from medlora.jobs.saving import BEST, Save, adapter, checkpoint, is_saved, write_all
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files

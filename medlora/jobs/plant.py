@@ -59,7 +59,10 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
         folder.append(CANARIES, json_bytes(_stated(canaries, places, digests, seed=seed)))
     rows = len(secrets)
     click.echo(f"{len(canaries)} canaries in {rows} of {len(trained)} training rows: {out}")
-    click.echo(f"train on it (--data {out}), then: medlora audit-memory measure RUN")
+    click.echo(
+        f"train on it (--data {out} --set data.privacy=warn: a canary looks like an identifier), "
+        "then: medlora audit-memory measure RUN"
+    )
 
 
 _Surveyed = tuple[int, int, int]  # line, digest of the question, characters

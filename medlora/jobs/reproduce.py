@@ -9,9 +9,9 @@ from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, IntegrityError
 from medlora.files import remove
 from medlora.jobs import train
+from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import read_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
-from medlora.jobs.private import FACTS
 from medlora.jobs.rundir import note_other_software
 from medlora.jobs.saving import FINAL
 from medlora.model.adapter import WEIGHTS

@@ -18,6 +18,7 @@ from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
 from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.dp import check_private, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
@@ -30,7 +31,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
-from medlora.jobs.private import check_private, is_private
+from medlora.jobs.privacy import check_privacy
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -92,6 +93,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    privacy = check_privacy(found, cfg)  # before anything is kept of the data
     prepared = prepare(found, cfg)
     inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
@@ -107,7 +109,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts},
+        "data": {**inputs.facts["data"], **prepared.counts, "privacy": privacy},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),

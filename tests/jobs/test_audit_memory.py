@@ -18,6 +18,7 @@ Make = Callable[..., Plan]
 QUICK = Settings(rows=6, prefix=1, match=2, decoys=30, batch_size=4)
 # Digits are bytes to the small tokenizer: a canary takes most of its 64 positions.
 LEARN = (
+    "data.privacy=warn",  # a canary looks like an identifier
     "training.learning_rate=1e-2",
     "training.num_train_epochs=12",
     "training.warmup_steps=0",

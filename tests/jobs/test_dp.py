@@ -12,7 +12,7 @@ pytest.importorskip("opacus", reason="opacus is not installed (uv sync --extra d
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, MissingPartError, StoppedError
 from medlora.jobs import fit, reproduce, saving, train
-from medlora.jobs.private import FACTS
+from medlora.jobs.dp import FACTS
 from medlora.jobs.settings import Plan
 from medlora.runtime import Stop
 from medlora.train import dp
