@@ -280,6 +280,36 @@ class DataConfig(Section):
     )
 
 
+class DpConfig(Section):
+    """Differential privacy: noise that hides whether any one row was trained on."""
+
+    target_epsilon: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="DP-SGD: what a whole run may tell about one row, e.g. 8; less is more "
+        "private; needs the extra dp; unset: off",
+    )
+    target_delta: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="chance that epsilon does not hold; unset: a tenth of 1 / rows, 1e-5 at most",
+    )
+    max_grad_norm: float = Field(
+        0.5,
+        gt=0,
+        allow_inf_nan=False,
+        description="clip each row's gradient, instead of training.max_grad_norm",
+    )
+
+
+class PrivacyConfig(Section):
+    """What the adapter may tell about its rows."""
+
+    dp: DpConfig = DpConfig()
+
+
 class RunConfig(Section):
     """One run, whole."""
 
@@ -292,6 +322,7 @@ class RunConfig(Section):
     lora: LoraConfig = LoraConfig()
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
 
 
 def section_at(path: tuple[str, ...]) -> type[Section] | None:

@@ -116,6 +116,12 @@ def read_records(
     return records
 
 
+def form_of_row(row: Row, *, form: str, columns: ColumnsConfig, line: int) -> str:
+    """Return the form that `read_records` takes one good row for."""
+    form = _implied_form(form, columns)
+    return form if form != "auto" else _form_of(row, columns, line)
+
+
 class _RowError(Exception):
     """Carries a row's problem up to the reader."""
 

@@ -19,6 +19,7 @@ from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.dp import check_private, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
@@ -67,6 +68,7 @@ def run(
     if plan.demo:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
+    check_private(cfg)
     folder = run_folder(plan)
     if fresh:
         set_aside(folder)
@@ -200,7 +202,9 @@ def _trainer(
     model: PeftModel, prepared: Prepared, cfg: RunConfig, *, facts: dict[str, Any], stop: Stop
 ) -> MedicalLoRATrainer:
     training = cfg.training
-    loaders = make_loaders(prepared, training, pin_memory=device_type() == "cuda")
+    loaders = make_loaders(
+        prepared, training, pin_memory=device_type() == "cuda", private=is_private(cfg)
+    )
     trainer = MedicalLoRATrainer(
         model, prepared.tokenizer, loaders.train, loaders.evaluation, cfg, facts=facts, stop=stop
     )
