@@ -11,8 +11,8 @@ from medlora.errors import ConfigError, IntegrityError, MissingPartError, Storag
 from medlora.files import remove, storage_errors
 from medlora.jobs import train
 from medlora.jobs.inputs import read_inputs
-from medlora.jobs.rundir import note_other_software
-from medlora.jobs.saving import FINAL
+from medlora.jobs.rundir import GATE, note_other_software
+from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.model.adapter import WEIGHTS
 from medlora.report.fingerprint import differences
@@ -25,7 +25,7 @@ def run(
     """Repeat a finished run in a folder beside it; the copy goes if the digests agree.
 
     Args:
-        folder: the run's folder, or its final/.
+        folder: the run's folder, or its final/, or the rejected/ in place of it.
         data: where the data is now, if not where the manifest says.
         model: where the base model is now, if not where the manifest says.
         stop: where signals are noted; started again, an interrupted repetition goes on.
@@ -36,7 +36,8 @@ def run(
         MissingPartError: there is no finished run.
     """
     with storage_errors(folder):
-        final = folder if (folder / MANIFEST).exists() else folder / FINAL
+        places = (folder, folder / FINAL, folder / REJECTED)
+        final = next((place for place in places if (place / MANIFEST).exists()), folder / FINAL)
     manifest = _finished(final)
     plan = _plan(manifest, final.resolve().parent, data=data, model=model)
     _refuse_other_inputs(manifest, plan)
@@ -74,7 +75,9 @@ def _finished(final: Path) -> dict[str, Any]:
 
 
 def _plan(manifest: dict[str, Any], run: Path, *, data: str | None, model: str | None) -> Plan:
-    values = {key: fact["value"] for key, fact in manifest["config"].items()}
+    # Without its gate: the bits are compared, whatever they may be called.
+    own = {key: fact for key, fact in manifest["config"].items() if not key.startswith(f"{GATE}.")}
+    values = {key: fact["value"] for key, fact in own.items()}
     values |= {
         "run_name": f"{manifest['run_name']}.reproduced",
         "training.output_dir": str(run.parent),
@@ -90,7 +93,8 @@ def _plan(manifest: dict[str, Any], run: Path, *, data: str | None, model: str |
 
 
 def _refuse_other_inputs(manifest: dict[str, Any], plan: Plan) -> None:
-    changes = differences(manifest["inputs"], read_inputs(plan).facts["inputs"])
+    present = read_inputs(plan).facts["inputs"]
+    changes = differences(manifest["inputs"], present, ignore=(GATE,))
     if changes:
         lines = "".join(f"\n  {change}" for change in changes)
         raise ConfigError(
