@@ -67,6 +67,8 @@ ABLATION: dict[str, Contestant] = {
 ANY_KERNEL = "ours_any_kernel"
 # More of ours, to be named with --only.
 VARIANTS = {
+    "ours_compiled": Contestant("ours", {"training.torch_compile": True}, note="torch.compile"),
+    "ours_liger": Contestant("ours", {"training.use_liger_kernel": True}, note="Liger's kernels"),
     "ours_spinning": Contestant("ours", env={"OMP_WAIT_POLICY": "ACTIVE"}, note="OpenMP spins"),
 }
 ALL = {

@@ -32,7 +32,7 @@ def train(gate: Gate, spec: Spec) -> Adapter:
     tokenizer = load_tokenizer(spec.base)
     if is_saved(spec.model_shape):
         half = torch.bfloat16 if spec.dtype == "bfloat16" else None
-        base = load_base(spec.base, cfg.model, half=half)
+        base = load_base(spec.base, cfg.model, half=half, device=spec.device)
     else:
         base = build(spec.model_shape, device=spec.device, dtype=spec.dtype)
     model = attach(base, cfg.lora, seed=SEED)

@@ -144,6 +144,15 @@ class TrainingConfig(Section):
     onednn: bool = Field(
         True, description="on a CPU, products with frozen weights by oneDNN instead of MKL"
     )
+    torch_compile: bool = Field(
+        False,
+        description="have torch compile the base's layers when a run starts; needs a C compiler",
+    )
+    use_liger_kernel: bool = Field(
+        False,
+        description="on a GPU, Liger's kernels for norms, rotary positions and gates; needs the "
+        "extra liger and a C compiler",
+    )
     deterministic: bool = Field(
         True, description="only kernels that give the same bits again; costs speed on a GPU"
     )

@@ -31,6 +31,7 @@ from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
 from medlora.model.attention import attend_by_record
 from medlora.model.frozen import frozen_linears
+from medlora.model.kernels import check_kernels, compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
@@ -90,10 +91,17 @@ class MedicalLoRATrainer:
         cfg = self.config.training
         self.precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
         set_deterministic(cfg.deterministic)
+        check_kernels(
+            torch_compile=cfg.torch_compile,
+            use_liger_kernel=cfg.use_liger_kernel,
+            device=device_type(),
+        )
         self.accelerator = Accelerator(mixed_precision=self.precision)
         attend_by_record(model.get_base_model())
         if cfg.lean_lora:
             lean_linears(model)
+        if cfg.use_liger_kernel:
+            liger_kernels(model.get_base_model())
         if cfg.onednn and device_type() == "cpu":
             frozen_linears(model)
         self._bare = model
@@ -106,6 +114,8 @@ class MedicalLoRATrainer:
             self.model, autocast=self.accelerator.autocast, targets_only=cfg.targets_only_loss
         )
         self.recomputes = self._choose_recomputation()
+        if cfg.torch_compile:  # after the probes, whose shapes never come again
+            compile_layers(model)
         self.folder = Path(cfg.output_dir) / self.config.run_name
         self.progress = Progress()
         self._facts = dict(facts or {})
@@ -263,8 +273,10 @@ class MedicalLoRATrainer:
             "attention": self._bare.config._attn_implementation,  # noqa: SLF001  (its only name)
             "targets_only_loss": self.forward.targets_only,
             "lean_lora": cfg.lean_lora,
-            "onednn": cfg.onednn and device_type() == "cpu",
             "gradient_checkpointing": self.recomputes,
+            "onednn": cfg.onednn and device_type() == "cpu",
+            "torch_compile": cfg.torch_compile,
+            "use_liger_kernel": cfg.use_liger_kernel,
             "deterministic": cfg.deterministic,
         }
 

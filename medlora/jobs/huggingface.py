@@ -81,6 +81,8 @@ def create_training_arguments(
         use_cpu=device == "cpu",
         gradient_checkpointing=bool(cfg.gradient_checkpointing),  # `auto` knows our loop alone
         gradient_checkpointing_kwargs={"use_reentrant": False},
+        torch_compile=cfg.torch_compile,
+        use_liger_kernel=cfg.use_liger_kernel,
         logging_steps=cfg.logging_steps,
         logging_nan_inf_filter=False,  # the filter would show the mean so far in place of NaN
         eval_strategy="steps" if evaluation else "no",

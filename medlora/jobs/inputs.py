@@ -23,6 +23,7 @@ from medlora.data.tokens import TokenWriter
 from medlora.errors import DataError
 from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_file, sha256_json
+from medlora.jobs.device import device_type
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, verdict_inputs
 from medlora.logs import logger
@@ -33,6 +34,7 @@ from medlora.model.base import (
     load_tokenizer,
     position_limit,
 )
+from medlora.model.kernels import check_kernels
 from medlora.model.quantize import check_quantizer
 from medlora.report.fingerprint import fingerprint
 
@@ -62,6 +64,11 @@ def find_inputs(plan: Plan) -> Found:
     """Find what the run reads; whatever is missing is told before anything is read."""
     cfg = plan.resolved.config
     check_quantizer(cfg.model)
+    check_kernels(
+        torch_compile=cfg.training.torch_compile,
+        use_liger_kernel=cfg.training.use_liger_kernel,
+        device=device_type(),
+    )
     base = find_base(
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )

@@ -184,8 +184,10 @@ def _final_facts(
 
 def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
     halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    half = halves.get(_precision(cfg)) if device_type() == "cuda" else None
-    model = attach(load_base(base, cfg.model, half=half), cfg.lora, seed=cfg.training.seed)
+    device = device_type()
+    half = halves.get(_precision(cfg)) if device == "cuda" else None
+    loaded = load_base(base, cfg.model, half=half, device=device)
+    model = attach(loaded, cfg.lora, seed=cfg.training.seed)
     modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
     _log.info(
         "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)

@@ -9,6 +9,7 @@ H heads, D numbers a head, T positions of all records together.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,10 +26,20 @@ _LARGEST_HEAD = 256  # of flash attention
 _without_mask: ContextVar[bool] = ContextVar("without_mask", default=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The lengths of a row's records, as a thing that torch's compiler passes on unread.
+
+    A bare tuple is compiled into the code, and the next row's would be compiled anew.
+    """
+
+    lengths: tuple[int, ...]
+
+
 def attend_by_record(model: PreTrainedModel) -> None:
     """Let a model that attends by `sdpa` understand `records`; others stay as they are."""
     if model.config._attn_implementation == "sdpa":  # noqa: SLF001  (its only name)
-        AttentionInterface.register(NAME, _attend)
+        AttentionInterface.register(NAME, attend)
         AttentionMaskInterface.register(NAME, _mask)
         model.set_attn_implementation(NAME)
 
@@ -50,7 +61,7 @@ def records(lengths: Tensor, device: torch.device) -> Iterator[dict[str, Any]]:
             "cu_seq_lens_k": on_device,
             "max_length_q": longest,
             "max_length_k": longest,
-            "record_lengths": tuple(lengths.tolist()),
+            "records": Records(tuple(lengths.tolist())),
         }
     finally:
         _without_mask.reset(token)
@@ -61,7 +72,7 @@ def _mask(*args: Any, **kwargs: Any) -> Tensor | None:  # noqa: ANN401
     return None if _without_mask.get() else sdpa_mask(*args, **kwargs)
 
 
-def _attend(  # noqa: PLR0913, PLR0917  (transformers' signature)
+def attend(  # noqa: PLR0913, PLR0917  (transformers' signature)
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -72,8 +83,8 @@ def _attend(  # noqa: PLR0913, PLR0917  (transformers' signature)
     **kwargs: Any,  # noqa: ANN401
 ) -> tuple[Tensor, None]:
     """Return the attention's output, float [B, T, H, D], and no weights."""
-    lengths = kwargs.pop("record_lengths", None)
-    if lengths is None:
+    parts: Records | None = kwargs.pop("records", None)
+    if parts is None:
         output: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
@@ -94,9 +105,12 @@ def _attend(  # noqa: PLR0913, PLR0917  (transformers' signature)
             enable_gqa=query.shape[1] != key.shape[1],
         )
         return together[None], None
+    lengths = list(parts.lengths)
     split = (torch.split(tensor, lengths, dim=2) for tensor in (query, key, value))
-    parts = zip(*split, strict=True)
-    outputs = [_one(*part, dropout=dropout, scaling=scaling, window=window) for part in parts]
+    outputs = [
+        _one(*part, dropout=dropout, scaling=scaling, window=window)
+        for part in zip(*split, strict=True)
+    ]
     return torch.cat(outputs, dim=1), None
 
 

@@ -97,13 +97,16 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def load_base(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> PreTrainedModel:
-    """Return the base model with frozen weights, on the CPU; in 4 bits on the GPU if there is one.
+def load_base(
+    folder: Path, cfg: ModelConfig, *, half: torch.dtype | None, device: str = "cpu"
+) -> PreTrainedModel:
+    """Return the base model with frozen weights; in 4 bits on the GPU if there is one.
 
     Args:
         folder: what `find_base` returned.
         cfg: the model section.
         half: the type that `dtype: auto` means: a GPU's half precision, or None for float32.
+        device: where the files are mapped to; a GPU's weights never exist in the machine's memory.
 
     Raises:
         MissingPartError: transformers cannot build or fill the model, or 4 bits are asked for
@@ -118,6 +121,7 @@ def load_base(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pr
             dtype=dtype,
             attn_implementation=cfg.attn_implementation,
             quantization_config=quantized,
+            device_map=None if device == "cpu" else {"": torch.device(device, 0)},
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,

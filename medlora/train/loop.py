@@ -104,13 +104,21 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
         epoch, index = divmod(step, per_epoch)
         if step == start or index == 0:
             seed_epoch = partial(_seed_everything, cfg.seed, step=step - index)
-            batches = _open_epoch(loader, epoch=epoch, start=index * size, seed=seed_epoch)
+            batches = _Ahead(loader, _open_epoch(loader, epoch, index * size, seed=seed_epoch))
         _seed_everything(cfg.seed, step=step)
         parts = [part for item in islice(batches, size) for part in micro_batches(item)]
         rate = learning_rate(step, total_steps=last, cfg=cfg)
         set_learning_rate(optimizer, rate)
         loss, norm, taken = _take_step_that_fits(
-            accelerator, forward, optimizer, parts, cfg=cfg, step=step, poll=poll, fit=fit
+            accelerator,
+            forward,
+            optimizer,
+            parts,
+            cfg=cfg,
+            step=step,
+            poll=poll,
+            fit=fit,
+            meanwhile=batches.fetch,
         )
         yield StepResult(
             step=step + 1,
@@ -124,8 +132,28 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
         )
 
 
+class _Ahead(Iterator[Any]):
+    """Items of an epoch, one of them made while the device still computes.
+
+    Only our own loader's, whose items are a pure function of (seed, epoch, position) and draw
+    nothing: what another loader draws belongs after the step's own seed.
+    """
+
+    def __init__(self, loader: DataLoader[Any], items: Iterator[Any]) -> None:
+        self._may = isinstance(loader.batch_sampler, EpochSteps)
+        self._items, self._made = items, deque[Any]()
+
+    def fetch(self) -> None:
+        """Make the next item now, if there is one."""
+        if self._may and not self._made:
+            self._made.extend(islice(self._items, 1))
+
+    def __next__(self) -> Any:  # noqa: ANN401
+        return self._made.popleft() if self._made else next(self._items)
+
+
 def _open_epoch(
-    loader: DataLoader[Any], *, epoch: int, start: int, seed: Callable[[], None]
+    loader: DataLoader[Any], epoch: int, start: int, *, seed: Callable[[], None]
 ) -> Iterator[Any]:
     """Return what the loader yields in an epoch, from the `start`-th on.
 
@@ -178,13 +206,21 @@ def _take_step_that_fits(  # noqa: PLR0913
     step: int,
     poll: Callable[[], None],
     fit: Fit,
+    meanwhile: Callable[[], None],
 ) -> tuple[float, float, bool]:
     """Take a step, in smaller pieces for as long as memory runs out."""
     while True:
         pieces = pieces_of(parts, fit.rows)
         try:
             return _take_step(
-                accelerator, forward, optimizer, pieces, cfg=cfg, step=step, poll=poll
+                accelerator,
+                forward,
+                optimizer,
+                pieces,
+                cfg=cfg,
+                step=step,
+                poll=poll,
+                meanwhile=meanwhile,
             )
         except BaseException as error:
             optimizer.zero_grad()
@@ -204,6 +240,7 @@ def _take_step(  # noqa: PLR0913
     cfg: TrainingConfig,
     step: int,
     poll: Callable[[], None],
+    meanwhile: Callable[[], None],
 ) -> tuple[float, float, bool]:
     """Return (loss in nats a target, gradient norm before clipping, whether it was taken).
 
@@ -222,6 +259,7 @@ def _take_step(  # noqa: PLR0913
         # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
         accelerator.backward(share)
         total += share.detach()
+    meanwhile()  # a GPU is still at work until somebody asks for a number
     loss, norm = float(total), _clip(accelerator, optimizer, cfg.max_grad_norm)
     poll()
     # A loss scaler finds Inf in the gradient by itself, skips, and must be stepped to recover.

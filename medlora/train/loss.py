@@ -21,7 +21,7 @@ from medlora.model.frozen import FrozenLinear, product
 
 # Logits of so many numbers exist at once, or of so few targets: on a CPU they stay in its caches,
 # and on every device the product with a vocabulary of 128k keeps an efficient shape.
-_LOGITS, _TARGETS = 2**21, 128
+_LOGITS, _TARGETS = 2**21, 64
 _HALF_SCALE = 1024.0  # keeps small probabilities from becoming 0 in float16
 
 

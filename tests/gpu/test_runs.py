@@ -1,6 +1,5 @@
 """Whole runs on a GPU: exact after an interruption, in every number format, with little memory."""
 
-import importlib.util
 import json
 import signal
 from pathlib import Path
@@ -9,10 +8,13 @@ import pytest
 import torch
 
 from medlora.checkpoint.store import read_manifest
-from medlora.errors import StoppedError
+from medlora.config import ModelConfig
+from medlora.errors import MissingPartError, StoppedError
 from medlora.files import sha256_file
 from medlora.jobs import train
+from medlora.jobs.inputs import find_inputs
 from medlora.jobs.settings import Options, Plan, resolve
+from medlora.model.base import load_base
 from medlora.runtime import Environment, Stop
 from medlora.train import loop
 from medlora.train.forward import Forward
@@ -24,6 +26,8 @@ FORMATS = {
     "4bit": ("model.load_in_4bit=true",),
     "padded": ("training.packing=false",),
     "recomputed": ("training.gradient_checkpointing=true",),
+    "compiled": ("training.torch_compile=true",),
+    "liger": ("training.use_liger_kernel=true",),
 }
 
 
@@ -75,6 +79,7 @@ def interrupted(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
             train.run(plan, stop=stop)
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's own compiler has many
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_run_repeats_itself_and_survives_an_interruption(
     make_plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: torch.device, name: str
@@ -82,8 +87,11 @@ def test_a_run_repeats_itself_and_survives_an_interruption(
     """The same bits twice, and the same after a stop in the middle."""
     if name in ("fp16", "4bit") and device.type != "cuda":
         pytest.skip("a GPU's number format")
-    if name == "4bit" and importlib.util.find_spec("bitsandbytes") is None:
-        pytest.skip("bitsandbytes is not installed")
+    plan = make_plan("one", *FORMATS[name])
+    try:
+        find_inputs(plan)
+    except MissingPartError as missing:  # a package, a compiler or a GPU
+        pytest.skip(str(missing).splitlines()[0])
     for run in ("one", "two"):
         train.run(make_plan(run, *FORMATS[name]))
     interrupted(make_plan("cut", *FORMATS[name]), monkeypatch)
@@ -112,3 +120,9 @@ def test_memory_that_runs_out_costs_time_and_not_the_run(
     train.run(make_plan("run", "training.gradient_checkpointing=false"))
     facts = read_manifest(tmp_path / "out/run/final")
     assert facts["result"]["micro_batch_rows"] in (1, 2)
+
+
+def test_the_base_is_loaded_onto_the_device(device: torch.device, base_folder: Path) -> None:
+    """Weights go from the file to where they are used."""
+    model = load_base(base_folder, ModelConfig(), half=torch.bfloat16, device=device.type)
+    assert {parameter.device.type for parameter in model.parameters()} == {device.type}

@@ -171,14 +171,14 @@ def test_another_record_changes_no_logit_of_its_neighbours() -> None:
 
 def test_a_leak_that_rounding_could_hide_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A millionth of what the first record says reaches the others."""
-    original = attention._attend
+    original = attention.attend
 
     def leaky(module, query, key, value, *args, **kwargs):
         output, weights = original(module, query, key, value, *args, **kwargs)
         return output + 1e-6 * value[:, :1, :1].transpose(1, 2), weights
 
     assert Forward(make("llama")).packs
-    monkeypatch.setattr(attention, "_attend", leaky)
+    monkeypatch.setattr(attention, "attend", leaky)
     assert not Forward(make("llama")).packs
 
 

@@ -1,0 +1,102 @@
+"""Kernels made at run time: refused where they cannot be made, and equal to the plain way."""
+
+import shutil
+
+import peft
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.utils import counters
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from medlora.data.layout import Collate
+from medlora.data.rows import Row
+from medlora.errors import MissingPartError
+from medlora.model import kernels
+from medlora.model.attention import attend_by_record
+from medlora.model.kernels import check_kernels, compile_layers
+from medlora.model.linear import lean_linears
+from medlora.train.forward import Forward
+
+STEPS = ((9, 4, 6), (7, 5), (3, 8, 2, 4), (12,))
+
+
+def make() -> peft.PeftModel:
+    """A small Llama with an adapter that does something, dropout among it."""
+    torch.manual_seed(1)
+    shape = LlamaConfig(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        attn_implementation="sdpa",
+    )
+    base = LlamaForCausalLM(shape).requires_grad_(requires_grad=False)
+    attend_by_record(base)
+    config = peft.LoraConfig(
+        r=2, lora_dropout=0.2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"
+    )
+    model = peft.get_peft_model(base, config)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.1)
+    lean_linears(model)
+    return model.train()
+
+
+def gradients(model: peft.PeftModel, forward: Forward) -> list[list[torch.Tensor]]:
+    """Loss and gradient of each step."""
+    collate = Collate("packed", batch_size=2, max_length=12, pad_id=0)
+    trained = [one for one in model.parameters() if one.requires_grad]
+    found = []
+    for lengths in STEPS:
+        draw = torch.Generator().manual_seed(sum(lengths))
+        rows = [
+            Row(
+                torch.randint(1, 40, (length,), generator=draw).int().numpy(),
+                torch.arange(length).numpy() >= 1,
+            )
+            for length in lengths
+        ]
+        torch.manual_seed(7)
+        nats = sum(forward.nats(batch) for batch in collate(rows))
+        found.append([nats.detach(), *torch.autograd.grad(nats, trained)])
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's own compiler
+def test_compiled_layers_give_the_plain_numbers() -> None:
+    """Recomputed, with dropout, whatever the records' lengths; no length is compiled anew."""
+    torch._dynamo.reset()
+    plain = make()
+    expected = gradients(plain, Forward(plain))
+    model = make()
+    model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
+    forward = Forward(model)
+    assert forward.packs
+    assert compile_layers(model, backend="aot_eager") == 2
+    gradients(model, forward)
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs > 0
+    for found, wanted in zip(gradients(model, forward), expected, strict=True):
+        for one, other in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert counters["stats"]["unique_graphs"] == graphs
+    torch._dynamo.reset()
+
+
+def test_what_cannot_be_made_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with the part that is missing."""
+    check_kernels(torch_compile=False, use_liger_kernel=False, device="cpu")
+    monkeypatch.setattr(kernels, "find_spec", lambda _: None)
+    with pytest.raises(MissingPartError, match="liger-kernel is not installed"):
+        check_kernels(torch_compile=False, use_liger_kernel=True, device="cuda")
+    monkeypatch.setattr(kernels, "find_spec", lambda _: object())
+    with pytest.raises(MissingPartError, match="no GPU"):
+        check_kernels(torch_compile=False, use_liger_kernel=True, device="cpu")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    for keys in ((True, False), (False, True)):
+        with pytest.raises(MissingPartError, match="no C compiler"):
+            check_kernels(torch_compile=keys[0], use_liger_kernel=keys[1], device="cuda")
