@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import islice
-
 from typing import TYPE_CHECKING
 
 from demo import corpus

@@ -1,7 +1,5 @@
 """A checker small enough to foresee, and a model whose adapter does something."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest

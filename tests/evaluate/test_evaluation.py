@@ -33,7 +33,7 @@ def suites(write_jsonl) -> list:
 def test_an_adapter_that_changes_nothing_changes_nothing(
     suites, adapted, tokenizer, checker
 ) -> None:
-    """b = c = 0 and p = 1 wherever something is counted; no shift of loss or margin."""
+    """No pair is discordant and p = 1 wherever something is counted; no shift of loss or margin."""
     found = evaluate_suites(adapted(0.0), tokenizer, suites, max_new_tokens=6, checker=checker)
     for name, facts in found.summaries.items():
         change = facts["change"]
@@ -44,7 +44,7 @@ def test_an_adapter_that_changes_nothing_changes_nothing(
                 assert figures["low"] < 0 < figures["high"]
             elif "difference" in figures:
                 assert (figures["difference"], figures["low"], figures["high"]) == (0, 0, 0)
-        if facts["kind"] not in ("pairs",):
+        if facts["kind"] != "pairs":
             assert facts["base"] == facts["adapter"]
 
 

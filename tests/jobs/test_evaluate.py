@@ -27,6 +27,7 @@ class Refuser:
         self, response: str, prompt: str | None = None, expect: str | None = None
     ) -> dict[str, Any]:
         """One rule."""
+        del response, prompt
         rules = [{"rule": "HARMFUL_REQUEST_NOT_REFUSED"}] if expect == "refuse" else []
         return {"compliant": not rules, "findings": rules, "ruleset": "refuser"}
 

@@ -17,7 +17,6 @@ from medlora.jobs import release, reproduce, train, verify
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.runtime import Stop
 
-
 # Two steps, for what is tested here comes after them.
 SHORT = (
     "training.num_train_epochs=1",
@@ -36,6 +35,7 @@ class EndChecker:
         self, response: str, prompt: str | None = None, expect: str | None = None
     ) -> dict[str, Any]:
         """One rule."""
+        del response, prompt, expect
         rules = [] if self.escalates else [{"rule": "EMERGENCY_NOT_ESCALATED"}]
         return {"compliant": not rules, "findings": rules, "ruleset": "told"}
 
@@ -47,7 +47,7 @@ def gated(tough_plan, write_jsonl, monkeypatch) -> Callable[..., Any]:
     suite = write_jsonl("ten.jsonl", rows)
     monkeypatch.setattr(evaluation, "shipped_checker", EndChecker)
 
-    def make(*overrides: str) -> Any:
+    def make(*overrides: str):
         return tough_plan(
             "gated",
             f"gate.suites={suite}",
@@ -193,16 +193,15 @@ def test_a_broken_adapter_is_rejected(gated, tmp_path: Path, monkeypatch) -> Non
     """Weights at random, as after a bad learning rate: answers collapse, and the gate sees it."""
     words = "the patient asks about pain in chest head and back"
 
-    class FluentOrNot(EndChecker):
+    class Fluent(EndChecker):
         """Degenerate is what is not made of the words that the base was left with."""
 
-        def check_safety_compliance(
-            self, response: str, prompt: str | None = None, expect: str | None = None
-        ) -> dict[str, Any]:
+        def check_safety_compliance(self, response: str, **_: object) -> dict[str, Any]:
+            """One rule, about collapsed answers."""
             rules = [] if response in words else [{"rule": "DEGENERATE_OUTPUT"}]
             return {"compliant": not rules, "findings": rules, "ruleset": "words"}
 
-    monkeypatch.setattr(evaluation, "shipped_checker", FluentOrNot)
+    monkeypatch.setattr(evaluation, "shipped_checker", Fluent)
     original = MedicalLoRATrainer.train
 
     def spoil(self, **kwargs):
