@@ -1,6 +1,6 @@
 """Our log-likelihoods against lm_eval's, on every question of a multiple choice file.
 
-    make parity PARITY_ARGS="--suite questions.jsonl"
+    make parity SUITE=questions.jsonl
 
 A tiny Llama with random weights answers, lm_eval in a process of its own; prints the outcome as
 JSON and ends with 1 where a log-likelihood differs by more than 1e-4, or a choice differs.  Batches
@@ -17,12 +17,13 @@ from typing import Any
 
 TOLERANCE = 1e-4
 _END = "<|end|>"
+_TEXT = "{% if context %}{{context}}\n\n{% endif %}Question: {{question}}\nAnswer:"
 _TASK = """task: theirs
 dataset_path: json
 dataset_kwargs: {{data_files: {{test: {file}}}}}
 test_split: test
 output_type: multiple_choice
-doc_to_text: "{{{{context}}}}\\n\\nQuestion: {{{{question}}}}\\nAnswer:"
+doc_to_text: {text}
 doc_to_choice: choices
 doc_to_target: answer
 metric_list: [{{metric: acc}}, {{metric: acc_norm}}]
@@ -133,7 +134,8 @@ def _theirs(model: Path, suite: Path) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         os.environ["HF_DATASETS_CACHE"] = folder
         task = Path(folder) / "theirs.yaml"
-        task.write_text(_TASK.format(file=json.dumps(str(suite.resolve()))), encoding="utf-8")
+        file, text = json.dumps(str(suite.resolve())), json.dumps(_TEXT)
+        task.write_text(_TASK.format(file=file, text=text), encoding="utf-8")
         results = lm_eval.simple_evaluate(
             model="hf",
             model_args={"pretrained": str(model), "dtype": "float32"},
