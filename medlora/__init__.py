@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
+    from medlora.data.privacy.scan import scan_text
     from medlora.evaluate.callback import MedicalSafetyCallback
     from medlora.evaluate.evaluation import evaluate_suites
     from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
@@ -33,6 +34,7 @@ __all__ = [
     "mcnemar",
     "paired_difference",
     "read_suite",
+    "scan_text",
     "setup_trainer",
     "wilson",
 ]
@@ -53,6 +55,7 @@ _HOMES = {
     "paired_difference": "medlora.evaluate.statistics",
     "read_suite": "medlora.evaluate.suite",
     "wilson": "medlora.evaluate.statistics",
+    "scan_text": "medlora.data.privacy.scan",
 }
 
 

@@ -30,6 +30,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.privacy import check_privacy
 from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL, REJECTED, Save
@@ -95,6 +96,7 @@ def _train(
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    privacy = check_privacy(found, cfg)  # before anything is kept of the data
     prepared = prepare(found, cfg)
     inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
@@ -111,7 +113,7 @@ def _train(
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts},
+        "data": {**inputs.facts["data"], **prepared.counts, "privacy": privacy},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
