@@ -165,5 +165,6 @@ def _demo_settings() -> Sequence[Setting]:
     return [
         Setting(("data", "path"), str(DEMO / "data"), "demo"),
         Setting(("model", "base_model_name"), str(DEMO / "base"), "demo"),
+        Setting(("gate", "suites"), [str(DEMO / "careful.jsonl")], "demo"),
         *(Setting(s.path, s.value, "demo") for s in from_yaml(DEMO / "demo.yaml")),
     ]
