@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
     from medlora.data.privacy.scan import scan_text
     from medlora.evaluate.callback import MedicalSafetyCallback
+    from medlora.evaluate.safety import SafetyChecker
     from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
     from medlora.jobs.outcome import TrainResult
@@ -22,6 +23,7 @@ __all__ = [
     "EarlyStopping",
     "MedicalLoRATrainer",
     "MedicalSafetyCallback",
+    "SafetyChecker",
     "StepResult",
     "TrainResult",
     "TrainingMonitor",
@@ -36,6 +38,7 @@ _HOMES = {
     "EarlyStopping": "medlora.train.stopping",
     "MedicalLoRATrainer": "medlora.jobs.fit",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
+    "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.jobs.outcome",
     "TrainingMonitor": "medlora.report.monitor",

@@ -4,6 +4,7 @@ from medlora.config.load import Resolved, from_mapping, load
 from medlora.config.schema import (
     ColumnsConfig,
     DataConfig,
+    DpConfig,
     LoraConfig,
     ModelConfig,
     RunConfig,
@@ -14,6 +15,7 @@ from medlora.config.sources import Setting
 __all__ = [
     "ColumnsConfig",
     "DataConfig",
+    "DpConfig",
     "LoraConfig",
     "ModelConfig",
     "Resolved",

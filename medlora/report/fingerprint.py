@@ -21,6 +21,7 @@ _NOT_MATHEMATICS = (
     "data.path",
     "data.train_file",
     "data.eval_file",
+    "data.leakage",
 )
 
 
