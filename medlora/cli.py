@@ -105,6 +105,88 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     job.run(plan, stop=stop, fresh=fresh, allow=allow)
 
 
+@cli.command(short_help="Look at the data: duplicates, leakage, lengths.")
+@_run_options
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Prompts (JSON Lines) that must not stand in the data; may be repeated.",
+)
+@click.option(
+    "--json",
+    "output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the whole report there.",
+)
+def check(suites: tuple[Path, ...], output: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Look at the data that `train` would train on; trains nothing, shows no row's text.
+
+    Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
+    where `train` would refuse the data.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(**options), snapshot(), needed=("data",))
+
+    from medlora.jobs import check as job
+
+    job.run(plan, suites=suites, output=output)
+
+
+@cli.command(short_help="Measure a base, and an adapter on it.")
+@click.option("--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]")
+@click.option(
+    "--adapter",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Adapter to compare with its base: a run's folder, or one that PEFT saved.",
+)
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="JSON Lines file, or a suite that ships with MedLoRA; may be repeated.",
+)
+@click.option("--config", metavar="FILE", help="Run config; its gate is applied.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one config key.")
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Report as JSON.")
+@click.option(
+    "--generations",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Prompts and answers as JSON Lines; they are written nowhere else.",
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Rows at a time; changes no result.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Where an answer is cut.")
+@click.option("--limit", type=click.IntRange(1), help="First rows of each suite alone.")
+def evaluate(
+    *,
+    model: str | None,
+    config: str | None,
+    overrides: tuple[str, ...],
+    **wishes: Any,  # noqa: ANN401  (click's options, typed in Wishes)
+) -> None:
+    """Measure a base model, and what an adapter changes, on suites of rows.
+
+    Ends with 77 where the config has a gate and its verdict is not PASS.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    options = Options(config=config, model=model, overrides=overrides)
+    plan = resolve(options, snapshot(), allow_demo=False)
+
+    from medlora.jobs import evaluate as job
+
+    job.run(plan, job.Wishes(**wishes))
+
+
 @cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
 def config(**options: Any) -> None:  # noqa: ANN401

@@ -77,7 +77,7 @@ def _survey(file: Path, cfg: DataConfig) -> list[_Surveyed]:
     for piece in read_pieces(file, _PIECE_BYTES):
         records = read_records(piece, form=cfg.format, columns=cfg.columns)
         problems.add(records.problems)
-        found += [(one.line, one.question_digest, _length(one)) for one in records.rows]
+        found += [(one.line, one.fold().keys[0], _length(one)) for one in records.rows]
     problems.refuse()
     if not found:
         raise DataError(f"{file} has no rows", fix="write one JSON object a line")
@@ -90,8 +90,8 @@ def _length(record: Record) -> int:
 
 def _held_out(records: list[_Surveyed], fraction: float, seed: int) -> set[int]:
     questions = np.array([record[1] for record in records], dtype=np.uint64)
-    _, held = hold_out(questions, fraction=fraction, seed=seed)
-    return {records[index][0] for index in held.tolist()}
+    split = hold_out({"question": questions}, fraction=fraction, seed=seed)
+    return {records[index][0] for index in split.held.tolist()}
 
 
 def _short(records: list[_Surveyed]) -> list[int]:
