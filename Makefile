@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation parity gpu format image smoke clean
+.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke clean parity
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -75,6 +75,12 @@ bench-128k: setup ## the same with a vocabulary of 128k
 
 bench-ablation: setup ## ours with each lever off in turn
 	@$(BENCH) --ablation $(BENCH_ARGS)
+
+memorisation: setup ## what LoRA learns by heart, and what differential privacy leaves of it: minutes
+	$(BIN)/python -m benchmarks.memorisation --folder "$$(mktemp -d)/memorisation" $(BENCH_ARGS)
+
+memorisation-short: setup ## the same with fewer rows and canaries, as CI does it
+	$(BIN)/python -m benchmarks.memorisation --folder "$$(mktemp -d)/memorisation" --short $(BENCH_ARGS)
 
 # What lm_eval needs beyond the project's own environment, which it sees through a .pth file.
 .venv-parity/ready: benchmarks/parity-requirements.txt $(BIN)/uv

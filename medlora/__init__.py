@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from medlora.data.privacy.scan import scan_text
     from medlora.evaluate.callback import MedicalSafetyCallback
     from medlora.evaluate.evaluation import evaluate_suites
+    from medlora.evaluate.safety import SafetyChecker
     from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
     from medlora.evaluate.suite import read_suite
     from medlora.jobs.fit import MedicalLoRATrainer
@@ -25,6 +26,7 @@ __all__ = [
     "EarlyStopping",
     "MedicalLoRATrainer",
     "MedicalSafetyCallback",
+    "SafetyChecker",
     "StepResult",
     "TrainResult",
     "TrainingMonitor",
@@ -44,6 +46,7 @@ _HOMES = {
     "EarlyStopping": "medlora.train.stopping",
     "MedicalLoRATrainer": "medlora.jobs.fit",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
+    "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.jobs.outcome",
     "TrainingMonitor": "medlora.report.monitor",

@@ -259,6 +259,14 @@ class DataConfig(Section):
         "auto", description="form of a row; auto looks at each row's fields"
     )
     columns: ColumnsConfig = ColumnsConfig()
+    group_by: str | None = Field(
+        None,
+        min_length=1,
+        description="field whose rows stay on one side of a held-out split, e.g. patient_id",
+    )
+    leakage: Literal["warn", "fail"] = Field(
+        "warn", description="evaluation rows that stand in the training rows too: say so, or refuse"
+    )
     max_length: int = Field(
         1024, ge=8, description="tokens of a row; the model's own limit also holds"
     )
@@ -270,6 +278,36 @@ class DataConfig(Section):
         description="identifiers of people in the rows: refuse those that have a form of their "
         "own and warn of names and places, warn of all, or do not look",
     )
+
+
+class DpConfig(Section):
+    """Differential privacy: noise that hides whether any one row was trained on."""
+
+    target_epsilon: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="DP-SGD: what a whole run may tell about one row, e.g. 8; less is more "
+        "private; needs the extra dp; unset: off",
+    )
+    target_delta: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="chance that epsilon does not hold; unset: a tenth of 1 / rows, 1e-5 at most",
+    )
+    max_grad_norm: float = Field(
+        0.5,
+        gt=0,
+        allow_inf_nan=False,
+        description="clip each row's gradient, instead of training.max_grad_norm",
+    )
+
+
+class PrivacyConfig(Section):
+    """What the adapter may tell about its rows."""
+
+    dp: DpConfig = DpConfig()
 
 
 def _rate(description: str) -> Any:  # noqa: ANN401  (pydantic's own contract)
@@ -324,6 +362,7 @@ class RunConfig(Section):
     lora: LoraConfig = LoraConfig()
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     gate: GateConfig = GateConfig()
 
 

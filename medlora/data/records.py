@@ -4,7 +4,6 @@ Forms: prompt/response; instruction/input/output; OpenAI `messages` (a list of
 {role, content}, with an optional `weight` of 0 or 1 on the assistant's).
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from medlora.config import ColumnsConfig
+from medlora.data.folding import answer_digest, digest64, folded
 from medlora.data.jsonl import Piece, rows_in
 from medlora.data.problems import Problem, kind
 
@@ -33,17 +33,48 @@ class Record:
 
     line: int
     messages: tuple[Message, ...]
+    group: str = ""  # whose rows belong on one side of a split as well
 
     @property
     def question(self) -> str:
-        """The first user turn, folded; rows that share it belong on one side of a split."""
-        user = next((m.content for m in self.messages if m.role == "user"), "")
-        return " ".join(user.lower().split())
+        """The first user turn."""
+        return next((m.content for m in self.messages if m.role == "user"), "")
 
     @property
-    def question_digest(self) -> int:
-        """The question in 64 bits, enough to tell questions apart."""
-        return int.from_bytes(hashlib.sha256(self.question.encode()).digest()[:8], "little")
+    def answer(self) -> str:
+        """What is learnt."""
+        return "\n".join(m.content for m in self.messages if m.learn)
+
+    def fold(self) -> "Folded":
+        """Return the conversation without what makes no difference, the system's turn aside."""
+        turns = [(m, folded(m.content)) for m in self.messages if m.role != "system"]
+        return Folded(
+            next((text for m, text in turns if m.role == "user"), ""),
+            " ".join(text for m, text in turns if m.learn),
+            " ".join(text for _, text in turns),
+            self.group,
+        )
+
+
+class Folded(NamedTuple):
+    """A conversation's first question, what is learnt of it, and all its turns, folded."""
+
+    question: str
+    answer: str
+    text: str
+    group: str
+
+    @property
+    def keys(self) -> tuple[int, int, int]:
+        """Question, answer and group in 64 bits each, 0 for none.
+
+        Rows that share one of them belong on one side of a split.
+        """
+        return (
+            digest64(self.question or self.text),
+            answer_digest(self.answer),
+            digest64(self.group) if self.group else 0,
+        )
 
 
 @dataclass(slots=True)
@@ -55,13 +86,16 @@ class Records:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_records(piece: Piece, *, form: str, columns: ColumnsConfig) -> Records:
+def read_records(
+    piece: Piece, *, form: str, columns: ColumnsConfig, group_by: str | None = None
+) -> Records:
     """Return the conversations in a piece of a JSON Lines file, in its order.
 
     Args:
         piece: some lines.
         form: `auto`, or the one form that every row must have.
         columns: our field -> the file's name for it.
+        group_by: the field that names a row's group, if rows have one.
     """
     records = Records()
     form = _implied_form(form, columns)
@@ -73,12 +107,19 @@ def read_records(piece: Piece, *, form: str, columns: ColumnsConfig) -> Records:
         try:
             name = form if form != "auto" else _form_of(row, columns, line)
             messages = _FORMS[name](row, columns, line)
+            group = _group(row, group_by, line) if group_by else ""
         except RowError as error:
             records.problems.append(error.problem)
             continue
-        records.rows.append(Record(line, messages))
+        records.rows.append(Record(line, messages, group))
         records.forms[name] += 1
     return records
+
+
+def form_of_row(row: Row, *, form: str, columns: ColumnsConfig, line: int) -> str:
+    """Return the form that `read_records` takes one good row for."""
+    form = _implied_form(form, columns)
+    return form if form != "auto" else _form_of(row, columns, line)
 
 
 class RowError(Exception):
@@ -147,7 +188,7 @@ def checked_text(value: object, column: str, line: int, *, optional: bool = Fals
     if not value.strip() and not optional:
         found = "empty text" if not value else "only white space"
         raise RowError(Problem(line, found, "fill it or delete the row", column))
-    if _HALF_CHARACTER.search(value):
+    if not value.isascii() and _HALF_CHARACTER.search(value):
         found = "half of a surrogate pair, which is no character"
         raise RowError(Problem(line, found, "write the character itself", column))
     return value
@@ -165,6 +206,20 @@ def _instruction(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, 
     output = _text(row, columns.output, line, mark="output")
     prompt = f"{task}\n\n{context}" if context.strip() else task
     return (*_system(row, columns, line), *_turn(prompt, output))
+
+
+def _group(row: Row, column: str, line: int) -> str:
+    """Return the name of a row's group; a row without one could leak unseen."""
+    value = row.get(column)
+    if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+        return str(value).strip()
+    fix = "name the row's group, or unset data.group_by"
+    if column not in row or value is None or value == "":
+        raise RowError(Problem(line, "missing", fix, column))
+    found = f"{kind(value)} instead of text or a whole number"
+    raise RowError(
+        Problem(line, "only white space" if isinstance(value, str) else found, fix, column)
+    )
 
 
 def _turn(prompt: str, answer: str) -> tuple[Message, Message]:

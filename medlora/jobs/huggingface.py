@@ -23,7 +23,7 @@ from medlora.data.features import PadFeatures
 from medlora.data.layout import IGNORE, Collate
 from medlora.data.rows import Row, Rows
 from medlora.errors import ConfigError
-from medlora.evaluate.callback import MedicalSafetyCallback, SafetyChecker
+from medlora.evaluate.callback import Checker, MedicalSafetyCallback
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.jobs.asking import check_questions
@@ -247,7 +247,7 @@ def setup_trainer(  # noqa: PLR0913  (the seed's six, and one of ours)
     train_dataset: Any,  # noqa: ANN401  (whatever Trainer takes)
     eval_dataset: Any,  # noqa: ANN401
     config: RunConfig | Mapping[str, Any],
-    safety_checker: SafetyChecker | None = None,
+    safety_checker: Checker | None = None,
     *,
     prompts: Sequence[str] = (),
 ) -> Trainer:

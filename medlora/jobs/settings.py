@@ -42,16 +42,29 @@ class Plan:
     demo: bool
     root: Path
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
+    has_model: bool = True  # somebody said which
 
     def mount(self, name: str) -> Path:
         """Return where a place is mounted, whether it is or not."""
         return self.root / next(place.mount for place in PLACES if place.name == name)
 
 
-def resolve(options: Options, environment: Environment, *, allow_demo: bool = True) -> Plan:
+def resolve(
+    options: Options,
+    environment: Environment,
+    *,
+    allow_demo: bool = True,
+    needed: Sequence[str] = ("data", "config", "model"),
+) -> Plan:
     """Return the run that options, variables, mounts and files add up to.
 
     With no data, no model and no config given, on no batch service, that is the demo.
+
+    Args:
+        options: what the command line gave.
+        environment: where we are.
+        allow_demo: whether to run the demo, or to refuse, where parts are missing.
+        needed: the parts that must be given, if any is.
 
     Raises:
         ConfigError: no config, or one that cannot be used.
@@ -67,8 +80,9 @@ def resolve(options: Options, environment: Environment, *, allow_demo: bool = Tr
     missing = _missing(places, keys)
     service = batch_service(environment.variables, environment.root)
     demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
-    if missing and allow_demo and not demo:
-        raise _missing_error(missing, service)
+    refused = [name for name in missing if name in needed]
+    if refused and allow_demo and not demo:
+        raise _missing_error(refused, service)
     settings = [
         *_place_settings(places, "mount"),
         *(_demo_settings() if demo else file),
@@ -80,7 +94,7 @@ def resolve(options: Options, environment: Environment, *, allow_demo: bool = Tr
     resolved = load(settings)
     origin = resolved.origin("training.output_dir")
     volatile = any(g.origin == origin and not g.mounted for g in places["checkpoints"].values())
-    return Plan(resolved, demo, environment.root, volatile)
+    return Plan(resolved, demo, environment.root, volatile, demo or "model" not in missing)
 
 
 def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:

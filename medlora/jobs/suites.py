@@ -1,12 +1,13 @@
 """Which suites a command works with: those that it names, and those of the config's gate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from medlora.config import GateConfig
+from medlora.data.records import Record
 from medlora.evaluate.gate import check_gate
-from medlora.evaluate.suite import Suite, read_suites
+from medlora.evaluate.suite import Choice, Item, Pair, Prompt, Suite, read_suites, shipped_names
 
 
 def choose_suites(
@@ -48,3 +49,30 @@ def verdict_inputs(cfg: GateConfig, suites: Sequence[Suite]) -> dict[str, Any]:
     thresholds = {f"gate.{name}": value for name, value in cfg.rules.items()}
     files = {f"gate.suites.{suite.name}": suite.sha256 for suite in suites}
     return {**thresholds, "gate.max_new_tokens": cfg.max_new_tokens, **files}
+
+
+def prompts_of(values: Iterable[str | Path]) -> dict[str, list[str]]:
+    """Return {suite: its prompts} of the suites that come with MedLoRA and of others.
+
+    Raises:
+        DataError: rows cannot be used.
+        MissingPartError: there is no such suite.
+    """
+    suites = read_suites(list(dict.fromkeys([*shipped_names(), *map(str, values)])))
+    return {
+        suite.name: [text for item in suite.items for text in _asked(item) if text.strip()]
+        for suite in suites
+    }
+
+
+def _asked(item: Item) -> Iterator[str]:
+    """Yield what is asked; an answer may well be learnt."""
+    match item:
+        case Choice():
+            yield from (item.question, item.context)
+        case Pair() | Prompt():
+            yield item.prompt
+        case Record():
+            yield from (one.content for one in item.messages if one.role == "user")
+        case _:
+            yield item.text

@@ -17,16 +17,20 @@ from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
+from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.dp import check_private, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
     Prepared,
     describe,
     find_inputs,
+    fit,
     held_out_records,
-    prepare,
     read_inputs,
+    split_rows,
+    tokenize_files,
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
@@ -65,6 +69,7 @@ def run(
     if plan.demo:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
+    check_private(cfg)
     folder = run_folder(plan)
     if fresh:
         set_aside(folder)
@@ -96,8 +101,14 @@ def _train(
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
-    privacy = check_privacy(found, cfg)  # before anything is kept of the data
-    prepared = prepare(found, cfg)
+    privacy = check_privacy(found.files, found.sha256, cfg)  # before anything is kept of the data
+    audit = audit_files(found.files, found.sha256, cfg)
+    tokenized = tokenize_files(found, cfg)
+    split = split_rows(tokenized, cfg, near=audit.near)
+    report = report_on(audit, cfg, split=split, tokenized=tokenized)
+    audited = keep(report, run_folder(plan))
+    refuse_leakage(report, cfg.data)
+    prepared = fit(tokenized, found, cfg, split=split)
     inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
     questions = choose_questions(
@@ -113,7 +124,12 @@ def _train(
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts, "privacy": privacy},
+        "data": {
+            **inputs.facts["data"],
+            **prepared.counts,
+            "audit": audited,
+            "privacy": privacy,
+        },
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
@@ -205,7 +221,9 @@ def _trainer(
     model: PeftModel, prepared: Prepared, cfg: RunConfig, *, facts: dict[str, Any], stop: Stop
 ) -> MedicalLoRATrainer:
     training = cfg.training
-    loaders = make_loaders(prepared, training, pin_memory=device_type() == "cuda")
+    loaders = make_loaders(
+        prepared, training, pin_memory=device_type() == "cuda", private=is_private(cfg)
+    )
     trainer = MedicalLoRATrainer(
         model, prepared.tokenizer, loaders.train, loaders.evaluation, cfg, facts=facts, stop=stop
     )

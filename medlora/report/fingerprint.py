@@ -21,6 +21,7 @@ _NOT_MATHEMATICS = (
     "data.path",
     "data.train_file",
     "data.eval_file",
+    "data.leakage",
 )
 _VERDICT = "gate."  # decides what an adapter may be called, not what it is
 
