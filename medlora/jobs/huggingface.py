@@ -31,6 +31,7 @@ from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.papers import with_papers
 from medlora.jobs.saving import FINAL
 from medlora.model.adapter import adapter_files, saved_files
 from medlora.report.history import METRICS
@@ -181,7 +182,7 @@ def run(
         )
     files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
     stated = {"step": result.steps, **facts, **final_facts(result, trainer.args.device)}
-    write_checkpoint(folder / FINAL, files, stated)
+    write_checkpoint(folder / FINAL, with_papers(files, stated), stated)
     return result
 
 

@@ -34,9 +34,15 @@ from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.adapter import adapted_modules, attach, trainable_parameters
+from medlora.model.adapter import (
+    adapted_modules,
+    attach,
+    frozen_parameters,
+    trainable_parameters,
+)
 from medlora.model.base import load_base
 from medlora.report.manifest import SCHEMA, config_facts, hardware, software
+from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
 from medlora.train.optim import warmup_steps
@@ -90,6 +96,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    statements = read_statements(plan.statements).facts()
     prepared = prepare(found, cfg)
     inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
@@ -105,6 +112,8 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
+        "base_model": {**inputs.facts["base_model"], "parameters": frozen_parameters(model)},
+        "statements": statements,
         "data": {**inputs.facts["data"], **prepared.counts},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
