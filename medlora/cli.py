@@ -179,6 +179,12 @@ def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
 @cli.command(short_help="Say what changed from one run to another.")
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
+@click.option(
+    "--statements",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What people say of the change (YAML); else what RUN_B was given.",
+)
 @click.option("--json", "as_json", metavar="FILE", type=click.Path(path_type=Path), help="As JSON.")
 @click.option(
     "--output",
@@ -186,11 +192,11 @@ def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
     type=click.Path(path_type=Path),
     help="Change record as Markdown: modifications, protocol, impact.",
 )
-def diff(run_a: Path, run_b: Path, *, as_json: Path | None, output: Path | None) -> None:
+def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
     """Compare two runs: data and base by digest, config, software, metrics, the gate's verdict."""
     from medlora.jobs import diff as job
 
-    job.run(run_a, run_b, as_json=as_json, output=output)
+    job.run(run_a, run_b, **wishes)
 
 
 @cli.command(short_help="Train a run again and compare the adapter.")

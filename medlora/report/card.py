@@ -29,7 +29,6 @@ _STATED = {
     "Contact": "contact",
     "Licence": "license",
     "Languages": "language",
-    "Public data sets": "datasets",
 }
 _SETTINGS = (
     "lora.r",
@@ -50,11 +49,11 @@ def model_card(subject: Subject) -> bytes:
             f"# {cell(subject.name)}",
             cell(subject.statements.text("summary", subject.summary)),
             "\n".join(f"> **{cell(warning)}**  " for warning in subject.warnings),
-            *(f"## {field.place}\n\n{field.text}" for field in fields(subject)),
+            *(f"## {field.place}\n\n{field.text}" for field in fields(subject) if field.key),
             _figures("## Training", [*subject.training, *_settings(subject)]),
             _figures("## Data", subject.data),
             _figures("## Loss, in nats a token", subject.losses),
-            _figures("## Evaluation, with 95 % intervals", [*subject.gate, *subject.evaluated]),
+            _figures("## Evaluation, with 95 % intervals", _evaluated(subject)),
             f"## EU AI Act, Annex IV: what the run knows\n\n{_annex(subject)}",
             f"## Sources\n\n{_sources(subject)}",
         ]
@@ -63,7 +62,14 @@ def model_card(subject: Subject) -> bytes:
 
 def fields(subject: Subject) -> list[Field]:
     """Return what only people can say, in the card's order."""
-    return [Field(title, subject.statements.text(key), key=key) for title, key in _STATED.items()]
+    return [
+        *(Field(title, subject.statements.text(key), key=key) for title, key in _STATED.items()),
+        Field("Evaluation", "" if _evaluated(subject) else NOT_PROVIDED),
+    ]
+
+
+def _evaluated(subject: Subject) -> list[Figure]:
+    return [*subject.gate, *subject.evaluated]
 
 
 def metadata(subject: Subject) -> dict[str, Any]:
@@ -151,11 +157,11 @@ def interval_words(figure: Figure) -> str:
 def _annex(subject: Subject) -> str:
     said = subject.statements
     digest = subject.fact("/base_model/sha256")
-    device = subject.fact("/hardware/gpu") or subject.fact("/hardware/cpu") or NOT_PROVIDED
+    device = subject.fact("/hardware/gpu") or subject.fact("/hardware/cpu") or "not known"
     versions = subject.fact("/software") or {}
     rows = [
         ("1(a) version", said.text("release_version", f"adapter SHA-256 {subject.adapter_sha256}")),
-        ("1(a) previous version", said.text("previous_version")),
+        ("1(a) previous version", said.text("previous_version", "")),
         ("2(a) methods", f"supervised fine-tuning of a LoRA adapter (PEFT {versions.get('peft')})"),
         ("2(a) pre-trained by others", f"{subject.base}, SHA-256 of its files {digest}"),
         ("2(c) compute", f"{device}; {_compute(subject)}"),
@@ -165,7 +171,7 @@ def _annex(subject: Subject) -> str:
         ("6 changes", "`medlora diff` of this run and the one before it"),
     ]
     rest = "Intended purpose, oversight, risk management and what follows release are people's."
-    return f"{table(('item', 'what'), rows)}\n\n{rest}"
+    return f"{table(('item', 'what'), [row for row in rows if row[1]])}\n\n{rest}"
 
 
 def _compute(subject: Subject) -> str:
@@ -176,7 +182,7 @@ def _compute(subject: Subject) -> str:
     text = f"{number(float(operations))} floating-point operations by the rule {rule}"
     share = subject.compute_share
     if share is None:
-        return f"{text}; the base's own: {NOT_PROVIDED}"
+        return text
     side = "more" if share > THIRD else "not more"
     return f"{text}; {number(share)} of the base's own, {side} than a third"
 

@@ -108,7 +108,9 @@ def _system(subject: Subject) -> Iterator[Field]:
     yield Field(f"{_SYSTEM}/FoundationModels", base)
     yield _stated(subject, f"{_SYSTEM}/InputDataSource", "input_data_source")
     yield Field(f"{_SYSTEM}/OutputAndInputDataTypes", "input: text; output: text")
-    yield Field(f"{_SYSTEM}/DevelopmentDataCharacterization", _data(subject))
+    yield Field(
+        f"{_SYSTEM}/DevelopmentDataCharacterization", _data(subject), key="development_data"
+    )
     yield _stated(subject, f"{_SYSTEM}/BiasMitigationApproaches", "bias_mitigation")
     yield _stated(subject, f"{_SYSTEM}/OngoingMaintenance", "maintenance")
     yield Field(f"{_SYSTEM}/Security", _security(subject))
@@ -210,7 +212,7 @@ def _listed(figures: Sequence[Figure]) -> str:
     """Return figures in one line, each with its place and its file's digest."""
     shown = (f"{one.label} {one.value}" for one in figures)
     sources = dict.fromkeys(f"{one.source.name}, SHA-256 {one.source.sha256}" for one in figures)
-    return f"{', '.join(shown)} ({'; '.join(sources)})" if figures else NOT_PROVIDED
+    return f"{', '.join(shown)} ({'; '.join(sources)})" if figures else "not counted"
 
 
 def _json(value: object) -> str:

@@ -5,15 +5,15 @@ Nothing but two manifests and their evaluations is read; the same two give the s
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from medlora.report.evidence import Document
-from medlora.report.statements import NOT_PROVIDED, from_facts
+from medlora.report.statements import NOT_PROVIDED, Statements
 
 SCHEMA = 1
 _LOSSES = ("train_loss", "base_eval_loss", "eval_loss", "best_eval_loss")
-_STATED = ("change_reason", "change_impact", "release_version", "previous_version")
+_STATED = ("change_reason", "update_procedure", "change_impact")
 _DIGITS = 6
 _TOKENIZER = ("base.tokenizer.json", "base.tokenizer_config.json", "base.chat_template.jinja")
 Facts = Mapping[str, Any]
@@ -26,6 +26,7 @@ class Side:
     manifest: Facts
     adapter: str  # SHA-256 of its weights
     evaluation: Document | None = None
+    statements: Statements = field(default_factory=Statements)
 
 
 def change_record(a: Side, b: Side) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def change_record(a: Side, b: Side) -> dict[str, Any]:
         "losses": list(_losses(a, b)),
         "evaluation": _evaluation(a, b),
         "gate": {"a": _verdict(a), "b": _verdict(b)},
-        "stated": {"a": _stated(a), "b": _stated(b)},
+        "stated": {key: b.statements.text(key, NOT_PROVIDED) for key in _STATED},
     }
 
 
@@ -59,7 +60,13 @@ def _identity(side: Side) -> dict[str, Any]:
     changes = manifest.get("allowed_changes", [])
     digests = {"adapter_sha256": side.adapter, "manifest_sha256": manifest.get("sha256")}
     evaluated = side.evaluation.sha256 if side.evaluation else None
-    return {**known, **digests, "evaluation_sha256": evaluated, "allowed_changes": changes}
+    return {
+        **known,
+        **digests,
+        "evaluation_sha256": evaluated,
+        "statements_sha256": side.statements.sha256,
+        "allowed_changes": changes,
+    }
 
 
 def _both(a: Side, b: Side, *path: str) -> tuple[Any, Any]:
@@ -199,8 +206,3 @@ def _change(a: Facts, b: Facts) -> dict[str, float] | None:
 def _verdict(side: Side) -> str | None:
     gate = side.manifest.get("gate")
     return gate.get("verdict") if isinstance(gate, Mapping) else None
-
-
-def _stated(side: Side) -> dict[str, str]:
-    said = from_facts(side.manifest.get("statements"))
-    return {key: said.text(key, NOT_PROVIDED) for key in _STATED}

@@ -63,8 +63,14 @@ def _rows(record: Record) -> Iterator[Row]:
 
 def _shortened(rows: Iterator[Row]) -> Iterator[Row]:
     for row in rows:
-        label, a, b = (text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..." for text in row)
+        label, a, b = (_short(text) for text in row)
         yield label, a, b
+
+
+def _short(text: str) -> str:
+    is_digest = len(text) == 64 and text.isalnum()  # noqa: PLR2004  (SHA-256 in hexadecimal)
+    width = 12 if is_digest else _WIDTH
+    return text if len(text) <= width else f"{text[:width]}..."
 
 
 def _identities(record: Record) -> Iterator[Row]:
@@ -143,7 +149,7 @@ def _protocol(record: Record) -> str:
         ("data management", "files are known by SHA-256; the counts above are of these files"),
         ("re-training", f"from the manifest of b (`medlora reproduce`). Changes midway: {went_on}"),
         ("performance evaluation", f"suites by SHA-256; the gate's verdict on b: {verdict}"),
-        ("update procedures", NOT_PROVIDED),
+        ("update procedures", _said(record, "update_procedure")),
     ]
     return table(("part", "what the runs know"), rows)
 
@@ -155,6 +161,7 @@ def _sources(record: Record) -> str:
         for name, digest in (
             ("manifest.json, by its own `sha256`", run["manifest_sha256"]),
             ("evaluation.json", run["evaluation_sha256"]),
+            ("statements", run["statements_sha256"]),
         )
         if digest
     ]
@@ -162,8 +169,8 @@ def _sources(record: Record) -> str:
 
 
 def _said(record: Record, key: str) -> str:
-    """Return what people state of the later run."""
-    return str(record["stated"]["b"][key])
+    """Return what people state of the change."""
+    return str(record["stated"][key])
 
 
 def _two(a: object, b: object) -> tuple[str, str]:

@@ -27,6 +27,7 @@ _CLOCKS_AND_PLACES = (
     "statements",
 )
 _CLOCKS = ("wall_s", "checkpoint_wait_s")
+_NAMES_OF_PLACES = ("cache",)  # its key also has how a person named the columns
 _HARDWARE = ("machine", "cpu", "device", "gpu", "gpu_capability")
 
 
@@ -44,6 +45,7 @@ def facts_of(manifest: Mapping[str, Any], *, adapter: str) -> dict[str, Any]:
         **kept,
         "base_model": base,
         "adapter": {"sha256": adapter, **kept.get("adapter", {})},
+        "tokens": _without(kept.get("tokens", {}), _NAMES_OF_PLACES),
         "inputs": _settings(kept.get("inputs", {})),
         "hardware": _only(kept.get("hardware", {}), _HARDWARE),
         "result": _without(kept.get("result", {}), _CLOCKS),

@@ -4,6 +4,7 @@ The file is YAML or JSON, one key a statement.  A key that nobody knows is an er
 statement is lost to a slip of the pen; a statement that is not there reads NOT PROVIDED.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -68,6 +69,7 @@ KEYS: dict[str, str] = {
     "consent": "patients' consent, or what they are told",
     "bibliography": "further references",
     "change_reason": "why this version differs from the one before",
+    "update_procedure": "how a new version reaches its users, and how it is taken back",
     "change_impact": "what the differences mean for safety and use",
     **{
         f"{group}.{name}": f"{group}: {description}"
@@ -202,6 +204,6 @@ def _value(key: str, node: yaml.Node) -> Value:
 
 def _is_number(text: str) -> bool:
     try:
-        return float(text) > 0
+        return math.isfinite(float(text)) and float(text) > 0
     except ValueError:
         return not text

@@ -34,7 +34,7 @@ class Field:
     @property
     def is_gap(self) -> bool:
         """Whether nobody provided it."""
-        return self.text == NOT_PROVIDED
+        return NOT_PROVIDED in self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Subject:
     def summary(self) -> str:
         """What it is, in a sentence without a number."""
         demo = "DEMONSTRATION ONLY, not fit for use on patients. " if self.fact("/demo") else ""
-        return f"{demo}A LoRA adapter for the language model {self.base}, fine-tuned with MedLoRA."
+        return f"{demo}A LoRA adapter for the base model {self.base}, fine-tuned with MedLoRA."
 
     @property
     def warnings(self) -> list[str]:
