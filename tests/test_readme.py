@@ -23,7 +23,12 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if re.search(r"\bmedlora (train|config|verify|reproduce|card|diff)", c)]
+    "command",
+    [
+        command
+        for command in COMMANDS
+        if re.search(r"\bmedlora (train|config|verify|reproduce|card|diff)", command)
+    ],
 )
 def test_every_medlora_command_parses(command: str) -> None:
     """Options and file names in the README exist."""
