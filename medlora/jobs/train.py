@@ -30,6 +30,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.privacy import check_privacy
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -97,6 +98,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
     statements = read_statements(plan.statements).facts()
+    privacy = check_privacy(found, cfg)  # before anything is kept of the data
     prepared = prepare(found, cfg)
     inputs = describe(found, plan)
     model = _adapted_model(inputs.base, cfg)
@@ -114,7 +116,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         **inputs.facts,
         "base_model": {**inputs.facts["base_model"], "parameters": frozen_parameters(model)},
         "statements": statements,
-        "data": {**inputs.facts["data"], **prepared.counts},
+        "data": {**inputs.facts["data"], **prepared.counts, "privacy": privacy},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
