@@ -111,6 +111,7 @@ def test_not_provided_is_said_exactly_where_a_statement_is_missing(
     gaps = [field for field in fields(empty) if field.is_gap]
     assert len(gaps) == len(fields(empty))
     assert model_card(empty).decode().count(NOT_PROVIDED) == len(gaps)
+    assert "1(a) previous version" not in model_card(empty).decode()  # not every one has one
     assert NOT_PROVIDED not in model_card(make_subject(statements=complete)).decode()
 
 

@@ -31,6 +31,7 @@ def test_statements_are_kept_to_the_letter(tmp_path: Path) -> None:
     assert said.items("fairness.results") == ["x"]
     for key in ("funding", "consent", "risks", "safety.goal"):
         assert said.text(key) == NOT_PROVIDED
+        assert key not in said.values
     assert from_facts(json.loads(json.dumps(said.facts()))) == said
 
 
