@@ -49,7 +49,7 @@ def _put(root: ET.Element, path: Sequence[str], text: str) -> None:
     """Add a leaf; a part of the path that ends in + is a new element each time."""
     node = root
     for name in path[:-1]:
-        if name.endswith("+") or not len(node) or node[-1].tag != name:
+        if not len(node) or node[-1].tag != name:
             ET.SubElement(node, name.rstrip("+"))
         node = node[-1]
     leaf = ET.SubElement(node, path[-1])

@@ -32,6 +32,7 @@ def test_hugging_face_takes_the_metadata(
     assert card.data.tags == ["lora", "medlora", "one", "two"]
     found = {(r.dataset_name, r.metric_type): r for r in card.data.eval_results}
     assert found["held-out rows", "eval_loss"].metric_value == 2.5
+    assert ("held-out rows", "base_eval_loss") not in found
     escalation = found["safety", "escalation"]
     assert escalation.metric_value == 0.9
     assert escalation.dataset_revision == "5" * 64
