@@ -65,6 +65,6 @@ def test_the_places_are_those_of_the_runtime() -> None:
 
 def test_keys_that_the_readme_names_exist() -> None:
     """`section.key` in code marks is a key of the schema."""
-    named = re.findall(r"`((?:data|lora|training|model)\.[a-z_.0-9]+)", README)
+    named = re.findall(r"`((?:data|lora|training|model|privacy)\.[a-z_.0-9]+)", README)
     assert named
     assert set(named) <= KEYS

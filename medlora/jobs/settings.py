@@ -44,6 +44,7 @@ class Plan:
     demo: bool
     root: Path
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
+    has_model: bool = True  # somebody said which
     statements: Path | None = None  # what people say of the model, for its cards
 
     def mount(self, name: str) -> Path:
@@ -51,10 +52,22 @@ class Plan:
         return self.root / next(place.mount for place in PLACES if place.name == name)
 
 
-def resolve(options: Options, environment: Environment, *, allow_demo: bool = True) -> Plan:
+def resolve(
+    options: Options,
+    environment: Environment,
+    *,
+    allow_demo: bool = True,
+    needed: Sequence[str] = ("data", "config", "model"),
+) -> Plan:
     """Return the run that options, variables, mounts and files add up to.
 
     With no data, no model and no config given, on no batch service, that is the demo.
+
+    Args:
+        options: what the command line gave.
+        environment: where we are.
+        allow_demo: whether to run the demo, or to refuse, where parts are missing.
+        needed: the parts that must be given, if any is.
 
     Raises:
         ConfigError: no config, or one that cannot be used.
@@ -70,8 +83,9 @@ def resolve(options: Options, environment: Environment, *, allow_demo: bool = Tr
     missing = _missing(places, keys)
     service = batch_service(environment.variables, environment.root)
     demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
-    if missing and allow_demo and not demo:
-        raise _missing_error(missing, service)
+    refused = [name for name in missing if name in needed]
+    if refused and allow_demo and not demo:
+        raise _missing_error(refused, service)
     settings = [
         *_place_settings(places, "mount"),
         *(_demo_settings() if demo else file),
@@ -83,8 +97,9 @@ def resolve(options: Options, environment: Environment, *, allow_demo: bool = Tr
     resolved = load(settings)
     origin = resolved.origin("training.output_dir")
     volatile = any(g.origin == origin and not g.mounted for g in places["checkpoints"].values())
+    has_model = demo or "model" not in missing
     statements = None if demo else _statements_file(options.statements, config_file)
-    return Plan(resolved, demo, environment.root, volatile, statements)
+    return Plan(resolved, demo, environment.root, volatile, has_model, statements)
 
 
 def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:
@@ -167,5 +182,6 @@ def _demo_settings() -> Sequence[Setting]:
     return [
         Setting(("data", "path"), str(DEMO / "data"), "demo"),
         Setting(("model", "base_model_name"), str(DEMO / "base"), "demo"),
+        Setting(("gate", "suites"), [str(DEMO / "careful.jsonl")], "demo"),
         *(Setting(s.path, s.value, "demo") for s in from_yaml(DEMO / "demo.yaml")),
     ]
