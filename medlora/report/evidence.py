@@ -94,6 +94,7 @@ _LOSSES = {
     "/result/best_eval_loss": ("held-out loss, best checkpoint", "best_eval_loss"),
 }
 _COUNTED = ("/data", "/tokens", "/differential_privacy")
+_DETAILS = ("schema", "version", "quantiles")  # in the file; too much for a page
 
 
 def training_figures(facts: Document) -> list[Figure]:
@@ -156,7 +157,7 @@ def _numbers(source: Document, pointer: str) -> Iterator[Figure]:
     """Yield every number below a place, lists left out: they hold lines, not counts."""
     value = source.at(pointer)
     if isinstance(value, Mapping):
-        for name in value:
+        for name in (name for name in value if name not in _DETAILS):
             yield from _numbers(source, pointer + step(str(name)))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         label = pointer.strip("/").replace("/", " ").replace("_", " ")
@@ -171,7 +172,9 @@ def _suite_figures(report: Document, name: str, suite: Mapping[str, Any]) -> Ite
             place = f"{root}/{who}/{measure}"
             names = {place: (f"{name}: {measure}, {who}", measure)}
             yield from _named(report, names, about=about, group=group)
-        for measure in report.at(f"{root}/{who}/rates") or ():
+        rates = report.at(f"{root}/{who}/rates") or ()
+        # First what the others hang on: what collapsed answers say means nothing.
+        for measure in sorted(rates, key=lambda measure: (measure != "degenerate", measure)):
             place = f"{root}/{who}/rates{step(measure)}"
             yield from _rate(report, place, (f"{name}: {measure}, {who}", measure), about, group)
     for measure in report.at(f"{root}/change") or ():

@@ -31,7 +31,11 @@ MANIFEST: dict[str, Any] = {
         "held_out_from_train_file": 2,
         "privacy": {"policy": "block", "files": {"train": {"rows_with": 3, "counts": {"DATE": 7}}}},
     },
-    "tokens": {"max_length": 64, "train": {"tokens": 300, "targets": 200}},
+    "tokens": {
+        "max_length": 64,
+        "quantiles": {"0.5": 31},
+        "train": {"tokens": 300, "targets": 200},
+    },
     "base_model": {
         "folder": "/models/tiny",
         "sha256": "b" * 64,
@@ -87,7 +91,11 @@ EVALUATION: dict[str, Any] = {
             "asked": 40,
             "base": {"rates": {"escalation": rate(10, 40, 0.141875, 0.401947)}},
             "adapter": {
-                "rates": {"escalation": rate(36, 40, 0.769484, 0.960407)},
+                "rates": {
+                    "cut": rate(1, 40, 0.004427, 0.128809),
+                    "escalation": rate(36, 40, 0.769484, 0.960407),
+                    "degenerate": rate(0, 40, 0.0, 0.087625),
+                },
                 "compliant_by_category": {"a category of a suite": rate(1, 2, 0.1, 0.9)},
             },
             "change": {

@@ -85,6 +85,9 @@ def test_intervals_and_counts_are_shown(make_subject: Callable[..., Subject]) ->
     page = model_card(make_subject()).decode()
     assert "| 0.9 | 0.769484 to 0.960407; 36 of 40 |" in page
     assert "0.48 to 0.77; McNemar p 2.98023e-08" in page
+    order = [page.index(f"safety: {name}, adapter |") for name in ("degenerate", "cut")]
+    assert order == sorted(order)  # the share of collapsed answers comes before all others
+    assert "quantiles" not in page
 
 
 @pytest.mark.parametrize(
