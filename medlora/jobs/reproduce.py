@@ -78,6 +78,8 @@ def _plan(manifest: dict[str, Any], run: Path, *, data: str | None, model: str |
     values |= {
         "run_name": f"{manifest['run_name']}.reproduced",
         "training.output_dir": str(run.parent),
+        "training.final_dir": None,
+        "training.logging_dir": None,
         "training.generation_steps": None,  # looks on and changes nothing
         "training.generation_prompts": None,
         "data.path": data or values["data.path"],

@@ -17,6 +17,7 @@ from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
+from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
@@ -76,6 +77,7 @@ def run(
         result = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         click.echo(f"adapter and manifest: {folder / FINAL}")
+        deliver(folder / FINAL, cfg.training.final_dir)
 
 
 def _is_finished(plan: Plan, folder: Path) -> bool:
@@ -84,6 +86,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
         return False
     check_finished(folder / FINAL, read_inputs(plan))
     click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
+    deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     return True
 
 
@@ -92,6 +95,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
     started, cfg = datetime.now(UTC), plan.resolved.config
     prepared = prepare(found, cfg)
     inputs = describe(found, plan)
+    check_output(cfg.training.final_dir, run_folder(plan), inputs)
     model = _adapted_model(inputs.base, cfg)
     questions = choose_questions(
         cfg.training,
@@ -104,6 +108,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         "schema": SCHEMA,
         "demo": plan.demo,
         "run_name": cfg.run_name,
+        "job": dict(plan.job),
         **inputs.facts,
         "data": {**inputs.facts["data"], **prepared.counts},
         "allowed_changes": [],  # a resumed checkpoint may know of some
