@@ -80,9 +80,9 @@ def _value(value: Any) -> Any:  # noqa: ANN401  (any JSON value, any YAML value)
         raise ValueError(f"not a YAML value (got a text of {len(value)} characters)") from None
     if node is None:
         return value
-    kinds = {yaml.MappingNode: "a mapping: quote a text with a colon"}
-    if type(node) in kinds:
-        raise ValueError(f"must be one value or a list (got {kinds[type(node)]})")
+    if isinstance(node, yaml.MappingNode):
+        problem = "must be one value or a list (got a mapping: quote a text with a colon)"
+        raise ValueError(problem)  # noqa: TRY004  (caught with the others)
     return construct(node)
 
 

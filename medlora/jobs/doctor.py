@@ -129,13 +129,13 @@ def _folders(environment: Environment, paths: dict[str, Fact[str]]) -> Iterator[
 def _writable_mounts(environment: Environment) -> list[str]:
     """Return the mounted folders that can be written, the kernel's own left out."""
     kernel = ("/proc", "/sys", "/dev")
-    folders = (path for path in sorted(environment.mount_points) if path.is_dir())
-    writable = (str(path) for path in folders if os.access(path, os.W_OK | os.X_OK))
-    return [path for path in writable if not path.startswith(kernel)]
+    mounts = sorted(environment.mount_points)
+    writable = (path for path in mounts if os.access(path, os.W_OK | os.X_OK) and path.is_dir())
+    return [str(path) for path in writable if not str(path).startswith(kernel)]
 
 
 def _state(folder: Path, environment: Environment) -> str:
-    if not folder.exists():
+    if not os.access(folder, os.F_OK):
         return "not there"
     usage = shutil.disk_usage(folder)
     mounted = folder in environment.mount_points
