@@ -112,7 +112,9 @@ def _given(
 ) -> dict[str, Given]:
     found: dict[str, Given] = {}
     folder = environment.root / place.mount
-    mounted = environment.is_given(folder)
+    # A result goes only where somebody mounted something, not into any folder of that name.
+    results = place.name == "output"
+    mounted = folder in environment.mount_points if results else environment.is_given(folder)
     if mounted or (place.name == "checkpoints" and folder.is_dir()):
         word = "mount" if mounted else "folder"
         found["mount"] = Given(str(folder), f"{word} {folder}", mounted)
