@@ -71,5 +71,5 @@ def _refuse_several(topology: Topology) -> None:
     raise MissingPartError(
         f"{topology.num_nodes.value} machines with {topology.workers_per_node.value} workers each "
         "are asked for: training on more than one worker is not built yet",
-        fix="start one machine with one worker (MEDLORA_NPROC=1)",
+        fix="ask for one machine and one worker there (one task, or MEDLORA_NPROC=1)",
     )

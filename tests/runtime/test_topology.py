@@ -267,7 +267,12 @@ def test_the_own_address_is_no_secret_and_no_question(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("location", "kind"),
-    [("s3://b/p", "an? s3:// location"), ("gs://", "an? gs:// location"), ("b/p", "a text")],
+    [
+        ("s3://b/p", "an? s3:// location"),
+        ("gs://b/../p", "an? gs:// location"),
+        ("gs://", "an? gs:// location"),
+        ("b/p", "a text"),
+    ],
 )
 def test_a_location_that_is_not_mounted_is_refused(
     location: str, kind: str, tmp_path: Path
