@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
+    from medlora.data.privacy.scan import scan_text
     from medlora.evaluate.callback import MedicalSafetyCallback
     from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
@@ -26,6 +27,7 @@ __all__ = [
     "TrainingMonitor",
     "create_training_arguments",
     "detect_convergence",
+    "scan_text",
     "setup_trainer",
 ]
 
@@ -40,6 +42,7 @@ _HOMES = {
     "create_training_arguments": "medlora.jobs.huggingface",
     "setup_trainer": "medlora.jobs.huggingface",
     "detect_convergence": "medlora.train.stopping",
+    "scan_text": "medlora.data.privacy.scan",
 }
 
 

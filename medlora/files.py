@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -224,6 +224,30 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     if old:
         with suppress(ForbiddenError):  # it has a temporary name; the next sweep says whose it is
             remove(old)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Write a file of any size piece by piece; it gets its name at the end of the block, or never.
+
+    Yields:
+        What adds to the end of the file.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
+    with storage_errors(path):
+        try:
+            disk.create(temporary, b"")
+            _share(temporary)
+            yield lambda content: disk.append(temporary, content)
+            disk.sync(temporary)
+            disk.rename(temporary, path)
+            disk.sync(path.parent)
+        except BaseException:
+            _remove_quietly(temporary)
+            raise
 
 
 class NewFolder:

@@ -24,7 +24,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(
     "command",
-    [c for c in COMMANDS if re.search(r"\bmedlora (train|config|verify|reproduce|doctor)", c)],
+    [c for c in COMMANDS if re.search(r"\bmedlora (train|config|verify|reproduce|scan|doctor)", c)],
 )
 def test_every_medlora_command_parses(command: str) -> None:
     """Options and file names in the README exist."""

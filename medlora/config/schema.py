@@ -272,6 +272,11 @@ class DataConfig(Section):
     overlong: Literal["truncate", "drop", "fail"] = Field(
         "truncate", description="rows over max_length: cut the end, leave out, or refuse"
     )
+    privacy: Literal["block", "warn", "off"] = Field(
+        "block",
+        description="identifiers of people in the rows: refuse those that have a form of their "
+        "own and warn of names and places, warn of all, or do not look",
+    )
 
 
 class RunConfig(Section):

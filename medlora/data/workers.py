@@ -93,7 +93,7 @@ def _losses(worker: _Worker) -> Iterator[None]:
         yield
     except (EOFError, OSError):
         raise OutOfMemoryError(
-            f"process {worker.process}, which tokenized rows, was killed",
+            f"process {worker.process}, which worked on rows, was killed",
             fix="it is most often the system that lacks memory: give the container more",
         ) from None
 
@@ -163,7 +163,7 @@ def _attempt(work: Work, request: bytes) -> list[bytes]:
     try:
         parts = work(request)
     except Exception as error:  # noqa: BLE001  (told to the parent, which raises)
-        told = f"tokenizing failed: {type(error).__name__} at {_place(error)}"
+        told = f"work on rows failed: {type(error).__name__} at {_place(error)}"
         return [_FAILED.to_bytes(8, signed=True), told.encode()]
     return [len(parts).to_bytes(8, signed=True), *parts]
 

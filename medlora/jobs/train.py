@@ -31,6 +31,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.privacy import check_privacy
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL
 from medlora.jobs.settings import Plan
@@ -93,6 +94,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
     """Train and write the final folder."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    privacy = check_privacy(found, cfg)  # before anything is kept of the data
     prepared = prepare(found, cfg)
     inputs = describe(found, plan)
     check_output(cfg.training.final_dir, run_folder(plan), inputs)
@@ -110,7 +112,7 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         "run_name": cfg.run_name,
         "job": dict(plan.job),
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts},
+        "data": {**inputs.facts["data"], **prepared.counts, "privacy": privacy},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),

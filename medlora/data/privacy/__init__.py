@@ -1,0 +1,1 @@
+"""Identifiers in text: the classes of HIPAA's Safe Harbor, found, counted, replaced."""

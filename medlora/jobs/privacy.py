@@ -1,0 +1,147 @@
+"""The privacy scan before a training: what is found is counted, told by place, and may refuse.
+
+A file is scanned once: what was found is kept beside the tokens under a digest of the file, the
+columns and the scanner itself.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from medlora.config import RunConfig
+from medlora.data.privacy.classes import STRUCTURED
+from medlora.data.privacy.files import Finding, scan_file
+from medlora.data.privacy.report import Summary, ordered, place, scanner_facts
+from medlora.errors import DataError, StorageError, listed
+from medlora.files import json_bytes, make_folder, remove, sha256_json, write_bytes
+from medlora.jobs.inputs import Found
+from medlora.logs import logger
+
+_log = logger(__name__)
+SCANS = ".scans"  # beside the tokens
+_KEEP = 16  # files' results
+_FIX = (
+    "`medlora scan {file} --redact OUT` writes a copy with labels in their place; "
+    "data.privacy: warn accepts them as they are"
+)
+
+
+def check_privacy(found: Found, cfg: RunConfig) -> dict[str, Any]:
+    """Scan the rows of a run and return what its manifest states of that.
+
+    Raises:
+        DataError: the policy is `block` and a file has identifiers with a form of their own.
+        StorageError: a file cannot be read, is being changed, or the result cannot be kept.
+    """
+    facts: dict[str, Any] = {"policy": cfg.data.privacy}
+    if cfg.data.privacy == "off":
+        _log.info("privacy: not scanned, data.privacy is off")
+        return facts
+    files = {"train": found.files.train, "eval": found.files.evaluation}
+    summaries = {
+        split: _summary(file, found.sha256[split], cfg) for split, file in files.items() if file
+    }
+    for summary in summaries.values():
+        _tell(summary)
+        if cfg.data.privacy == "block":
+            _refuse(summary)
+    facts["scanner"] = scanner_facts()
+    facts["files"] = {split: summary.facts() for split, summary in summaries.items()}
+    return facts
+
+
+def _summary(file: Path, sha256: str, cfg: RunConfig) -> Summary:
+    """Return what a file has, from the earlier scan if there was one."""
+    columns = cfg.data.columns
+    key = sha256_json({"data": sha256, "columns": columns.model_dump(), "scanner": scanner_facts()})
+    folder = Path(cfg.training.output_dir) / SCANS
+    make_folder(folder, private=True)
+    kept = _kept(folder / f"{key}.json", file)
+    if kept:
+        return kept
+    began, summary, digest, sound = time.monotonic(), Summary(file), hashlib.sha256(), True
+    for scanned in scan_file(file, columns, on_bytes=digest.update):
+        summary.add(scanned)
+        sound = sound and not scanned.problems
+    if not sound:  # the whole file is about to be refused, with each line's problem
+        return Summary(file)
+    if digest.hexdigest() != sha256:
+        raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
+    _log.info("privacy: %s rows scanned in %.1f s", f"{summary.rows:,}", time.monotonic() - began)
+    write_bytes(folder / f"{key}.json", _as_json(summary))
+    _tidy(folder)
+    return summary
+
+
+def _as_json(summary: Summary) -> bytes:
+    stated = {
+        **summary.facts(),
+        "first": summary.first,
+        "first_structured": summary.first_structured,
+    }
+    return json_bytes({**stated, "sha256": sha256_json(stated)})
+
+
+def _kept(path: Path, file: Path) -> Summary | None:
+    """Return an earlier result that proves itself."""
+    try:
+        stated = json.loads(path.read_bytes())
+        proof = stated.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    if proof != sha256_json(stated):
+        return None
+    first, structured = (
+        [Finding(*values) for values in stated[name]] for name in ("first", "first_structured")
+    )
+    counts = Counter(stated["counts"])
+    return Summary(file, stated["rows"], stated["rows_with"], counts, first, structured)
+
+
+def _tidy(folder: Path) -> None:
+    """Delete all but the newest results."""
+    results = sorted(folder.glob("*.json"), key=_changed_at, reverse=True)
+    for path in results[_KEEP:]:
+        try:
+            remove(path)
+        except StorageError as error:  # it may be another user's; it is in nobody's way
+            _log.warning("an old scan stays: %s", str(error).splitlines()[0])
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _tell(summary: Summary) -> None:
+    """Log what was found: nothing as a fact, anything as a warning."""
+    name = summary.file.name
+    if not summary.counts:
+        _log.info("privacy: identifiers not found by this scanner in %s", name)
+        return
+    counts = ", ".join(f"{n:,} {label}" for label, n in ordered(summary.counts).items())
+    _log.warning(
+        "privacy: identifiers found by this scanner in %s: %s (%d of %d rows)",
+        name,
+        counts,
+        summary.rows_with,
+        summary.rows,
+    )
+
+
+def _refuse(summary: Summary) -> None:
+    if not summary.structured:
+        return
+    counts = {label: n for label, n in summary.counts.items() if label in STRUCTURED}
+    classes = ", ".join(f"{n:,} {label}" for label, n in ordered(counts).items())
+    raise DataError(
+        listed(
+            [place(summary.file, finding) for finding in summary.first_structured],
+            what=f"{summary.file} has identifiers of people ({classes}), which data.privacy: "
+            "block refuses",
+            count=summary.structured,
+        ),
+        fix=_FIX.format(file=summary.file),
+    )
