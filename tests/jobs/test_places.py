@@ -1,5 +1,6 @@
 """Whole runs as SageMaker and Vertex AI start them: nothing but what the platform sets."""
 
+import errno
 import json
 import shutil
 import signal
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from medlora import cli, runtime
-from medlora.checkpoint.store import read_manifest
-from medlora.errors import ConfigError, MissingPartError
+from medlora import cli, files, runtime
+from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.errors import ConfigError, MissingPartError, StoppedError, StorageError
 from medlora.files import sha256_file
 from medlora.jobs import doctor
 from medlora.jobs.delivery import check_output, deliver
@@ -43,10 +44,10 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def sagemaker(tmp_path: Path, data_file: Path, base_folder: Path) -> Environment:
     """A training job with the channels train, validation and model."""
-    files = platforms.sagemaker("algo-1", "algo-1")
+    laid = platforms.sagemaker("algo-1", "algo-1")
     config = "opt/ml/input/config"
-    files[f"{config}/hyperparameters.json"] = SHORT
-    files[f"{config}/inputdataconfig.json"] = {"train": {}, "validation": {}, "model": {}}
+    laid[f"{config}/hyperparameters.json"] = SHORT
+    laid[f"{config}/inputdataconfig.json"] = {"train": {}, "validation": {}, "model": {}}
     root = tmp_path / "root"
     channels = root / "opt/ml/input/data"
     lines = data_file.read_text().splitlines(keepends=True)
@@ -55,7 +56,7 @@ def sagemaker(tmp_path: Path, data_file: Path, base_folder: Path) -> Environment
         (channels / channel / "part.jsonl").write_text("".join(rows))
     shutil.copytree(base_folder, channels / "model")
     folders = ("opt/ml/model", "opt/ml/output", "opt/ml/checkpoints", "checkpoints")
-    case = platforms.Recorded({}, "sagemaker", (0, 1), files=files, folders=folders)
+    case = platforms.Recorded({}, "sagemaker", (0, 1), files=laid, folders=folders)
     return case.environment(root)
 
 
@@ -189,6 +190,32 @@ def test_a_folder_that_is_fit_for_the_result(tmp_path: Path) -> None:
     deliver(tmp_path / "nothing", None)
 
 
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_a_copy_counts_only_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    """Whichever file cannot be written, no manifest vouches for a part; the next start ends it."""
+    final, folder = tmp_path / "run/final", tmp_path / "out"
+    (tmp_path / "run").mkdir()
+    write_checkpoint(final, {"adapter_model.safetensors": b"new", "a.json": b"{}"}, {"step": 2})
+    write_checkpoint(folder, {"adapter_model.safetensors": b"old", "a.json": b"{}"}, {"step": 1})
+    rename, done = files.disk.rename, []
+
+    def fail(old: Path, new: Path) -> None:
+        if len(done) == allowed:
+            raise OSError(errno.EIO, "gone", str(old))
+        done.append(new)
+        rename(old, new)
+
+    monkeypatch.setattr(files.disk, "rename", fail)
+    with pytest.raises(StorageError):
+        deliver(final, str(folder))
+    monkeypatch.setattr(files.disk, "rename", rename)
+    assert not (folder / "manifest.json").exists()
+    deliver(final, str(folder))
+    assert read_manifest(folder) == read_manifest(final)
+
+
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     """Run the whole front door in the given surroundings; return the exit code."""
@@ -222,7 +249,7 @@ def test_sagemaker_is_told_the_cause_of_a_failure(sagemaker: Environment, main) 
     assert failure.read_text() == told
 
 
-def test_a_bug_and_a_usage_error_are_causes_too(
+def test_a_bug_and_a_usage_error_are_causes_and_a_stop_is_none(
     sagemaker: Environment, main, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug's message, which may quote a row, is kept back."""
@@ -230,6 +257,13 @@ def test_a_bug_and_a_usage_error_are_causes_too(
     assert main(sagemaker, "train", "--no-such-option") == 2
     assert "--no-such-option" in failure.read_text()
     failure.unlink()
+
+    def stopped(*_: object) -> None:
+        raise StoppedError("stopped by SIGTERM", fix="run it again")
+
+    monkeypatch.setattr("medlora.jobs.here.announce", stopped)
+    assert main(sagemaker, "train") == 143
+    assert not failure.exists()
 
     def broken(*_: object) -> None:
         msg = "Patient 4711 has a rash"
