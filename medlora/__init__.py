@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
     from medlora.data.privacy.scan import scan_text
     from medlora.evaluate.callback import MedicalSafetyCallback
+    from medlora.evaluate.evaluation import evaluate_suites
+    from medlora.evaluate.safety import SafetyChecker
+    from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
+    from medlora.evaluate.suite import read_suite
     from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
     from medlora.jobs.outcome import TrainResult
@@ -22,13 +26,19 @@ __all__ = [
     "EarlyStopping",
     "MedicalLoRATrainer",
     "MedicalSafetyCallback",
+    "SafetyChecker",
     "StepResult",
     "TrainResult",
     "TrainingMonitor",
     "create_training_arguments",
     "detect_convergence",
+    "evaluate_suites",
+    "mcnemar",
+    "paired_difference",
+    "read_suite",
     "scan_text",
     "setup_trainer",
+    "wilson",
 ]
 
 _HOMES = {
@@ -36,12 +46,18 @@ _HOMES = {
     "EarlyStopping": "medlora.train.stopping",
     "MedicalLoRATrainer": "medlora.jobs.fit",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
+    "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.jobs.outcome",
     "TrainingMonitor": "medlora.report.monitor",
     "create_training_arguments": "medlora.jobs.huggingface",
     "setup_trainer": "medlora.jobs.huggingface",
     "detect_convergence": "medlora.train.stopping",
+    "evaluate_suites": "medlora.evaluate.evaluation",
+    "mcnemar": "medlora.evaluate.statistics",
+    "paired_difference": "medlora.evaluate.statistics",
+    "read_suite": "medlora.evaluate.suite",
+    "wilson": "medlora.evaluate.statistics",
     "scan_text": "medlora.data.privacy.scan",
 }
 

@@ -127,6 +127,88 @@ def doctor(*, as_json: bool) -> None:
     click.echo(job.as_json(snapshot()) if as_json else job.as_text(snapshot()), nl=False)
 
 
+@cli.command(short_help="Look at the data: duplicates, leakage, lengths.")
+@_run_options
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Prompts (JSON Lines) that must not stand in the data; may be repeated.",
+)
+@click.option(
+    "--json",
+    "report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the whole report there.",
+)
+def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Look at the data that `train` would train on; trains nothing, shows no row's text.
+
+    Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
+    where `train` would refuse the data.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(**options), snapshot(), needed=("data",))
+
+    from medlora.jobs import check as job
+
+    job.run(plan, suites=suites, output=report)
+
+
+@cli.command(short_help="Measure a base, and an adapter on it.")
+@click.option("--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]")
+@click.option(
+    "--adapter",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Adapter to compare with its base: a run's folder, or one that PEFT saved.",
+)
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="JSON Lines file, or a suite that ships with MedLoRA; may be repeated.",
+)
+@click.option("--config", metavar="FILE", help="Run config; its gate is applied.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one config key.")
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Report as JSON.")
+@click.option(
+    "--generations",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Prompts and answers as JSON Lines; they are written nowhere else.",
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Rows at a time; changes no result.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Where an answer is cut.")
+@click.option("--limit", type=click.IntRange(1), help="First rows of each suite alone.")
+def evaluate(
+    *,
+    model: str | None,
+    config: str | None,
+    overrides: tuple[str, ...],
+    **wishes: Any,  # noqa: ANN401  (click's options, typed in Wishes)
+) -> None:
+    """Measure a base model, and what an adapter changes, on suites of rows.
+
+    Ends with 77 where the config has a gate and its verdict is not PASS.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    options = Options(config=config, model=model, overrides=overrides)
+    plan = resolve(options, snapshot(), allow_demo=False)
+
+    from medlora.jobs import evaluate as job
+
+    job.run(plan, job.Wishes(**wishes))
+
+
 @cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
 def config(**options: Any) -> None:  # noqa: ANN401
@@ -214,6 +296,79 @@ def scan(
     options = Options(config=config, data=str(data), overrides=overrides)
     cfg = resolve(options, snapshot(), allow_demo=False).resolved.config
     job.run(data, cfg.data, json_out=json_out, redact_out=redact_out)
+
+
+@cli.group("audit-memory", short_help="Measure what an adapter has learnt by heart.")
+def audit_memory() -> None:
+    """Measure what an adapter has learnt by heart: secrets, and rows of its training.
+
+    `plant` puts secrets of its own making into a copy of the data; train on that copy; `measure`
+    tells how exposed they are.  Without them, `measure` tries to continue training rows.
+    """
+
+
+@audit_memory.command(short_help="Copy the data, with canaries in it.")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--config", metavar="FILE", help="Run config, for the names of the columns.")
+@click.option("--data", metavar="PATH", help="Folder with train.jsonl, or one file.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one config key.")
+@click.option(
+    "--copies",
+    type=click.IntRange(0),
+    multiple=True,
+    default=(0, 1, 4, 16),
+    help="Rows that hold a canary; 0 is a control; may be repeated.",
+)
+@click.option(
+    "--each", type=click.IntRange(1), default=8, help="Canaries of every number of copies."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Draws the canaries.")
+def plant(out: Path, *, copies: tuple[int, ...], each: int, seed: int, **options: Any) -> None:  # noqa: ANN401
+    """Write a copy of the data with canaries into the new folder OUT; the data is only read.
+
+    A canary is "Patient MRN is <8 digits>." at the beginning of an answer.
+    """
+    from medlora.jobs import plant as job
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(**options), snapshot(), allow_demo=False)
+    job.run(plan, out, copies=copies, each=each, seed=seed)
+
+
+@audit_memory.command(short_help="Measure a finished run.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--canaries",
+    type=click.Path(path_type=Path),
+    help="What `plant` wrote.  [default: canaries.json beside the training file, if there]",
+)
+@click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved.")
+@click.option("--model", metavar="FOLDER", help="Where its base model is now, if it has moved.")
+@click.option("--rows", type=click.IntRange(0), default=200, help="Training rows to continue.")
+@click.option("--prefix", type=click.IntRange(0), default=16, help="Tokens of an answer given.")
+@click.option("--match", type=click.IntRange(1), default=32, help="Tokens to be continued.")
+@click.option("--decoys", type=click.IntRange(1), default=1000, help="For each canary.")
+@click.option("--batch-size", type=click.IntRange(1), default=16, help="Changes the speed alone.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Samples the rows.")
+@click.option("--out", type=click.Path(path_type=Path), help="The report.  [default: in RUN]")
+def measure(
+    run: Path,
+    *,
+    canaries: Path | None,
+    data: str | None,
+    model: str | None,
+    out: Path | None,
+    **settings: Any,  # noqa: ANN401
+) -> None:
+    """Measure what RUN's adapter has learnt by heart that its base had not.
+
+    Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
+    """
+    from medlora.jobs import audit_memory as job
+
+    chosen = job.Settings(**settings)
+    job.run(run, chosen, canaries=canaries, data=data, model=model, out=out)
 
 
 def main() -> NoReturn:

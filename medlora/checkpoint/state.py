@@ -48,6 +48,7 @@ class Progress:
     ended: str | None = None  # why no further step is wanted
     pending: dict[str, Any] | None = None
     scaler: dict[str, float] | None = None
+    privacy: dict[str, Any] | None = None  # the accountant's state, of a private run
 
 
 class Snapshot:

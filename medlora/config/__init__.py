@@ -4,6 +4,8 @@ from medlora.config.load import Resolved, from_mapping, load
 from medlora.config.schema import (
     ColumnsConfig,
     DataConfig,
+    DpConfig,
+    GateConfig,
     LoraConfig,
     ModelConfig,
     RunConfig,
@@ -14,6 +16,8 @@ from medlora.config.sources import Setting
 __all__ = [
     "ColumnsConfig",
     "DataConfig",
+    "DpConfig",
+    "GateConfig",
     "LoraConfig",
     "ModelConfig",
     "Resolved",

@@ -20,8 +20,12 @@ from medlora.data.jsonl import Piece
 from medlora.data.problems import Problem
 from medlora.data.records import Record, read_records
 
-# One row: how many tokens and runs it has, the line it stands on, the digest of its question.
-ROW = np.dtype([("tokens", "<i8"), ("runs", "<i8"), ("line", "<i8"), ("question", "<u8")])
+# What rows must not share across a split; 0 is nothing.
+KEYS = ("question", "answer", "group")
+# One row: how many tokens and runs it has, the line it stands on, its keys.
+ROW = np.dtype(
+    [("tokens", "<i8"), ("runs", "<i8"), ("line", "<i8"), *((name, "<u8") for name in KEYS)]
+)
 RUN = np.dtype("<i4")  # first token with loss and first without, counted from the row's first
 _REQUEST = struct.Struct("<q?")
 
@@ -68,6 +72,7 @@ class BlockMaker:
     ids: np.dtype[np.unsignedinteger]
     form: str
     columns: ColumnsConfig
+    group_by: str | None = None
 
     def __call__(self, request: bytes) -> list[bytes]:
         """Return the parts of a reply."""
@@ -79,7 +84,7 @@ class BlockMaker:
         return [said.encode(), block.rows.tobytes(), block.ids.tobytes(), block.runs.tobytes()]
 
     def _block(self, piece: Piece, *, encode: bool) -> Block:
-        records = read_records(piece, form=self.form, columns=self.columns)
+        records = read_records(piece, form=self.form, columns=self.columns, group_by=self.group_by)
         items = list(tokenize(self.tokenizer, records.rows, encode=encode))
         tokens = [item for item in items if isinstance(item, Tokens)]
         problems = [item for item in items if isinstance(item, Problem)]
@@ -92,10 +97,10 @@ class BlockMaker:
 def _joined(
     tokens: Sequence[Tokens], records: Sequence[Record], ids: np.dtype[np.unsignedinteger]
 ) -> Block:
-    questions = {record.line: record.question_digest for record in records}
+    keys = {record.line: record.fold().keys for record in records}
     runs = [_runs(one.learn) for one in tokens]
     rows = [
-        (len(one.ids), len(found), one.line, questions[one.line])
+        (len(one.ids), len(found), one.line, *keys[one.line])
         for one, found in zip(tokens, runs, strict=True)
     ]
     return Block(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from transformers import PreTrainedTokenizerBase
 
@@ -43,6 +43,15 @@ _LOCK = ".lock"
 _KEEP = 4  # entries: those of two runs with an evaluation file each
 _ATTEMPTS = 3  # to make an entry that proves itself, or that nobody deletes at once
 _LIBRARIES = ("jinja2", "tokenizers", "transformers")
+Table = TypeVar("Table")
+_Table_co = TypeVar("_Table_co", covariant=True)
+
+
+class Read(Protocol[_Table_co]):
+    """Reads a folder of the cache."""
+
+    def __call__(self, folder: Path, *, key: str) -> tuple[_Table_co, dict[str, Any]]:
+        """Return its table and its manifest, or raise DamagedError."""
 
 
 def key_of(sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: DataConfig) -> str:
@@ -65,6 +74,7 @@ def key_of(sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: DataConfig) -> 
         "form": cfg.format,
         "columns": cfg.columns.model_dump(),
         "named_columns": sorted(cfg.columns.model_fields_set),
+        "group_by": cfg.group_by,
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
     if "strftime_now" in template:  # it writes today's date into each row
@@ -73,21 +83,35 @@ def key_of(sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: DataConfig) -> 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """Tokens from the cache; nobody deletes them while the table is in use."""
+class Entry(Generic[Table]):
+    """What the cache holds; nobody deletes it while the table is in use."""
 
-    table: TokenTable
+    table: Table
     manifest: dict[str, Any]
     made: bool  # just now
 
 
-def open_tokens(root: Path, key: str, make: Callable[[NewFolder], None]) -> Entry:
-    """Return the tokens of a key, made first if they are not there or are damaged.
+def open_tokens(root: Path, key: str, make: Callable[[NewFolder], None]) -> Entry[TokenTable]:
+    """Return the tokens of a key; see `open_entry`.
+
+    Args:
+        root: the folder of the cache.
+        key: what `key_of` returned.
+        make: writes a folder that `read_tokens` takes.
+    """
+    return open_entry(root, key, make, read_tokens)
+
+
+def open_entry(
+    root: Path, key: str, make: Callable[[NewFolder], None], read: Read[Table]
+) -> Entry[Table]:
+    """Return what is kept for a key, made first if it is not there or is damaged.
 
     Args:
         root: the folder of the cache; for the group alone, it holds what the records say.
-        key: what `key_of` returned.
-        make: writes a folder that `read_tokens` takes.
+        key: a digest of all that decides the content.
+        make: writes a folder that `read` takes.
+        read: returns a folder's table and manifest, or raises DamagedError.
 
     Raises:
         StorageError: the disk is full, cannot be written, or does not keep what is written.
@@ -95,24 +119,24 @@ def open_tokens(root: Path, key: str, make: Callable[[NewFolder], None]) -> Entr
     make_folder(root, private=True)
     _tidy(root)
     for attempt in range(_ATTEMPTS):
-        found = _open(root / key, key)
+        found = _open(root / key, key, read)
         if found:
             return Entry(*found, made=attempt > 0)
         _make(root / key, make)
     raise StorageError(f"{root}: does not keep what is written", fix="check the disk")
 
 
-def _open(folder: Path, key: str) -> tuple[TokenTable, dict[str, Any]] | None:
+def _open(folder: Path, key: str, read: Read[Table]) -> tuple[Table, dict[str, Any]] | None:
     """Return an entry that proves itself; one that does not is deleted."""
     with _alone(folder.parent):
         if not folder.is_dir():
             return None
         holder = _hold(folder)
     try:
-        table, manifest = read_tokens(folder, key=key)
+        table, manifest = read(folder, key=key)
     except DamagedError as error:
         os.close(holder)
-        _log.warning("tokens %s are damaged (%s): they are made again", key[:12], error)
+        _log.warning("%s/%s is damaged (%s): made again", folder.parent.name, key[:12], error)
         with _alone(folder.parent):
             if folder.is_dir():
                 remove(folder)
@@ -142,7 +166,7 @@ def _tidy(root: Path) -> None:
                 if not _in_use(folder):
                     remove(folder)
             except StorageError as error:  # it may be another user's; it is in nobody's way
-                _log.warning("old tokens stay: %s", str(error).splitlines()[0])
+                _log.warning("old entries stay: %s", str(error).splitlines()[0])
 
 
 def _used_at(folder: Path) -> float:

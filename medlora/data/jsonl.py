@@ -25,10 +25,11 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Piece(NamedTuple):
-    """Some whole lines of a file and the number of the first, counted from 1."""
+    """Some whole lines of a file, the number of the first, counted from 1, and where it begins."""
 
     line: int
     content: bytes
+    offset: int = 0
 
 
 def wrong_file(file: Path) -> Problem | None:
@@ -49,10 +50,11 @@ def read_pieces(file: Path, size: int) -> Iterator[Piece]:
     Lines end at LF alone: other separators may stand inside a JSON text.
     """
     with storage_errors(file), file.open("rb") as stream:
-        line = 1
+        line, offset = 1, 0
         while content := stream.read(size):
             content += stream.readline()
-            yield Piece(line, content)
+            yield Piece(line, content, offset)
+            offset += len(content)
             line += content.count(b"\n")
 
 

@@ -4,7 +4,6 @@ Forms: prompt/response; instruction/input/output; OpenAI `messages` (a list of
 {role, content}, with an optional `weight` of 0 or 1 on the assistant's).
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from medlora.config import ColumnsConfig
+from medlora.data.folding import answer_digest, digest64, folded
 from medlora.data.jsonl import Piece, rows_in
 from medlora.data.problems import Problem, kind
 
@@ -33,17 +33,48 @@ class Record:
 
     line: int
     messages: tuple[Message, ...]
+    group: str = ""  # whose rows belong on one side of a split as well
 
     @property
     def question(self) -> str:
-        """The first user turn, folded; rows that share it belong on one side of a split."""
-        user = next((m.content for m in self.messages if m.role == "user"), "")
-        return " ".join(user.lower().split())
+        """The first user turn."""
+        return next((m.content for m in self.messages if m.role == "user"), "")
 
     @property
-    def question_digest(self) -> int:
-        """The question in 64 bits, enough to tell questions apart."""
-        return int.from_bytes(hashlib.sha256(self.question.encode()).digest()[:8], "little")
+    def answer(self) -> str:
+        """What is learnt."""
+        return "\n".join(m.content for m in self.messages if m.learn)
+
+    def fold(self) -> "Folded":
+        """Return the conversation without what makes no difference, the system's turn aside."""
+        turns = [(m, folded(m.content)) for m in self.messages if m.role != "system"]
+        return Folded(
+            next((text for m, text in turns if m.role == "user"), ""),
+            " ".join(text for m, text in turns if m.learn),
+            " ".join(text for _, text in turns),
+            self.group,
+        )
+
+
+class Folded(NamedTuple):
+    """A conversation's first question, what is learnt of it, and all its turns, folded."""
+
+    question: str
+    answer: str
+    text: str
+    group: str
+
+    @property
+    def keys(self) -> tuple[int, int, int]:
+        """Question, answer and group in 64 bits each, 0 for none.
+
+        Rows that share one of them belong on one side of a split.
+        """
+        return (
+            digest64(self.question or self.text),
+            answer_digest(self.answer),
+            digest64(self.group) if self.group else 0,
+        )
 
 
 @dataclass(slots=True)
@@ -55,13 +86,16 @@ class Records:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_records(piece: Piece, *, form: str, columns: ColumnsConfig) -> Records:
+def read_records(
+    piece: Piece, *, form: str, columns: ColumnsConfig, group_by: str | None = None
+) -> Records:
     """Return the conversations in a piece of a JSON Lines file, in its order.
 
     Args:
         piece: some lines.
         form: `auto`, or the one form that every row must have.
         columns: our field -> the file's name for it.
+        group_by: the field that names a row's group, if rows have one.
     """
     records = Records()
     form = _implied_form(form, columns)
@@ -73,16 +107,23 @@ def read_records(piece: Piece, *, form: str, columns: ColumnsConfig) -> Records:
         try:
             name = form if form != "auto" else _form_of(row, columns, line)
             messages = _FORMS[name](row, columns, line)
-        except _RowError as error:
+            group = _group(row, group_by, line) if group_by else ""
+        except RowError as error:
             records.problems.append(error.problem)
             continue
-        records.rows.append(Record(line, messages))
+        records.rows.append(Record(line, messages, group))
         records.forms[name] += 1
     return records
 
 
-class _RowError(Exception):
-    """Carries a row's problem up to the reader."""
+def form_of_row(row: Row, *, form: str, columns: ColumnsConfig, line: int) -> str:
+    """Return the form that `read_records` takes one good row for."""
+    form = _implied_form(form, columns)
+    return form if form != "auto" else _form_of(row, columns, line)
+
+
+class RowError(Exception):
+    """Carries a row's problem up to the reader of its file."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -112,7 +153,7 @@ def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
         missing = [mark for mark in marks if getattr(columns, mark) not in row]
         if len(missing) < len(marks):
             raise _missing(line, getattr(columns, missing[0]), missing[0])
-    raise _RowError(
+    raise RowError(
         Problem(
             line,
             f"none of the known fields among the row's {len(row)}",
@@ -121,9 +162,9 @@ def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
     )
 
 
-def _missing(line: int, column: str, mark: str) -> _RowError:
+def _missing(line: int, column: str, mark: str) -> RowError:
     fix = f"add it, or name the column that holds it in data.columns.{mark}"
-    return _RowError(Problem(line, "missing", fix, column))
+    return RowError(Problem(line, "missing", fix, column))
 
 
 def _text(row: Row, column: str, line: int, *, mark: str, optional: bool = False) -> str:
@@ -133,18 +174,23 @@ def _text(row: Row, column: str, line: int, *, mark: str, optional: bool = False
         return ""
     if column not in row:
         raise _missing(line, column, mark)
-    return _checked(value, column, line, optional=optional)
+    return checked_text(value, column, line, optional=optional)
 
 
-def _checked(value: object, column: str, line: int, *, optional: bool = False) -> str:
+def checked_text(value: object, column: str, line: int, *, optional: bool = False) -> str:
+    """Return a value that is text, and not empty unless it is optional.
+
+    Raises:
+        RowError: it is not.
+    """
     if not isinstance(value, str):
-        raise _RowError(Problem(line, f"{kind(value)} instead of text", "write text", column))
+        raise RowError(Problem(line, f"{kind(value)} instead of text", "write text", column))
     if not value.strip() and not optional:
         found = "empty text" if not value else "only white space"
-        raise _RowError(Problem(line, found, "fill it or delete the row", column))
-    if _HALF_CHARACTER.search(value):
+        raise RowError(Problem(line, found, "fill it or delete the row", column))
+    if not value.isascii() and _HALF_CHARACTER.search(value):
         found = "half of a surrogate pair, which is no character"
-        raise _RowError(Problem(line, found, "write the character itself", column))
+        raise RowError(Problem(line, found, "write the character itself", column))
     return value
 
 
@@ -160,6 +206,20 @@ def _instruction(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, 
     output = _text(row, columns.output, line, mark="output")
     prompt = f"{task}\n\n{context}" if context.strip() else task
     return (*_system(row, columns, line), *_turn(prompt, output))
+
+
+def _group(row: Row, column: str, line: int) -> str:
+    """Return the name of a row's group; a row without one could leak unseen."""
+    value = row.get(column)
+    if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+        return str(value).strip()
+    fix = "name the row's group, or unset data.group_by"
+    if column not in row or value is None or value == "":
+        raise RowError(Problem(line, "missing", fix, column))
+    found = f"{kind(value)} instead of text or a whole number"
+    raise RowError(
+        Problem(line, "only white space" if isinstance(value, str) else found, fix, column)
+    )
 
 
 def _turn(prompt: str, answer: str) -> tuple[Message, Message]:
@@ -178,29 +238,29 @@ def _messages(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...
     turns = row[column]
     if not isinstance(turns, list) or not turns:
         found = "an empty list" if turns == [] else f"{kind(turns)} instead of a list"
-        raise _RowError(Problem(line, found, "write a list of {role, content}", column))
+        raise RowError(Problem(line, found, "write a list of {role, content}", column))
     messages = tuple(_message(turn, f"{column}[{i}]", line) for i, turn in enumerate(turns))
     if messages[-1].role != "assistant":
         fix = "end with the assistant's turn, which is what is learnt"
-        raise _RowError(Problem(line, "the last turn is not the assistant's", fix, column))
+        raise RowError(Problem(line, "the last turn is not the assistant's", fix, column))
     if not any(message.learn for message in messages):
         fix = "give an assistant's turn weight 1"
-        raise _RowError(Problem(line, "nothing to learn from: every weight is 0", fix, column))
+        raise RowError(Problem(line, "nothing to learn from: every weight is 0", fix, column))
     return messages
 
 
 def _message(turn: object, where: str, line: int) -> Message:
     if not isinstance(turn, dict):
         found = f"{kind(turn)} instead of an object"
-        raise _RowError(Problem(line, found, "write {role, content}", where))
+        raise RowError(Problem(line, found, "write {role, content}", where))
     role = turn.get("role")
     if role not in ("system", "user", "assistant"):
         found = f"{kind(role)} instead of a role" if not isinstance(role, str) else "unknown role"
-        raise _RowError(Problem(line, found, "use system, user or assistant", f"{where}.role"))
+        raise RowError(Problem(line, found, "use system, user or assistant", f"{where}.role"))
     weight = turn.get("weight", 1)
     if isinstance(weight, bool) or weight not in (0, 1):
-        raise _RowError(Problem(line, "neither 0 nor 1", "use 0 or 1", f"{where}.weight"))
-    content = _checked(turn.get("content"), f"{where}.content", line)
+        raise RowError(Problem(line, "neither 0 nor 1", "use 0 or 1", f"{where}.weight"))
+    content = checked_text(turn.get("content"), f"{where}.content", line)
     return Message(role, content, learn=role == "assistant" and weight == 1)
 
 

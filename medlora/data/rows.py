@@ -63,7 +63,7 @@ class Rows(Sequence[Row]):
         block = joined([Tokens(n, row.ids, row.learn) for n, row in enumerate(rows, start=1)])
         table = TokenTable.of(block.rows, block.ids, block.runs)
         lengths = np.diff(table.starts)
-        targets = int(_targets(table, np.arange(len(table)), lengths).sum())
+        targets = int(count_targets(table, np.arange(len(table)), lengths).sum())
         return cls(table, np.arange(len(table)), lengths, targets=targets)
 
     def __len__(self) -> int:
@@ -132,7 +132,7 @@ def fit_rows(
             problems.add(_overlong(table, rows[over], max_length))
         if overlong != "truncate":
             rows, lengths = rows[~over], lengths[~over]  # noqa: PLW2901
-        counts = _targets(table, rows, np.minimum(lengths, max_length))
+        counts = count_targets(table, rows, np.minimum(lengths, max_length))
         problems.add(_nothing_to_learn(table, rows[counts == 0], max_length))
         kept.append(rows)
         targets += int(counts.sum())
@@ -147,10 +147,20 @@ def _in_parts(chosen: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield chosen[start : start + _AT_ONCE]
 
 
-def _targets(
+def count_targets(
     table: TokenTable, rows: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Return how many of each row's first tokens carry loss, int64 [N]; never position 0."""
+    totals = np.zeros(len(rows), dtype=np.int64)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        totals[part] = _targets(table, rows[part], lengths[part])
+    return totals
+
+
+def _targets(
+    table: TokenTable, rows: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.int64]:
     counts = table.run_starts[rows + 1] - table.run_starts[rows]
     owner = np.repeat(np.arange(len(rows)), counts)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)

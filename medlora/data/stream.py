@@ -1,15 +1,17 @@
 """A data file as a stream of blocks of tokens: in order, once, in parallel, in little memory."""
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from medlora.config import ColumnsConfig
 from medlora.data.blocks import Block, BlockMaker, from_reply, to_request
-from medlora.data.jsonl import read_pieces, wrong_file
+from medlora.data.jsonl import Piece, read_pieces, wrong_file
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record, read_records
-from medlora.data.workers import in_order, usable_cpus
+from medlora.data.workers import Work, in_order, usable_cpus
 from medlora.errors import StorageError
 
 PIECE_BYTES = 1 << 18  # a fifth of a second of one core's work
@@ -24,16 +26,59 @@ def worker_count(file: Path) -> int:
     return min(usable_cpus(), _MOST_WORKERS)
 
 
+class Part(Protocol):
+    """What became of a piece: its rows, and what was no row."""
+
+    @property
+    def rows(self) -> Sized:
+        """One for each row."""
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Of the others."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True, slots=True)
+class Way(Generic[P]):
+    """How pieces are worked on: in what process, as what request, and what the reply says."""
+
+    work: Work
+    request: Callable[[Piece, bool], bytes]  # with False, only problems are wanted
+    part: Callable[[Sequence[bytes]], P]
+
+
 def token_blocks(
     file: Path, maker: BlockMaker, *, sha256: str, workers: int | None = None
 ) -> Generator[Block, None, None]:
-    """Yield the blocks of a file, the same whatever the number of workers.
-
-    From the first problem on nothing is encoded any more, the rest is only checked.
+    """Yield the blocks of a file; see `parts_of`.
 
     Args:
         file: JSON Lines.
         maker: what makes a block of a piece.
+        sha256: what the file's content has to be.
+        workers: how many processes; as many as pay, if not given.
+    """
+    way = Way(
+        maker,
+        lambda piece, encode: to_request(piece, encode=encode),
+        lambda reply: from_reply(reply, maker.ids),
+    )
+    yield from parts_of(file, way, sha256=sha256, workers=workers)
+
+
+def parts_of(
+    file: Path, way: Way[P], *, sha256: str, workers: int | None = None
+) -> Generator[P, None, None]:
+    """Yield what becomes of a file's pieces, the same whatever the number of workers.
+
+    From the first problem on the rest is only checked.
+
+    Args:
+        file: JSON Lines.
+        way: how to work on a piece.
         sha256: what the file's content has to be.
         workers: how many processes; as many as pay, if not given.
 
@@ -51,15 +96,15 @@ def token_blocks(
     def requests() -> Iterator[bytes]:
         for piece in read_pieces(file, PIECE_BYTES):
             digest.update(piece.content)
-            yield to_request(piece, encode=not problems.count)
+            yield way.request(piece, not problems.count)
 
     workers = worker_count(file) if workers is None else workers
-    for reply in in_order(maker, requests(), workers=workers):
-        block = from_reply(reply, maker.ids)
-        problems.add(block.problems)
-        rows += len(block.rows)
+    for reply in in_order(way.work, requests(), workers=workers):
+        part = way.part(reply)
+        problems.add(part.problems)
+        rows += len(part.rows)
         if not problems.count:
-            yield block
+            yield part
     if digest.hexdigest() != sha256:
         raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
     if not rows and not problems.count:

@@ -2,7 +2,7 @@
 
 N rows with T tokens and L runs of tokens that carry loss.  The folder holds
 
-    rows            what a row has: tokens, runs, line, digest of its question
+    rows            what a row has: tokens, runs, line, keys that it must not share across a split
     ids             the tokens of all rows, one after the other
     runs            where loss begins and ends, for all rows
     manifest.json   the key that it was made for, how to read the rest, every file's SHA-256
@@ -10,7 +10,7 @@ N rows with T tokens and L runs of tokens that carry loss.  The folder holds
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from medlora.data.blocks import ROW, RUN, Block
 from medlora.errors import StorageError
 from medlora.files import NewFolder, json_bytes, sha256_file, sha256_json
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _NAMES = ("rows", "ids", "runs")
 
@@ -79,14 +79,14 @@ class TokenWriter:
             for name in _NAMES:
                 self.folder.append(name, getattr(block, name).tobytes())
             forms.update(block.forms)
-        stated = {
-            "format": FORMAT,
-            **facts,
-            "ids": self.ids.str,
-            "forms": dict(sorted(forms.items())),
-            "files": self.folder.sync(),
-        }
-        self.folder.append(MANIFEST, json_bytes({**stated, "sha256": sha256_json(stated)}))
+        stated = {"ids": self.ids.str, "forms": dict(sorted(forms.items()))}
+        vouch(self.folder, {"format": FORMAT, **facts, **stated})
+
+
+def vouch(folder: NewFolder, facts: dict[str, Any]) -> None:
+    """Write the manifest, which states these facts and the SHA-256 of each file; the last write."""
+    stated = {**facts, "files": folder.sync()}
+    folder.append(MANIFEST, json_bytes({**stated, "sha256": sha256_json(stated)}))
 
 
 def read_tokens(folder: Path, *, key: str) -> tuple[TokenTable, dict[str, Any]]:
@@ -95,22 +95,32 @@ def read_tokens(folder: Path, *, key: str) -> tuple[TokenTable, dict[str, Any]]:
     Raises:
         DamagedError: something is not as it was written.
     """
+    manifest = proved(folder, _NAMES, key=key)
+    table = TokenTable.of(
+        mapped(folder / "rows", ROW),
+        mapped(folder / "ids", np.dtype(manifest["ids"])),
+        mapped(folder / "runs", RUN).reshape(-1, 2),
+    )
+    return table, manifest
+
+
+def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
+    """Return a folder's manifest after checking that it is for this key, and every byte.
+
+    Raises:
+        DamagedError: something is not as it was written.
+    """
     manifest = _manifest(folder)
     if manifest.get("key") != key:
         raise DamagedError("it was made for something else")
-    for name in _NAMES:
+    for name in names:
         try:
             found = sha256_file(folder / name)
         except StorageError as error:
             raise DamagedError(str(error).splitlines()[0]) from None
         if found != manifest["files"][name]:
             raise DamagedError(f"{name} was changed")
-    table = TokenTable.of(
-        _mapped(folder / "rows", ROW),
-        _mapped(folder / "ids", np.dtype(manifest["ids"])),
-        _mapped(folder / "runs", RUN).reshape(-1, 2),
-    )
-    return table, manifest
+    return manifest
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -124,7 +134,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return stated
 
 
-def _mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
+def mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return a file as an array that is read when it is looked at."""
     if path.stat().st_size == 0:  # nothing can be mapped
         return np.empty(0, kind)
     return np.memmap(path, kind, mode="r")

@@ -1,4 +1,4 @@
-"""How a model answers a few prompts: lengths, how it is written, how often output collapses."""
+"""How a model answers a few prompts: lengths, writing, what the safety checker finds."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from medlora.data.chat import ensure_template
 from medlora.errors import DataError
 from medlora.evaluate.generate import Poll, answers
-from medlora.evaluate.quality import DEGENERATE, distinct_share, fluency
+from medlora.evaluate.quality import distinct_share
+from medlora.evaluate.safety import SafetyChecker, shares
 
 
 def performance(
@@ -23,6 +24,8 @@ def performance(
     poll: Poll = lambda: None,
 ) -> dict[str, float]:
     """Return counts and means over the answers, never a text.
+
+    Beside lengths and quality: what the safety checker finds, as `safety.shares` has it.
 
     The same answer to every prompt counts once: it is multiplied into the mean quality as the
     share of answers that differ.
@@ -43,11 +46,16 @@ def performance(
     speaker = deepcopy(tokenizer)  # its template may have to be filled in
     ensure_template(speaker)
     replies = answers(model, speaker, prompts, max_new_tokens=max_new_tokens, poll=poll)
+    checker = SafetyChecker()
+    checks = [
+        checker.check_safety_compliance(reply, prompt)
+        for reply, prompt in zip(replies, prompts, strict=True)
+    ]
     lengths = [len(reply.split()) for reply in replies]
     return {
         "avg_response_length": fmean(lengths),
         "avg_response_quality": fmean(map(score, replies)) * distinct_share(replies),
         "response_length_std": pstdev(lengths),
-        "degenerate_rate": fmean(fluency(reply) < DEGENERATE for reply in replies),
         "prompts": len(replies),
+        **shares(checks),
     }

@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import TrainingConfig
+from medlora.data.folding import folded
 from medlora.data.locate import find
 from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError, MissingPartError, StorageError
@@ -82,9 +83,9 @@ def _first_fitting(
     """Return the first user turns of a few held-out rows, each question once."""
     chosen: dict[str, str] = {}
     for record in held_out:
-        prompt = next((turn.content for turn in record.messages if turn.role == "user"), "")
-        if prompt and record.question not in chosen and _fits(model, tokenizer, prompt):
-            chosen[record.question] = prompt
+        prompt = record.question
+        if prompt and folded(prompt) not in chosen and _fits(model, tokenizer, prompt):
+            chosen[folded(prompt)] = prompt
         if len(chosen) == HELD_OUT:
             break
     return tuple(chosen.values())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from accelerate import Accelerator
 from peft import PeftModel
@@ -23,6 +23,13 @@ from medlora.files import make_folder
 from medlora.jobs import outcome
 from medlora.jobs.asking import check_questions
 from medlora.jobs.device import device_type, has_bf16, memory_in_use
+from medlora.jobs.dp import (
+    PrivateTraining,
+    check_private,
+    is_private,
+    paid_first,
+    releasable,
+)
 from medlora.jobs.due import Due, due_after
 from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
 from medlora.jobs.outcome import TrainResult
@@ -45,6 +52,7 @@ from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
+T = TypeVar("T")
 
 
 class MedicalLoRATrainer:
@@ -87,7 +95,8 @@ class MedicalLoRATrainer:
         self.tokenizer = tokenizer
         self.train_dataloader = train_dataloader
         self.eval_dataloader = eval_dataloader
-        cfg = self.config.training
+        check_private(self.config)
+        cfg, private = self.config.training, is_private(self.config)
         self.precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
         set_deterministic(cfg.deterministic)
         check_kernels(
@@ -97,7 +106,8 @@ class MedicalLoRATrainer:
         )
         self.accelerator = Accelerator(mixed_precision=self.precision)
         attend_by_record(model.get_base_model())
-        if cfg.lean_lora:
+        self._lean = cfg.lean_lora and not private  # whose factors no hook can watch
+        if self._lean:
             lean_linears(model)
         if cfg.use_liger_kernel:
             liger_kernels(model.get_base_model())
@@ -112,7 +122,8 @@ class MedicalLoRATrainer:
         self.forward = Forward(
             self.model, autocast=self.accelerator.autocast, targets_only=cfg.targets_only_loss
         )
-        self.recomputes = self._choose_recomputation()
+        self.recomputes = False if private else self._choose_recomputation()
+        self._private = self._make_private() if private else None
         if cfg.torch_compile:  # after the probes, whose shapes never come again
             compile_layers(model)
         self.folder = Path(cfg.output_dir) / self.config.run_name
@@ -135,20 +146,26 @@ class MedicalLoRATrainer:
         """Train on from the present step, yielding after each; nothing is saved or evaluated."""
         self.model.train()
         fit = Fit(self.progress.micro_batch_rows)
-        for result in train_steps(
+        for result in self._steps(fit):
+            self.progress.micro_batch_rows = fit.rows
+            self._count(result)
+            yield result
+
+    def _steps(self, fit: Fit) -> Iterator[StepResult]:
+        start, poll = self.progress.step, self._poll
+        if self._private:
+            return self._private.steps(self.optimizer, start=start, fit=fit, poll=poll)
+        return train_steps(
             self.accelerator,
             self.model,
             self.optimizer,
             self.train_dataloader,
             self.config.training,
-            start=self.progress.step,
-            poll=self._poll,
+            start=start,
+            poll=poll,
             fit=fit,
             forward=self.forward,
-        ):
-            self.progress.micro_batch_rows = fit.rows
-            self._count(result)
-            yield result
+        )
 
     def evaluate(self) -> HeldOut | None:
         """Return the held-out loss in nats a target, None without evaluation rows."""
@@ -188,6 +205,8 @@ class MedicalLoRATrainer:
                 f"{folder} was written by another version ({type(error).__name__}: {error})",
                 fix="go on with the versions that its manifest states, or start over with --fresh",
             ) from error
+        if self._private:
+            self._private.restore(self.progress.privacy)
         if self.accelerator.scaler and self.progress.scaler:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
         self._history.restart((folder / METRICS).read_bytes())
@@ -226,15 +245,42 @@ class MedicalLoRATrainer:
         self._history.close()
         return self._result()
 
-    def save(self, name: str, *, facts: Mapping[str, Any] | None = None) -> Path:
+    def save(
+        self,
+        name: str,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> Path:
         """Write adapter, tokenizer and metrics as a folder of this run; return it.
+
+        Args:
+            name: of the folder.
+            facts: JSON values for its manifest.
+            files: what it holds beside the adapter, {file name: content}.
 
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        self._commit([adapter(name, facts or {})])
+        self._commit([adapter(name, facts or {}, files)])
         self._writer.wait()
         return self.folder / name
+
+    def interruptibly(self, work: Callable[[Callable[[], None]], T]) -> T:
+        """Return what some work after the training comes to, which a signal may end.
+
+        Args:
+            work: is given what it has to call wherever time passes.
+
+        Raises:
+            StoppedError: a signal asked for it; the last step is committed, and the work is done
+                anew when the run is started again.
+        """
+        try:
+            with self._stop.gently():
+                return work(self._poll)
+        except _InterruptedError:
+            self._commit_stop()
 
     @property
     def compute_facts(self) -> dict[str, Any]:
@@ -244,7 +290,7 @@ class MedicalLoRATrainer:
             "layout": collate.layout if isinstance(collate, Collate) else "as given",
             "attention": self._bare.config._attn_implementation,  # noqa: SLF001  (its only name)
             "targets_only_loss": self.forward.targets_only,
-            "lean_lora": cfg.lean_lora,
+            "lean_lora": self._lean,
             "gradient_checkpointing": self.recomputes,
             "onednn": cfg.onednn and device_type() == "cpu",
             "torch_compile": cfg.torch_compile,
@@ -279,6 +325,15 @@ class MedicalLoRATrainer:
             )
         return bool(wanted)
 
+    def _make_private(self) -> PrivateTraining:
+        return PrivateTraining(
+            self._bare,
+            self.train_dataloader,
+            self.config,
+            accelerator=self.accelerator,
+            forward=self.forward,
+        )
+
     def _commit(self, saves: Sequence[Save]) -> None:
         """Write these folders behind the loop's back, then prune.
 
@@ -287,19 +342,29 @@ class MedicalLoRATrainer:
         began = time.monotonic()
         self._writer.wait()
         self._snapshot.take(self._bare, self._adamw)
+        if self._private:
+            saves = paid_first(saves, step=self.progress.step)
         progress, metrics = self._stated_progress(), self._history.content
-        self._writer.submit(partial(self._write, saves, progress, metrics))
+        self._writer.submit(partial(self._write, saves, progress, metrics, self._present_facts()))
         self._waited_s += time.monotonic() - began
 
-    def _write(self, saves: Sequence[Save], progress: Progress, metrics: bytes) -> None:
+    def _present_facts(self) -> dict[str, Any]:
+        private = self._private.facts if self._private else {}
+        return {"step": self.progress.step, **self._facts, **private}
+
+    def _write(
+        self, saves: Sequence[Save], progress: Progress, metrics: bytes, facts: dict[str, Any]
+    ) -> None:
         adapter_file = self._snapshot.adapter_file(self._bare)
         resumable = any(one.resumable for one in saves)
+        shown = releasable(metrics) if self._private else metrics
+        state = {METRICS: metrics, **self._snapshot.state_files(progress)} if resumable else {}
         write_all(
             self.folder,
             saves,
-            files={**self._unchanging, METRICS: metrics, **adapter_file},
-            state=self._snapshot.state_files(progress) if resumable else {},
-            facts={"step": progress.step, **self._facts},
+            files={**self._unchanging, METRICS: shown, **adapter_file},
+            state=state,
+            facts=facts,
             keep=self.config.training.save_total_limit,
         )
 
@@ -337,6 +402,8 @@ class MedicalLoRATrainer:
 
     def _count(self, result: StepResult) -> None:
         outcome.count(self.progress, result, steps_per_epoch=self._steps_per_epoch)
+        if self._private:
+            self.progress.privacy = self._private.ledger.state
 
     def _after(self, result: StepResult) -> None:
         """Do what is due after a step: log, evaluate, ask, save.
@@ -417,7 +484,7 @@ class MedicalLoRATrainer:
         if self._stop.requested:
             raise _InterruptedError
 
-    def _commit_stop(self) -> None:
+    def _commit_stop(self) -> NoReturn:
         """Commit the last completed step and end with 143."""
         self._writer.wait()
         name = f"step_{self.progress.step}"
@@ -427,12 +494,14 @@ class MedicalLoRATrainer:
         where = f"{name} is committed" if self.progress.step else "no step was done"
         raise StoppedError(
             f"stopped by {self._stop.requested}; {where}",
-            fix="run it again: it goes on from there and ends with the same bits",
+            fix="run it again: it goes on from there"
+            + ("" if self._private else " and ends with the same bits"),
         )
 
     def _result(self) -> TrainResult:
         wall_s = time.monotonic() - self._began
-        return outcome.state(self.progress, wall_s=wall_s, waited_s=self._waited_s)
+        result = outcome.state(self.progress, wall_s=wall_s, waited_s=self._waited_s)
+        return outcome.without_sums_over_rows(result) if self._private else result
 
     @property
     def _steps_per_epoch(self) -> int:

@@ -8,22 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from medlora.config import DataConfig, RunConfig
-from medlora.data.blocks import BlockMaker, id_type
+from medlora.data.blocks import KEYS, BlockMaker, id_type
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat import ensure_template
+from medlora.data.components import Keys
 from medlora.data.locate import DataFiles, locate
 from medlora.data.records import Record
 from medlora.data.rows import Rows, fit_rows
-from medlora.data.split import hold_out
+from medlora.data.split import Split, hold_out
 from medlora.data.stream import records_at, token_blocks
-from medlora.data.tokens import TokenWriter
+from medlora.data.tokens import TokenTable, TokenWriter
 from medlora.errors import DataError
+from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_file, sha256_json
 from medlora.jobs.device import device_type
 from medlora.jobs.settings import Plan
+from medlora.jobs.suites import choose_suites, verdict_inputs
 from medlora.logs import logger
 from medlora.model.base import (
     check_base,
@@ -42,11 +46,12 @@ TOKENS = ".tokens"  # beside the runs, which cannot have such a name
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where the inputs of a run are, and the SHA-256 of each data file by its split."""
+    """Where a run's inputs are, each data file's SHA-256 by its split, and the gate's suites."""
 
     base: Path
     files: DataFiles
     sha256: dict[str, str]
+    suites: tuple[Suite, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,28 @@ def find_inputs(plan: Plan) -> Found:
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )
     check_base(base)
-    files = locate(cfg.data, mount=plan.mount("data"))
+    files, digests = find_files(plan)
+    suites = choose_suites(cfg.gate, folder=files.train.parent)
+    return Found(base, files, digests, tuple(suites))
+
+
+def find_files(plan: Plan) -> tuple[DataFiles, dict[str, str]]:
+    """Return the data files and the SHA-256 of each by its split."""
+    files = locate(plan.resolved.config.data, mount=plan.mount("data"))
     digests = {"train": sha256_file(files.train)}
     if files.evaluation:
         digests["eval"] = sha256_file(files.evaluation)
-    return Found(base, files, digests)
+    return files, digests
 
 
 def describe(found: Found, plan: Plan) -> Inputs:
     """Read the whole base model and return what a manifest states of all inputs."""
     base_files = digest_base(found.base)
     facts = {
-        "inputs": fingerprint(plan.resolved, data=found.sha256, base=base_files),
+        "inputs": {
+            **fingerprint(plan.resolved, data=found.sha256, base=base_files),
+            **verdict_inputs(plan.resolved.config.gate, found.suites),
+        },
         "data": {"sha256": found.sha256},
         "base_model": {
             "folder": str(found.base),
@@ -108,14 +123,36 @@ class Prepared:
     counts: dict[str, Any]  # of the data
 
 
-def prepare(found: Found, cfg: RunConfig) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """The tokens of both files, uncut, and what made them."""
+
+    tokenizer: PreTrainedTokenizerBase
+    plain: bool  # the template is ours
+    limit: int  # tokens of a row
+    entries: dict[str, Entry[TokenTable]]
+
+
+def prepare(found: Found, cfg: RunConfig, *, near: Keys | None = None) -> Prepared:
     """Tokenize both splits with the base's own tokenizer and chat template, or find it done.
+
+    Args:
+        found: where the inputs are.
+        cfg: the run's config.
+        near: the cluster of near duplicates of each training row, 0 for none; they stay on one
+            side where rows are held out.
 
     Raises:
         DataError: a row is unusable, has nothing to learn from, or no row is left.
         ConfigError: the tokenizer cannot be used.
         StorageError: the tokens cannot be kept in the output folder.
     """
+    tokenized = tokenize_files(found, cfg)
+    return fit(tokenized, found, cfg, split=split_rows(tokenized, cfg, near=near))
+
+
+def tokenize_files(found: Found, cfg: RunConfig) -> Tokenized:
+    """Return the tokens of both files, made now or earlier."""
     tokenizer = load_tokenizer(found.base)
     plain = ensure_template(tokenizer)
     if plain:
@@ -123,26 +160,60 @@ def prepare(found: Found, cfg: RunConfig) -> Prepared:
     limit = _length_limit(found.base, cfg.data)
     entries = {
         split: _entry(file, found.sha256[split], tokenizer, cfg)
-        for split, file in _files(found).items()
+        for split, file in by_split(found.files).items()
     }
-    splits, held = _splits(entries, found, cfg, limit)
+    return Tokenized(tokenizer, plain, limit, entries)
+
+
+def split_rows(tokenized: Tokenized, cfg: RunConfig, *, near: Keys | None = None) -> Split | None:
+    """Return which rows are held out, None where there is an evaluation file."""
+    if "eval" in tokenized.entries:
+        return None
+    split = hold_out_rows(tokenized.entries["train"].table.rows, cfg, near=near)
+    _log_split(split)
+    return split
+
+
+def hold_out_rows(rows: NDArray[np.void], cfg: RunConfig, *, near: Keys | None) -> Split:
+    """Return the split of one file's rows.
+
+    Args:
+        rows: have the fields `KEYS`.
+        cfg: the run's config.
+        near: the cluster of near duplicates of each row, 0 for none.
+    """
+    keys = {name: rows[name] for name in KEYS if name != "group" or cfg.data.group_by}
+    if near is not None:
+        keys["near_duplicate"] = near
+    return hold_out(keys, fraction=cfg.data.eval_fraction, seed=cfg.training.seed)
+
+
+def fit(tokenized: Tokenized, found: Found, cfg: RunConfig, *, split: Split | None) -> Prepared:
+    """Return both splits' rows, cut to the limit as the config says.
+
+    Raises:
+        DataError: a row is refused, has nothing to learn from, or no row is left.
+    """
+    entries = tokenized.entries
+    splits = _splits(tokenized, found, cfg, split)
     if not splits["train"]:
         raise DataError(
             f"{found.files.train}: no row is left for training",
             fix="raise data.max_length, set data.overlong: truncate, or add rows",
         )
     facts = {
-        "max_length": limit,
-        "chat_template": "plain" if plain else "tokenizer",
+        "max_length": tokenized.limit,
+        "chat_template": "plain" if tokenized.plain else "tokenizer",
         "cache": {split: entry.manifest["key"] for split, entry in entries.items()},
         **{name: _row_facts(rows) for name, rows in splits.items()},
     }
     counts = {
         "rows": {name: len(rows) + rows.dropped for name, rows in splits.items()},
-        "held_out_from_train_file": held,
+        "held_out_from_train_file": len(split.held) if split else 0,
+        "split": split.facts if split else None,
         "forms": entries["train"].manifest["forms"],
     }
-    return Prepared(tokenizer, splits["train"], splits["eval"], facts, counts)
+    return Prepared(tokenized.tokenizer, splits["train"], splits["eval"], facts, counts)
 
 
 def held_out_records(found: Found, prepared: Prepared, cfg: DataConfig) -> Iterator[Record]:
@@ -152,15 +223,20 @@ def held_out_records(found: Found, prepared: Prepared, cfg: DataConfig) -> Itera
     return records_at(file, lines, form=cfg.format, columns=cfg.columns)
 
 
-def _files(found: Found) -> dict[str, Path]:
-    files = {"train": found.files.train, "eval": found.files.evaluation}
-    return {split: file for split, file in files.items() if file}
+def by_split(files: DataFiles) -> dict[str, Path]:
+    """Return {split: file}, `train` first."""
+    named = {"train": files.train, "eval": files.evaluation}
+    return {split: file for split, file in named.items() if file}
 
 
-def _entry(file: Path, sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: RunConfig) -> Entry:
+def _entry(
+    file: Path, sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: RunConfig
+) -> Entry[TokenTable]:
     """Return the tokens of a whole file, made now or earlier."""
     began = time.monotonic()
-    maker = BlockMaker(tokenizer, id_type(tokenizer), cfg.data.format, cfg.data.columns)
+    maker = BlockMaker(
+        tokenizer, id_type(tokenizer), cfg.data.format, cfg.data.columns, cfg.data.group_by
+    )
     key = key_of(sha256, tokenizer, cfg.data)
 
     def make(folder: NewFolder) -> None:
@@ -176,33 +252,53 @@ def _entry(file: Path, sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: Run
     return entry
 
 
+def chosen_rows(
+    tokenized: Tokenized, split: Split | None
+) -> dict[str, tuple[TokenTable, NDArray[np.int64]]]:
+    """Return the rows of each split, as a table and which of its rows."""
+    table = tokenized.entries["train"].table
+    if split:
+        return {"train": (table, split.train), "eval": (table, split.held)}
+    judged = tokenized.entries["eval"].table
+    return {
+        "train": (table, np.arange(len(table))),
+        "eval": (judged, np.arange(len(judged))),
+    }
+
+
 def _splits(
-    entries: dict[str, Entry], found: Found, cfg: RunConfig, limit: int
-) -> tuple[dict[str, Rows], int]:
-    """Return training and evaluation rows, and how many of the latter were held out."""
-    table, held = entries["train"].table, 0
-    train, evaluation = np.arange(len(table)), np.empty(0, dtype=np.int64)
-    if "eval" not in entries:
-        train, evaluation = hold_out(
-            table.rows["question"], fraction=cfg.data.eval_fraction, seed=cfg.training.seed
-        )
-        held = len(evaluation)
-    if held:
-        _log.info("no evaluation file: %d rows held out for evaluation, split by question", held)
-    judged = entries["eval"].table if "eval" in entries else table
-    if "eval" in entries:
-        evaluation = np.arange(len(judged))
-    sources = (
-        ("train", table, train, found.files.train),
-        ("eval", judged, evaluation, found.files.evaluation or found.files.train),
-    )
-    splits = {}
-    for name, source, chosen, file in sources:
+    tokenized: Tokenized, found: Found, cfg: RunConfig, split: Split | None
+) -> dict[str, Rows]:
+    """Return training and evaluation rows."""
+    files = {"train": found.files.train, "eval": found.files.evaluation or found.files.train}
+    splits, limit = {}, tokenized.limit
+    for name, (table, chosen) in chosen_rows(tokenized, split).items():
         splits[name] = fit_rows(
-            source, chosen, file=file, max_length=limit, overlong=cfg.data.overlong
+            table, chosen, file=files[name], max_length=limit, overlong=cfg.data.overlong
         )
         _log_rows(name, splits[name], limit)
-    return splits, held
+    return splits
+
+
+def _log_split(split: Split) -> None:
+    held, wanted = len(split.held), split.facts["wanted_rows"]
+    if held:
+        together = ", ".join(split.facts["kept_together"])
+        _log.info(
+            "no evaluation file: %d rows held out for evaluation; never parted: rows with the "
+            "same %s",
+            held,
+            together.replace("_", " "),
+        )
+    if 2 * held < wanted:
+        _log.warning(
+            "%d of %d wanted rows are held out: the others hang together (%d rows in one piece)",
+            held,
+            wanted,
+            split.facts["largest_component_rows"],
+        )
+    for kind in split.facts.get("given_up", ()):
+        _log.warning("held-out rows may have the same %s as training rows", kind.replace("_", " "))
 
 
 def _length_limit(base: Path, cfg: DataConfig) -> int:

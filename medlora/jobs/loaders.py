@@ -8,9 +8,11 @@ from torch.utils.data import DataLoader
 from medlora.config import TrainingConfig
 from medlora.data.batches import eval_loader, pad_id_of, train_loader
 from medlora.data.layout import Collate, Layout
+from medlora.data.poisson import private_loader
 from medlora.errors import ConfigError
 from medlora.jobs.inputs import Prepared
 from medlora.logs import logger
+from medlora.train.dp import system_entropy
 
 _log = logger(__name__)
 _EVAL_BATCHES = 8  # that are laid out together
@@ -41,13 +43,16 @@ class Loaders:
                 collate.layout = _padded(cfg)
 
 
-def make_loaders(prepared: Prepared, cfg: TrainingConfig, *, pin_memory: bool) -> Loaders:
+def make_loaders(
+    prepared: Prepared, cfg: TrainingConfig, *, pin_memory: bool, private: bool = False
+) -> Loaders:
     """Return the loaders of both splits.
 
     Args:
         prepared: both splits as rows.
         cfg: the training section.
         pin_memory: whether page-locked batches are of use, if the config wants them.
+        private: draw training rows at random, and never let two share a row of tokens.
     """
     tokenizer = prepared.tokenizer
     layout: Layout = _padded(cfg) if cfg.packing is False else "packed"
@@ -57,12 +62,16 @@ def make_loaders(prepared: Prepared, cfg: TrainingConfig, *, pin_memory: bool) -
     train, evaluation = (
         Collate(layout, batch_size=size, max_length=limit, pad_id=pad_id) for size in sizes
     )
+    if private:
+        train.layout = _padded(cfg)
     pin = pin_memory and cfg.dataloader_pin_memory
     rows, held = prepared.train, prepared.evaluation
     step_rows = cfg.per_device_train_batch_size * cfg.gradient_accumulation_steps
     eval_rows = cfg.per_device_eval_batch_size * _EVAL_BATCHES
     return Loaders(
-        train_loader(rows, train, step_rows=step_rows, seed=cfg.seed, pin_memory=pin),
+        private_loader(rows, train, step_rows=step_rows, entropy=system_entropy(), pin_memory=pin)
+        if private
+        else train_loader(rows, train, step_rows=step_rows, seed=cfg.seed, pin_memory=pin),
         eval_loader(held, evaluation, batch_size=eval_rows, pin_memory=pin) if held else None,
         (train, evaluation),
     )

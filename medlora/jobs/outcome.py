@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from medlora.checkpoint.state import Progress
@@ -72,6 +72,11 @@ def state(progress: Progress, *, wall_s: float, waited_s: float) -> TrainResult:
         converged_step=progress.converged_step,
         micro_batch_rows=progress.micro_batch_rows,
     )
+
+
+def without_sums_over_rows(result: TrainResult) -> TrainResult:
+    """Return what a private run may state: nothing that adds up over the rows it drew."""
+    return replace(result, tokens=None, targets=None, train_loss=None)
 
 
 def step_as_json(result: StepResult) -> dict[str, Any]:

@@ -8,16 +8,18 @@ import hashlib
 import json
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medlora.config import RunConfig
+from medlora.data.locate import DataFiles
 from medlora.data.privacy.classes import STRUCTURED
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, ordered, place, scanner_facts
 from medlora.errors import DataError, StorageError, listed
 from medlora.files import json_bytes, make_folder, remove, sha256_json, write_bytes
-from medlora.jobs.inputs import Found
+from medlora.jobs.inputs import by_split
 from medlora.logs import logger
 
 _log = logger(__name__)
@@ -29,28 +31,58 @@ _FIX = (
 )
 
 
-def check_privacy(found: Found, cfg: RunConfig) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What was found in each file, and what the config makes of it."""
+
+    policy: str
+    summaries: dict[str, Summary]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest states."""
+        if self.policy == "off":
+            return {"policy": self.policy}
+        return {
+            "policy": self.policy,
+            "scanner": scanner_facts(),
+            "files": {split: summary.facts() for split, summary in self.summaries.items()},
+        }
+
+    def refuse(self) -> None:
+        """Raise if the policy does not take the data.
+
+        Raises:
+            DataError: the policy is `block` and a file has identifiers with a form of their own.
+        """
+        if self.policy == "block":
+            for summary in self.summaries.values():
+                _refuse(summary)
+
+
+def check_privacy(files: DataFiles, sha256: dict[str, str], cfg: RunConfig) -> dict[str, Any]:
     """Scan the rows of a run and return what its manifest states of that.
 
     Raises:
         DataError: the policy is `block` and a file has identifiers with a form of their own.
         StorageError: a file cannot be read, is being changed, or the result cannot be kept.
     """
-    facts: dict[str, Any] = {"policy": cfg.data.privacy}
-    if cfg.data.privacy == "off":
+    scanned = scan_files(files, sha256, cfg)
+    scanned.refuse()
+    return scanned.facts()
+
+
+def scan_files(files: DataFiles, sha256: dict[str, str], cfg: RunConfig) -> Scanned:
+    """Scan the rows of a run, unless the policy is `off`, and say what was found."""
+    policy = cfg.data.privacy
+    if policy == "off":
         _log.info("privacy: not scanned, data.privacy is off")
-        return facts
-    files = {"train": found.files.train, "eval": found.files.evaluation}
+        return Scanned(policy, {})
     summaries = {
-        split: _summary(file, found.sha256[split], cfg) for split, file in files.items() if file
+        split: _summary(file, sha256[split], cfg) for split, file in by_split(files).items()
     }
     for summary in summaries.values():
         _tell(summary)
-        if cfg.data.privacy == "block":
-            _refuse(summary)
-    facts["scanner"] = scanner_facts()
-    facts["files"] = {split: summary.facts() for split, summary in summaries.items()}
-    return facts
+    return Scanned(policy, summaries)
 
 
 def _summary(file: Path, sha256: str, cfg: RunConfig) -> Summary:

@@ -5,17 +5,16 @@ from typing import Any
 
 import click
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
-from medlora.config import Setting, load
-from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError
-from medlora.files import remove, storage_errors
+from medlora.checkpoint.store import read_manifest
+from medlora.errors import ConfigError, IntegrityError
+from medlora.files import remove
 from medlora.jobs import train
+from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import read_inputs
+from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.jobs.rundir import note_other_software
 from medlora.jobs.saving import FINAL
-from medlora.jobs.settings import Plan
 from medlora.model.adapter import WEIGHTS
-from medlora.report.fingerprint import differences
 from medlora.runtime import Stop
 
 
@@ -25,7 +24,7 @@ def run(
     """Repeat a finished run in a folder beside it; the copy goes if the digests agree.
 
     Args:
-        folder: the run's folder, or its final/.
+        folder: the run's folder, or its final/, or the rejected/ in place of it.
         data: where the data is now, if not where the manifest says.
         model: where the base model is now, if not where the manifest says.
         stop: where signals are noted; started again, an interrupted repetition goes on.
@@ -35,11 +34,12 @@ def run(
         ConfigError: data or base are not those of the run, or it cannot be repeated.
         MissingPartError: there is no finished run.
     """
-    with storage_errors(folder):
-        final = folder if (folder / MANIFEST).exists() else folder / FINAL
-    manifest = _finished(final)
-    plan = _plan(manifest, final.resolve().parent, data=data, model=model)
-    _refuse_other_inputs(manifest, plan)
+    final = final_of(folder)
+    manifest = finished_manifest(final)
+    _refuse_unrepeatable(manifest, final)
+    name = f"{manifest['run_name']}.reproduced"
+    plan = plan_again(manifest, final.resolve().parent, run_name=name, data=data, model=model)
+    refuse_other_inputs(manifest, read_inputs(plan))
     note_other_software(manifest)
     train.run(plan, stop=stop)
     copy = Path(plan.resolved.config.training.output_dir) / plan.resolved.config.run_name
@@ -53,51 +53,19 @@ def run(
     click.echo(f"reproduced: the adapter has the same SHA-256, {ours}")
 
 
-def _finished(final: Path) -> dict[str, Any]:
-    if not final.is_dir():
-        raise MissingPartError(f"{final}: not there", fix="name the folder of a finished run")
-    try:
-        manifest = read_manifest(final)
-    except UnreadableError as error:
-        raise StorageError(f"{final}: {error}", fix="make it readable for this user") from None
-    except DamagedError as error:
-        raise IntegrityError(f"{final} is damaged: {error}", fix="restore it from a copy") from None
-    if manifest.get("kind") != "run":
-        raise MissingPartError(f"{final}: no finished run", fix="name a run's folder or its final/")
+def _refuse_unrepeatable(manifest: dict[str, Any], final: Path) -> None:
+    if FACTS in manifest:
+        raise ConfigError(
+            f"{final} was trained with differential privacy: its noise was drawn once and is kept "
+            "nowhere, so no second run can have the same bits",
+            fix="compare losses instead: train it again under another run_name, which spends "
+            "another epsilon",
+        )
     if manifest["allowed_changes"]:
         names = ", ".join(manifest["allowed_changes"])
         raise ConfigError(
             f"{final} went on from a checkpoint with changes ({names}): one pass cannot repeat it",
             fix="train it again without --allow-change",
-        )
-    return manifest
-
-
-def _plan(manifest: dict[str, Any], run: Path, *, data: str | None, model: str | None) -> Plan:
-    values = {key: fact["value"] for key, fact in manifest["config"].items()}
-    values |= {
-        "run_name": f"{manifest['run_name']}.reproduced",
-        "training.output_dir": str(run.parent),
-        "training.final_dir": None,
-        "training.logging_dir": None,
-        "training.generation_steps": None,  # looks on and changes nothing
-        "training.generation_prompts": None,
-        "data.path": data or values["data.path"],
-        "model.base_model_name": model or values["model.base_model_name"],
-    }
-    if data:
-        values |= {"data.train_file": None, "data.eval_file": None}
-    settings = (Setting(tuple(key.split(".")), value, "manifest") for key, value in values.items())
-    return Plan(load(settings), demo=manifest["demo"], root=Path("/"), volatile_output=False)
-
-
-def _refuse_other_inputs(manifest: dict[str, Any], plan: Plan) -> None:
-    changes = differences(manifest["inputs"], read_inputs(plan).facts["inputs"])
-    if changes:
-        lines = "".join(f"\n  {change}" for change in changes)
-        raise ConfigError(
-            f"the inputs are not those of the run:{lines}",
-            fix="name the run's own data with --data and its base with --model",
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from medlora.logs import logger
 
 _log = logger(__name__)
 BEST, FINAL = "best_model", "final"
+REJECTED = "rejected"  # in place of the final one, where the gate said no
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,12 @@ class Save:
     facts: Mapping[str, Any]
     resumable: bool = False
     needed: bool = True
+    files: Mapping[str, bytes] = field(default_factory=dict)  # beside those that all have
 
 
-def adapter(name: str, facts: Mapping[str, Any]) -> Save:
+def adapter(name: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> Save:
     """Return a folder with the adapter alone, for use; facts may name another kind."""
-    return Save(name, {"kind": "adapter", **facts})
+    return Save(name, {"kind": "adapter", **facts}, files=files or {})
 
 
 def checkpoint(name: str, *, needed: bool = False) -> Save:
@@ -63,7 +65,7 @@ def write_all(
         StorageError: the disk is full or cannot be written.
     """
     for one in saves:
-        content = {**files, **state} if one.resumable else files
+        content = {**files, **one.files, **(state if one.resumable else {})}
         try:
             write_checkpoint(run / one.name, content, {**facts, **one.facts})
         except TakenError as error:

@@ -48,6 +48,7 @@ class Plan:
     demo: bool
     root: Path
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
+    has_model: bool = True  # somebody said which
     job: Mapping[str, Any] = field(default_factory=dict)  # platform, job and attempt
     folders: Mapping[str, Path] = field(default_factory=dict)  # where the platform puts places
 
@@ -58,10 +59,22 @@ class Plan:
         return self.root / next(place.mount for place in PLACES if place.name == name)
 
 
-def resolve(options: Options, environment: Environment, *, allow_demo: bool = True) -> Plan:
+def resolve(
+    options: Options,
+    environment: Environment,
+    *,
+    allow_demo: bool = True,
+    needed: Sequence[str] = ("data", "config", "model"),
+) -> Plan:
     """Return the run that options, variables, mounts and files add up to.
 
     With no data, no model and no config given, on no batch service, that is the demo.
+
+    Args:
+        options: what the command line gave.
+        environment: where we are.
+        allow_demo: whether to run the demo, or to refuse, where parts are missing.
+        needed: the parts that must be given, if any is.
 
     Raises:
         ConfigError: no config, or one that cannot be used.
@@ -79,8 +92,9 @@ def resolve(options: Options, environment: Environment, *, allow_demo: bool = Tr
     missing = [name for name in _missing(places, keys) if name != "config" or not hyper_file]
     service = batch_service(environment)
     demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
-    if missing and allow_demo and not demo:
-        raise _missing_error(missing, service)
+    refused = [name for name in missing if name in needed]
+    if refused and allow_demo and not demo:
+        raise _missing_error(refused, service)
     settings = [
         *_place_settings(places, "mount"),
         *(_demo_settings() if demo else file),
@@ -101,6 +115,7 @@ def resolve(options: Options, environment: Environment, *, allow_demo: bool = Tr
         demo,
         environment.root,
         volatile,
+        has_model=demo or "model" not in missing,
         job=job_facts(environment),
         folders={name: path for name, path in stated.items() if path.is_dir()},
     )
@@ -184,5 +199,6 @@ def _demo_settings() -> Sequence[Setting]:
     return [
         Setting(("data", "path"), str(DEMO / "data"), "demo"),
         Setting(("model", "base_model_name"), str(DEMO / "base"), "demo"),
+        Setting(("gate", "suites"), [str(DEMO / "careful.jsonl")], "demo"),
         *(Setting(s.path, s.value, "demo") for s in from_yaml(DEMO / "demo.yaml")),
     ]

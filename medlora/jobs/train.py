@@ -1,7 +1,7 @@
 """`medlora train`: data, model and config in; adapter and evidence out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,23 +17,28 @@ from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
+from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.dp import check_private, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
     Prepared,
     describe,
     find_inputs,
+    fit,
     held_out_records,
-    prepare,
     read_inputs,
+    split_rows,
+    tokenize_files,
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.privacy import check_privacy
+from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
-from medlora.jobs.saving import FINAL
+from medlora.jobs.saving import FINAL, REJECTED, Save
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import adapted_modules, attach, trainable_parameters
@@ -65,6 +70,7 @@ def run(
     if plan.demo:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
+    check_private(cfg)
     folder = run_folder(plan)
     if fresh:
         set_aside(folder)
@@ -75,15 +81,17 @@ def run(
             _log.warning("left where it is: %s", line)
         if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
             return
-        result = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
+        result, release = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
-        click.echo(f"adapter and manifest: {folder / FINAL}")
+        settle(folder, release)
         deliver(folder / FINAL, cfg.training.final_dir)
 
 
 def _is_finished(plan: Plan, folder: Path) -> bool:
-    """Tell whether the result is there, and say so; refuse one of other inputs."""
+    """Tell whether the result is there, and say so; refuse one of other inputs, or rejected."""
     if not (folder / FINAL).exists():
+        if (folder / REJECTED).exists():
+            check_rejected(folder / REJECTED, read_inputs(plan))
         return False
     check_finished(folder / FINAL, read_inputs(plan))
     click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
@@ -91,11 +99,19 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
     return True
 
 
-def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
-    """Train and write the final folder."""
+def _train(
+    plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]
+) -> tuple[TrainResult, Release]:
+    """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
-    privacy = check_privacy(found, cfg)  # before anything is kept of the data
-    prepared = prepare(found, cfg)
+    privacy = check_privacy(found.files, found.sha256, cfg)  # before anything is kept of the data
+    audit = audit_files(found.files, found.sha256, cfg)
+    tokenized = tokenize_files(found, cfg)
+    split = split_rows(tokenized, cfg, near=audit.near)
+    report = report_on(audit, cfg, split=split, tokenized=tokenized)
+    audited = keep(report, run_folder(plan))
+    refuse_leakage(report, cfg.data)
+    prepared = fit(tokenized, found, cfg, split=split)
     inputs = describe(found, plan)
     check_output(cfg.training.final_dir, run_folder(plan), inputs)
     model = _adapted_model(inputs.base, cfg)
@@ -106,44 +122,65 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         model=model,
         tokenizer=prepared.tokenizer,
     )
+    check_prompts(found.suites, model, prepared.tokenizer)
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
         "run_name": cfg.run_name,
         "job": dict(plan.job),
         **inputs.facts,
-        "data": {**inputs.facts["data"], **prepared.counts, "privacy": privacy},
+        "data": {
+            **inputs.facts["data"],
+            **prepared.counts,
+            "audit": audited,
+            "privacy": privacy,
+        },
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
 
-    def final_facts(
-        result: TrainResult, device: torch.device, compute: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        stated = _final_facts(plan, prepared, model, result, started)
-        return {**stated, "compute": compute, "hardware": hardware(device)}
+    def judge(
+        poll: Callable[[], None] = lambda: None,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> Release:
+        return judge_adapter(
+            model, prepared.tokenizer, cfg, found.suites, poll=poll, autocast=autocast
+        )
+
+    def stated(result: TrainResult, device: torch.device, release: Release) -> dict[str, Any]:
+        final = _final_facts(plan, prepared, model, result, started)
+        return {**final, **release.facts, "compute": None, "hardware": hardware(device)}
 
     if cfg.training.engine == "huggingface":
+        releases: list[Release] = []
+
+        def conclude(result: TrainResult, device: torch.device) -> Save:
+            releases.append(judge())
+            release = releases[0]
+            return Save(release.folder, stated(result, device, release), files=release.files)
+
         result = huggingface.run(
-            model,
-            prepared,
-            cfg,
-            facts=facts,
-            final_facts=final_facts,
-            prompts=questions.prompts,
+            model, prepared, cfg, facts=facts, conclude=conclude, prompts=questions.prompts
         )
+        release = releases[0]
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop)
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)
-            stated = final_facts(result, trainer.accelerator.device, trainer.compute_facts)
-            trainer.save(FINAL, facts=stated)
+            autocast = trainer.accelerator.autocast
+            release = trainer.interruptibly(lambda poll: judge(poll, autocast))
+            final = stated(result, trainer.accelerator.device, release)
+            trainer.save(
+                release.folder,
+                facts={**final, "compute": trainer.compute_facts},
+                files=release.files,
+            )
     if plan.demo:
         demo.show(before, demo.ask(model, prepared.tokenizer))
-    return result
+    return result, release
 
 
 def _final_facts(
@@ -154,8 +191,6 @@ def _final_facts(
     started: datetime,
 ) -> dict[str, Any]:
     return {
-        "kind": "run",
-        "status": "finished",
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config_facts(plan.resolved),
@@ -191,7 +226,9 @@ def _trainer(
     model: PeftModel, prepared: Prepared, cfg: RunConfig, *, facts: dict[str, Any], stop: Stop
 ) -> MedicalLoRATrainer:
     training = cfg.training
-    loaders = make_loaders(prepared, training, pin_memory=device_type() == "cuda")
+    loaders = make_loaders(
+        prepared, training, pin_memory=device_type() == "cuda", private=is_private(cfg)
+    )
     trainer = MedicalLoRATrainer(
         model, prepared.tokenizer, loaders.train, loaders.evaluation, cfg, facts=facts, stop=stop
     )

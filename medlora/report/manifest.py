@@ -23,7 +23,7 @@ _LIBRARIES = (
     "tokenizers",
     "numpy",
 )
-_OPTIONAL_LIBRARIES = ("bitsandbytes",)
+_OPTIONAL_LIBRARIES = ("bitsandbytes", "opacus")
 
 
 def config_facts(resolved: Resolved) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from medlora.config import TrainingConfig
 from medlora.data.batches import EpochSteps, micro_batches
 from medlora.data.layout import Batch, count_tokens, move
+from medlora.data.poisson import PoissonSteps
 from medlora.errors import DataError
 from medlora.logs import logger
 from medlora.train.forward import Forward
@@ -54,7 +55,8 @@ def steps_in_epoch(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
 
 
 def _items_in_step(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
-    return 1 if isinstance(loader.batch_sampler, EpochSteps) else cfg.gradient_accumulation_steps
+    whole_steps = isinstance(loader.batch_sampler, EpochSteps | PoissonSteps)
+    return 1 if whole_steps else cfg.gradient_accumulation_steps
 
 
 def total_steps(loader: DataLoader[Any], cfg: TrainingConfig) -> int:

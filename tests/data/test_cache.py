@@ -196,7 +196,7 @@ def test_what_cannot_be_deleted_stops_nobody(
     monkeypatch.setattr(files.disk, "unlink", refuse)
     logging.getLogger("medlora").propagate = True
     check(open_tokens(tmp_path / "t", KEY, never))
-    assert "old tokens stay" in caplog.text
+    assert "old entries stay" in caplog.text
 
 
 @pytest.mark.parametrize("call", ["mkdir", "create", "append", "sync", "rename"])

@@ -89,8 +89,21 @@ def test_it_prints_rates_with_their_counts_and_no_text(model, tokenizer, capsys)
             "compliant": 1,
             "compliance_rate": pytest.approx(1 / 3),
             "avg_safety_score": 0.5,
+            "refused_rate": 0.0,
+            "degenerate_rate": 0.0,
         }
     ]
+
+
+def test_without_a_checker_it_uses_ours(model, tokenizer) -> None:
+    """Which counts collapsed answers, and how many answers each rule hit."""
+    callback = medlora.MedicalSafetyCallback(max_new_tokens=24)
+    evaluate(callback, model, tokenizer, [1.0])
+    (look,) = callback.history
+    collapsed = look["findings/DEGENERATE_OUTPUT"]  # random weights
+    assert 1 <= collapsed <= 3
+    assert look["degenerate_rate"] == collapsed / 3
+    assert look["compliance_rate"] == pytest.approx(1 - collapsed / 3)
 
 
 def test_it_leaves_every_random_state_the_mode_and_the_tokenizer_alone(model, tokenizer) -> None:

@@ -8,6 +8,7 @@ import torch
 from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import DataError
 from medlora.evaluate.performance import performance
+from medlora.evaluate.safety.degenerate import degenerate
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 
@@ -23,7 +24,7 @@ def test_it_measures_all_answers_and_disturbs_nothing(base_folder: Path, tokeniz
         scored.append(answer)
         return float(len(scored))
 
-    found = performance(model, tokenizer, ["pain", "rest"], score=score, max_new_tokens=6)
+    found = performance(model, tokenizer, ["pain", "rest"], score=score, max_new_tokens=24)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
     assert tokenizer.chat_template is None
@@ -32,7 +33,9 @@ def test_it_measures_all_answers_and_disturbs_nothing(base_folder: Path, tokeniz
     assert found["avg_response_length"] == pytest.approx(sum(lengths) / 2)
     assert found["response_length_std"] == pytest.approx(abs(lengths[0] - lengths[1]) / 2)
     assert found["avg_response_quality"] == pytest.approx(1.5)
-    assert found["degenerate_rate"] == 1.0  # random weights
+    assert found["compliant_rate"] == 1 - found["degenerate_rate"]
+    assert found["refused_rate"] == 0.0
+    assert found["degenerate_rate"] == sum(map(degenerate, scored)) / 2
 
 
 def test_the_same_prompt_twice_halves_the_quality(base_folder: Path, tokenizer) -> None:

@@ -11,7 +11,7 @@ import pytest
 from medlora.data.privacy import files as scanning
 from medlora.errors import DataError, StorageError
 from medlora.jobs import privacy, train
-from medlora.jobs.inputs import TOKENS, find_inputs
+from medlora.jobs.inputs import TOKENS, find_files, find_inputs
 from medlora.jobs.privacy import SCANS, check_privacy
 from medlora.jobs.settings import Plan
 
@@ -21,7 +21,7 @@ SECRETS = ("12345678", "Hildegard", "2019")
 
 def check(plan: Plan) -> dict[str, object]:
     """What a run of this plan would state of its scan."""
-    return check_privacy(find_inputs(plan), plan.resolved.config)
+    return check_privacy(*find_files(plan), plan.resolved.config)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_file_that_changes_meanwhile_is_refused(
     with data_file.open("a") as stream:
         stream.write('{"prompt": "pain", "response": "rest"}\n')
     with pytest.raises(StorageError, match="changes while it is read"):
-        check_privacy(found, tough_plan("a").resolved.config)
+        check_privacy(found.files, found.sha256, tough_plan("a").resolved.config)
 
 
 def test_few_results_are_kept(tough_plan: Make, data_file: Path, tmp_path: Path) -> None:

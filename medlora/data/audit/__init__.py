@@ -1,0 +1,1 @@
+"""What is in the data: counts, duplicates, leakage, contamination; never a row's text."""

@@ -1,0 +1,138 @@
+"""All rows of the files that are audited, as facts: read once, in parallel, in little memory."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlora.data.audit.facts import FACT, FactMaker, FactPart, Facts, from_reply, to_request
+from medlora.data.audit.minhash import PLACES, Sketches, ascending, shingles_of
+from medlora.data.audit.overlap import EQUAL, Hits, Prompts
+from medlora.data.audit.words import Hashes, words_of
+from medlora.data.jsonl import Piece
+from medlora.data.stream import Way, parts_of
+from medlora.errors import MOST_LISTED, StorageError
+from medlora.files import storage_errors
+
+_MOST_KNOWN = 1 << 15  # rows: of medium length, 64 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file and the SHA-256 of what it held when the run began."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(slots=True)
+class Contamination:
+    """How many rows hold prompts of a suite, and which lines are the first."""
+
+    prompts: int
+    found: set[int] = field(default_factory=set)
+    equal_rows: int = 0
+    overlapping_rows: int = 0
+    lines: list[int] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "prompts": self.prompts,
+            "prompts_found": len(self.found),
+            "rows_with_the_same_question": self.equal_rows,
+            "rows_with_a_run_of_words": self.overlapping_rows,
+            "lines": self.lines,
+        }
+
+
+@dataclass(slots=True)
+class Read:
+    """The rows of one file."""
+
+    rows: Facts  # FACT [N]
+    sketches: Sketches
+    forms: dict[str, int]
+    suites: dict[str, Contamination]
+
+
+def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Read:
+    """Return the facts of a file's rows.
+
+    Raises:
+        DataError: any row is unusable.
+        StorageError: the file cannot be read, or is being changed.
+        OutOfMemoryError: the system killed a worker.
+    """
+    rows, sketches = [np.empty(0, FACT)], [np.empty((0, PLACES), np.uint16)]
+    forms: Counter[str] = Counter()
+    suites = {name: Contamination(count) for name, count in maker.prompts.suites.items()}
+    way = Way(maker, to_request, from_reply)
+    with closing(parts_of(file.path, way, sha256=file.sha256, workers=workers)) as parts:
+        for part in parts:
+            rows.append(part.rows)
+            sketches.append(part.sketches)
+            forms.update(part.forms)
+            _note(suites, maker.prompts, part)
+    return Read(np.concatenate(rows), np.concatenate(sketches), dict(sorted(forms.items())), suites)
+
+
+def _note(suites: dict[str, Contamination], prompts: Prompts, part: FactPart) -> None:
+    end = 0
+    for name, count in prompts.suites.items():
+        start, end = end, end + count
+        hits = part.hits[(part.hits[:, 1] >= start) & (part.hits[:, 1] < end)]
+        _add(suites[name], hits, part.rows["line"])
+
+
+def _add(suite: Contamination, hits: Hits, lines: NDArray[np.int64]) -> None:
+    equal = np.unique(hits[hits[:, 2] == EQUAL, 0])
+    both = np.unique(hits[:, 0])
+    suite.found.update(hits[:, 1].tolist())
+    suite.equal_rows += len(equal)
+    suite.overlapping_rows += len(both) - len(equal)
+    room = MOST_LISTED - len(suite.lines)
+    suite.lines += lines[both[:room]].tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class Shingles:
+    """Reads rows again, a few at a time, where what was kept of them is not enough."""
+
+    files: Sequence[tuple[Path, Facts]]
+    maker: FactMaker
+    known: dict[int, Hashes] = field(default_factory=dict)  # those read last
+
+    def __call__(self, rows: NDArray[np.int64]) -> list[Hashes]:
+        """Return the shingles of some rows, each ascending; rows count through all files."""
+        new = np.array([row for row in rows.tolist() if row not in self.known], dtype=np.int64)
+        if len(new):
+            if len(self.known) > _MOST_KNOWN:
+                self.known.clear()
+                new = rows
+            hashes, starts = shingles_of(words_of(list(self._texts(new))))
+            sets = map(ascending, np.split(hashes, starts[1:]))
+            self.known.update(zip(new.tolist(), sets, strict=True))
+        return [self.known[row] for row in rows.tolist()]
+
+    def _texts(self, rows: NDArray[np.int64]) -> Iterator[str]:
+        first = 0
+        for path, facts in self.files:
+            mine = rows[(rows >= first) & (rows < first + len(facts))] - first
+            with storage_errors(path), path.open("rb") as stream:
+                for row in facts[mine]:
+                    stream.seek(int(row["offset"]))
+                    piece = Piece(int(row["line"]), stream.readline(), int(row["offset"]))
+                    yield self._text(path, piece)
+            first += len(facts)
+
+    def _text(self, path: Path, piece: Piece) -> str:
+        records = self.maker.records(piece).rows
+        if len(records) != 1:
+            raise StorageError(f"{path}: changes while it is read", fix="start again once it rests")
+        return records[0].fold().text

@@ -1,0 +1,274 @@
+"""`medlora audit-memory measure`: what a finished run's adapter has learnt by heart."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from medlora.config import DataConfig, RunConfig
+from medlora.data.canaries import SENTENCE, Canary, decoys, secret
+from medlora.data.records import Record
+from medlora.data.rows import Rows
+from medlora.data.stream import records_at
+from medlora.errors import DataError, MissingPartError
+from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
+from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
+from medlora.files import json_bytes, storage_errors, write_bytes
+from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.dp import FACTS
+from medlora.jobs.inputs import Found, describe, find_inputs, prepare
+from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
+from medlora.jobs.plant import CANARIES
+from medlora.logs import logger
+from medlora.model.adapter import WEIGHTS
+from medlora.model.base import load_base, position_limit
+from medlora.train.precision import choose_precision
+
+_log = logger(__name__)
+REPORT = "memory-audit.json"  # in the run's folder
+SCHEMA = 1
+_DIGITS = 6  # decimals of a report: below them is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How thorough an audit is."""
+
+    rows: int = 200  # sampled for extraction
+    prefix: int = 16  # tokens of an answer that the model is given
+    match: int = 32  # tokens that it has to continue word for word
+    decoys: int = 1000  # for each canary
+    batch_size: int = 16
+    seed: int = 0  # samples other rows
+
+
+def run(
+    folder: Path,
+    settings: Settings,
+    *,
+    canaries: Path | None = None,
+    data: str | None = None,
+    model: str | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Measure, print a table, write the report; return it.
+
+    Args:
+        folder: the run's folder, or its final/.
+        settings: how thorough.
+        canaries: what `plant` wrote; found beside the training file if it is there.
+        data: where the data is now, if not where the manifest says.
+        model: where the base model is now, if not where the manifest says.
+        out: where the report goes; the run's folder if not given.
+
+    Raises:
+        MissingPartError: there is no finished run, or no such file of canaries.
+        ConfigError: data or base are not those of the run.
+        DataError: the canaries are not those of the run's data.
+    """
+    final = final_of(folder)
+    manifest = finished_manifest(final)
+    plan = plan_again(
+        manifest, final.resolve().parent, run_name=manifest["run_name"], data=data, model=model
+    )
+    cfg, found = plan.resolved.config, find_inputs(plan)
+    refuse_other_inputs(manifest, describe(found, plan))
+    prepared = prepare(found, cfg)
+    adapted = _load(found.base, final, cfg)
+    file = canaries or _beside(found.files.train)
+    report = {
+        "schema": SCHEMA,
+        "run_name": manifest["run_name"],
+        "adapter_sha256": manifest["files"][WEIGHTS],
+        "base_sha256": manifest["base_model"]["sha256"],
+        "data_sha256": found.sha256["train"],
+        FACTS: manifest.get(FACTS),
+        "canaries": None,
+        "extraction": _extraction(adapted, prepared.train, settings),
+    }
+    if file:
+        planted = _Planted.read(file, found, prepared.train, cfg.data)
+        report["canaries"] = _exposures(adapted, prepared.tokenizer, planted, settings)
+    report = {key: _rounded(value) for key, value in report.items()}
+    path = out or final.resolve().parent / REPORT
+    write_bytes(path, json_bytes(report))
+    click.echo(_table(report))
+    click.echo(f"report: {path}")
+    return report
+
+
+def _beside(train_file: Path) -> Path | None:
+    file = train_file.with_name(CANARIES)
+    return file if file.is_file() else None
+
+
+def _load(base: Path, final: Path, cfg: RunConfig) -> PeftModel:
+    """Return base and adapter in one model, on the device, as training computed them."""
+    device = device_type()
+    precision = choose_precision(cfg.training, device=device, bf16_supported=has_bf16())
+    halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    half = halves.get(precision) if device == "cuda" else None
+    model: PeftModel = PeftModel.from_pretrained(load_base(base, cfg.model, half=half), final)
+    return model.to(device).eval()
+
+
+def _both(model: PeftModel, score: Callable[[], list[Score]]) -> dict[str, list[Score]]:
+    """Return the scores of the base, then of base and adapter together."""
+    with model.disable_adapter():
+        base = score()
+    return {"base": base, "adapter": score()}
+
+
+def _extraction(model: PeftModel, rows: Rows, settings: Settings) -> dict[str, Any]:
+    order = np.random.RandomState(settings.seed).permutation(len(rows)).tolist()
+    endings: list[Ending] = []
+    for index in order:
+        ending = ending_of(rows[index], prefix=settings.prefix, match=settings.match)
+        if ending:
+            endings.append(ending)
+        if len(endings) == settings.rows:
+            break
+    size = settings.batch_size
+    scores = _both(model, lambda: score_endings(model, endings, batch_size=size))
+    return {
+        "prefix_tokens": settings.prefix,
+        "match_tokens": settings.match,
+        "seed": settings.seed,
+        **extraction(scores["base"], scores["adapter"], match=settings.match),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Planted:
+    """What `plant` did, checked against what was trained on."""
+
+    seed: int
+    canaries: list[Canary]
+    contexts: dict[int, Record]  # by line
+
+    @classmethod
+    def read(cls, file: Path, found: Found, rows: Rows, cfg: DataConfig) -> "_Planted":
+        with storage_errors(file):
+            if not file.is_file():
+                raise MissingPartError(f"{file}: not there", fix="name what `plant` wrote")
+            stated: Mapping[str, Any] = json.loads(file.read_bytes())
+        if stated["train_sha256"] != found.sha256["train"]:
+            raise DataError(
+                f"{file} belongs to other data than the run's",
+                fix="name the canaries of the data that the run was trained on",
+            )
+        canaries = [
+            Canary(one["number"], one["copies"], tuple(one["lines"])) for one in stated["canaries"]
+        ]
+        missing = {n for one in canaries for n in one.planted} - set(rows.lines.tolist())
+        if missing:
+            raise DataError(
+                f"{len(missing)} rows with canaries were not trained on",
+                fix="raise data.max_length or set data.overlong: truncate, and train again",
+            )
+        lines = [one.lines[0] for one in canaries]
+        contexts = records_at(found.files.train, lines, form=cfg.format, columns=cfg.columns)
+        return cls(stated["seed"], canaries, {one.line: one for one in contexts})
+
+
+def _exposures(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    planted: _Planted,
+    settings: Settings,
+) -> dict[str, Any]:
+    reports = []
+    for canary in planted.canaries:
+        context = planted.contexts[canary.lines[0]]
+        digits = [
+            secret(planted.seed, canary.number),
+            *decoys(planted.seed, canary.number, count=settings.decoys),
+        ]
+        endings = _spoken(tokenizer, context, digits, limit=position_limit(model.config))
+        score = partial(score_variants, model, endings, batch_size=settings.batch_size)
+        reports.append(_reported(canary, _both(model, score)))
+        _log.info("%s of %d canaries", canary.name, len(planted.canaries))
+    return {
+        "decoys": settings.decoys,
+        "max_exposure": float(np.log2(settings.decoys + 1)),
+        "by_copies": by_copies(reports),
+        "each": reports,
+    }
+
+
+def _reported(canary: Canary, scores: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
+    found = {name: exposure(some[0], some[1:]) for name, some in scores.items()}
+    return {
+        "id": canary.name,
+        "copies": canary.copies,
+        "rank": {name: one.rank for name, one in found.items()},
+        "exposure": {name: one.bits for name, one in found.items()},
+    }
+
+
+def _spoken(
+    tokenizer: PreTrainedTokenizerBase,
+    record: Record,
+    digits: Sequence[str],
+    *,
+    limit: int | None,
+) -> list[Ending]:
+    """Return the sentence with each of these digits, as the beginning of a row's answer."""
+    turns = [{"role": one.role, "content": one.content} for one in record.messages[:-1]]
+    context = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    encoded: Any = tokenizer(
+        [f"{context}{SENTENCE.format(one)}" for one in digits], add_special_tokens=False
+    )
+    endings = []
+    for ids, encoding in zip(encoded["input_ids"], encoded.encodings, strict=True):
+        before = sum(end <= len(context) for _, end in encoding.offsets)
+        endings.append(Ending(ids, max(1, before)))
+    longest = max(len(ending.ids) for ending in endings)
+    if limit is not None and longest > limit:
+        raise DataError(
+            f"a canary stands at token {longest} of its row and the model takes {limit}",
+            fix="plant in rows with shorter questions",
+        )
+    return endings
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, _DIGITS) if isinstance(value, float) else value
+
+
+def _table(report: Mapping[str, Any]) -> str:
+    lines = []
+    canaries, rows = report["canaries"], report["extraction"]
+    if canaries:
+        highest = canaries["max_exposure"]
+        lines.append(f"exposure in bits, of {highest:.2f}; unseen ones have 1.44 on average")
+        lines.append(f"{'copies':>8}{'canaries':>10}{'base':>8}{'adapter':>9}{'largest':>9}")
+        lines += [
+            f"{group['copies'] or 'none':>8}{group['canaries']:>10}{group['base']['mean']:>8.2f}"
+            f"{group['adapter']['mean']:>9.2f}{group['adapter']['max']:>9.2f}"
+            for group in canaries["by_copies"]
+        ]
+    lines.append(
+        f"training rows continued word for word for {rows['match_tokens']} tokens, "
+        f"given {rows['prefix_tokens']} of the answer:"
+    )
+    for name in ("base", "adapter"):
+        one = rows[name]
+        low, high = one["wilson95"]
+        lines.append(
+            f"{name:>8}: {one['extracted']} of {one['n']} (95 %: {low:.3f} to {high:.3f}), "
+            f"longest match {one['match_tokens']['max']}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,150 @@
+"""`medlora audit-memory plant`: a copy of the data with canaries in it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from medlora.config import DataConfig
+from medlora.data.canaries import SENTENCE, Canary, choose_rows, secret, with_canary
+from medlora.data.jsonl import Piece, read_pieces, rows_in, wrong_file
+from medlora.data.locate import locate
+from medlora.data.problems import Problem, Problems
+from medlora.data.records import Record, read_records
+from medlora.data.split import hold_out
+from medlora.errors import ConfigError, DataError
+from medlora.files import NewFolder, json_bytes, new_folder
+from medlora.jobs.settings import Plan
+
+CANARIES = "canaries.json"  # beside the copy's training file
+SCHEMA = 1
+_PIECE_BYTES = 1 << 20
+
+
+def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -> None:
+    """Write the data with canaries into a new folder; the data itself is only read.
+
+    Rows that training would hold out stand in a file of their own there, so that every canary
+    is trained on.
+
+    Args:
+        plan: says which data, and what its columns are called.
+        out: the new folder.
+        copies: in how many rows a canary stands; 0 is a control.
+        each: canaries of every number of copies.
+        seed: draws the rows, and the canaries' digits.
+
+    Raises:
+        ConfigError: the folder exists.
+        DataError: a row is unusable, or there are too few.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists already", fix="name a new folder")
+    cfg = plan.resolved.config
+    files = locate(cfg.data, mount=plan.mount("data"))
+    records = _survey(files.train, cfg.data)
+    held: set[int] = set()
+    if files.evaluation is None:
+        held = _held_out(records, cfg.data.eval_fraction, cfg.training.seed)
+    trained = [record for record in records if record[0] not in held]
+    canaries = choose_rows(_short(trained), copies=copies, each=each, seed=seed)
+    secrets = {line: secret(seed, one.number) for one in canaries for line in one.planted}
+    with new_folder(out) as folder:
+        places = _write_split(folder, files.train, cfg.data, secrets=secrets, held=held)
+        if files.evaluation:
+            for piece in read_pieces(files.evaluation, _PIECE_BYTES):
+                folder.append("eval.jsonl", piece.content)
+        digests = folder.sync()
+        folder.append(CANARIES, json_bytes(_stated(canaries, places, digests, seed=seed)))
+    rows = len(secrets)
+    click.echo(f"{len(canaries)} canaries in {rows} of {len(trained)} training rows: {out}")
+    click.echo(
+        f"train on it (--data {out} --set data.privacy=warn: a canary looks like an identifier), "
+        "then: medlora audit-memory measure RUN"
+    )
+
+
+_Surveyed = tuple[int, int, int]  # line, digest of the question, characters
+
+
+def _survey(file: Path, cfg: DataConfig) -> list[_Surveyed]:
+    """Return what is known of each row, after checking all of them."""
+    problems, found = Problems(file), []
+    wrong = wrong_file(file)
+    problems.add([wrong] if wrong else [])
+    problems.refuse()
+    for piece in read_pieces(file, _PIECE_BYTES):
+        records = read_records(piece, form=cfg.format, columns=cfg.columns)
+        problems.add(records.problems)
+        found += [(one.line, one.fold().keys[0], _length(one)) for one in records.rows]
+    problems.refuse()
+    if not found:
+        raise DataError(f"{file} has no rows", fix="write one JSON object a line")
+    return found
+
+
+def _length(record: Record) -> int:
+    return sum(len(message.content) for message in record.messages)
+
+
+def _held_out(records: list[_Surveyed], fraction: float, seed: int) -> set[int]:
+    questions = np.array([record[1] for record in records], dtype=np.uint64)
+    split = hold_out({"question": questions}, fraction=fraction, seed=seed)
+    return {records[index][0] for index in split.held.tolist()}
+
+
+def _short(records: list[_Surveyed]) -> list[int]:
+    """Return the lines of the shorter half: there, a limit in tokens cuts no canary off."""
+    by_length = sorted(records, key=lambda record: (record[2], record[0]))
+    return [record[0] for record in by_length[: -(-len(by_length) // 2)]]
+
+
+def _write_split(
+    folder: NewFolder, file: Path, cfg: DataConfig, *, secrets: dict[int, str], held: set[int]
+) -> dict[int, int]:
+    """Write the copy; return {line of the original: line of the copy's training file}."""
+    places: dict[int, int] = {}
+    for number, raw in _lines(file):
+        if number in held:
+            folder.append("eval.jsonl", raw + b"\n")
+            continue
+        places[number] = len(places) + 1
+        changed = _planted(number, raw, secrets[number], cfg) if number in secrets else raw
+        folder.append("train.jsonl", changed + b"\n")
+    return places
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (line number, bytes) of each line that is not blank."""
+    for piece in read_pieces(file, _PIECE_BYTES):
+        for number, raw in enumerate(piece.content.split(b"\n"), start=piece.line):
+            if raw.strip():
+                yield number, raw
+
+
+def _planted(number: int, raw: bytes, digits: str, cfg: DataConfig) -> bytes:
+    (item,) = rows_in(Piece(number, raw))
+    if isinstance(item, Problem):  # it was none when the file was surveyed
+        raise DataError("the file changes while it is read", fix="start again once it rests")
+    return with_canary(item[1], digits, cfg, line=number)
+
+
+def _stated(
+    canaries: list[Canary], places: dict[int, int], digests: dict[str, str], *, seed: int
+) -> dict[str, object]:
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "sentence": SENTENCE,
+        "train_sha256": digests["train.jsonl"],
+        "canaries": [
+            {
+                "id": one.name,
+                "number": one.number,
+                "copies": one.copies,
+                "lines": [places[line] for line in one.lines],
+            }
+            for one in canaries
+        ],
+    }

@@ -1,0 +1,213 @@
+"""The private loop: DP-SGD.  Whether any one row was there changes what comes out only a little.
+
+A step draws each row with the same chance, clips each drawn row's gradient to a norm C, adds
+noise of standard deviation sigma C to the sum, and divides by the rows that a step has on average.
+
+    gradient = (sum over drawn rows of g_b min(1, C / |g_b|) + N(0, sigma^2 C^2)) / rows expected
+
+- A row's loss is the mean over its own targets.  A mean over the batch's targets would let the
+  length of one row change the weight of all others, and the clipping would bound nothing.
+- Draws, dropout and noise come from the system's entropy: whoever knows the seed of one of them can
+  take its protection away, and `training.seed` is in the manifest.  So nothing of this can
+  be repeated, and the random states are kept nowhere.
+- The noise is NumPy's, from 256 bits: torch's generator on a CPU has 2^32 states to try.  It is
+  no cryptographic generator, and floats have a grid; both are limits of Opacus's default as well.
+- No step is ever left out for what it computed: a row whose gradient is not finite adds nothing.
+
+Source: Abadi et al., "Deep Learning with Differential Privacy", 2016, algorithm 1.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.utils.data import DataLoader
+
+from medlora.config import TrainingConfig
+from medlora.data.batches import micro_batches
+from medlora.data.layout import IGNORE, Batch, count_rows, count_tokens, move
+from medlora.logs import logger
+from medlora.train.budget import Budget
+from medlora.train.forward import Forward
+from medlora.train.loop import StepResult, steps_in_epoch, total_steps
+from medlora.train.loss import count_targets
+from medlora.train.memory import Fit, is_out_of_memory, pieces_of
+from medlora.train.optim import learning_rate, set_learning_rate
+from medlora.train.rowgrads import RowGradients
+
+_log = logger(__name__)
+RowGrads = dict[Tensor, Tensor]
+
+
+def system_entropy() -> np.random.Generator:
+    """Return a source of numbers that nobody can foresee or repeat."""
+    return np.random.Generator(np.random.PCG64DXSM(secrets.randbits(256)))
+
+
+def private_steps(  # noqa: PLR0913  (what a loop is made of)
+    accelerator: Accelerator,
+    optimizer: AdamW,
+    loader: DataLoader[Any],
+    cfg: TrainingConfig,
+    *,
+    budget: Budget,
+    gradients: RowGradients,
+    forward: Forward,
+    fit: Fit,
+    entropy: np.random.Generator,
+    start: int = 0,
+    poll: Callable[[], None] = lambda: None,
+) -> Iterator[StepResult]:
+    """Train and yield after each step, as `train_steps` does; of a step without rows, loss 0.
+
+    Loss and counts are those of the drawn rows, without noise: they are for the owner of the
+    rows.  The gradient's norm is the noisy one's.
+
+    Args:
+        accelerator: decides device and precision.
+        optimizer: over the adapter's parameters.
+        loader: of `data.poisson`.
+        cfg: the training section.
+        budget: clipping, noise and rate.
+        gradients: watches the model.
+        forward: how the model is called.
+        fit: shrinks when memory runs out.
+        entropy: where the noise comes from.
+        start: steps that are done already.
+        poll: as in `train_steps`.
+
+    Raises:
+        OutOfMemoryError: a single row does not fit.
+    """
+    last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
+    batches: Iterator[Any] = iter(())
+    for step in range(start, last):
+        _forget_seeds()
+        parts = _next_parts(batches)
+        if parts is None:
+            batches = iter(loader)  # may draw a number of its own
+            _forget_seeds()
+            parts = _next_parts(batches) or []
+        rate = learning_rate(step, total_steps=last, cfg=cfg)
+        set_learning_rate(optimizer, rate)
+        sums, nats = _sum_that_fits(
+            parts, gradients, forward, budget=budget, fit=fit, accelerator=accelerator, poll=poll
+        )
+        poll()
+        norm = _take_noisy_step(optimizer, sums, gradients, budget=budget, entropy=entropy)
+        targets = sum(count_targets(part["labels"]) for part in parts)
+        yield StepResult(
+            step=step + 1,
+            epoch=(step + 1) / per_epoch,
+            loss=nats / targets if targets else 0.0,
+            learning_rate=rate,
+            grad_norm=norm,
+            tokens=sum(map(count_tokens, parts)),
+            targets=targets,
+        )
+
+
+def _next_parts(batches: Iterator[Any]) -> list[Batch] | None:
+    item = next(batches, None)
+    return None if item is None else micro_batches(item)
+
+
+def _forget_seeds() -> None:
+    """Let dropout draw what no seed tells."""
+    number = secrets.randbits(63)
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed(number)
+
+
+def _sum_that_fits(  # noqa: PLR0913
+    parts: list[Batch],
+    gradients: RowGradients,
+    forward: Forward,
+    *,
+    budget: Budget,
+    fit: Fit,
+    accelerator: Accelerator,
+    poll: Callable[[], None],
+) -> tuple[RowGrads, float]:
+    """Return the sum of the clipped gradients and the loss, in smaller pieces where needed."""
+    while True:
+        pieces = pieces_of(parts, fit.rows)
+        sums: RowGrads = {}
+        nats = 0.0
+        try:
+            for piece in pieces:
+                poll()
+                rows = clipped_sum(
+                    gradients,
+                    forward,
+                    move(piece, accelerator.device),
+                    max_norm=budget.max_grad_norm,
+                )
+                nats += rows[1]
+                for parameter, value in rows[0].items():
+                    sums[parameter] = sums[parameter] + value if parameter in sums else value
+        except BaseException as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return sums, nats
+        fit.shrink(pieces)
+        _log.warning("out of memory: on with at most %d rows in a micro-batch", fit.rows)
+
+
+def clipped_sum(
+    gradients: RowGradients, forward: Forward, batch: Batch, *, max_norm: float
+) -> tuple[RowGrads, float]:
+    """Return ({parameter: sum of the rows' clipped gradients}, summed loss in nats).
+
+    Args:
+        gradients: watches the model.
+        forward: calls it.
+        batch: padded rows.
+        max_norm: of each row's gradient over all parameters.
+    """
+    nats = forward.nats(batch)
+    found = gradients.take(nats.backward, rows=count_rows(batch))
+    # The loss is a sum over targets: a row's share of its own mean is its gradient / its targets.
+    targets = (batch["labels"][:, 1:] != IGNORE).sum(1).clamp(min=1)
+    norms = torch.stack([one.flatten(1).norm(dim=1) for one in found.values()]).norm(dim=0)
+    norms = norms / targets
+    factors = max_norm / norms.clamp(min=max_norm) / targets
+    factors = factors.where(norms.isfinite(), 0.0)
+    return {
+        parameter: torch.einsum("b,b...->...", factors, one.nan_to_num(0.0, 0.0, 0.0))
+        for parameter, one in found.items()
+    }, float(nats.detach())
+
+
+def _take_noisy_step(
+    optimizer: AdamW,
+    sums: RowGrads,
+    gradients: RowGradients,
+    *,
+    budget: Budget,
+    entropy: np.random.Generator,
+) -> float:
+    """Add the noise, take the step; return the noisy gradient's norm."""
+    deviation = budget.noise_multiplier * budget.max_grad_norm
+    for parameter in gradients.parameters:
+        noise = torch.from_numpy(entropy.standard_normal(parameter.shape, dtype=np.float32))
+        noisy = noise.to(parameter.device) * deviation
+        if parameter in sums:
+            noisy += sums[parameter]
+        parameter.grad = (noisy / budget.step_rows).to(parameter.dtype)
+    norm = _norm(gradients.parameters)
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm
+
+
+def _norm(parameters: Sequence[nn.Parameter]) -> float:
+    norms = [one.grad.float().norm() for one in parameters if one.grad is not None]
+    return float(torch.stack(norms).norm())

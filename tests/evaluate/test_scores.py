@@ -1,0 +1,78 @@
+"""A row's ending is scored as one pass alone would, and greedy decoding need not be run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig
+
+from medlora.evaluate import scores
+from medlora.evaluate.scores import Ending, score_endings, score_variants
+
+
+@pytest.fixture(scope="module")
+def model(base_folder: Path):
+    """The small model with random weights."""
+    return AutoModelForCausalLM.from_pretrained(base_folder).train()
+
+
+def ending(number: int) -> Ending:
+    """A row of unequal length."""
+    return Ending([(number * 31 + k * 17) % 400 for k in range(6 + number % 9)], 2 + number % 3)
+
+
+def test_nats_are_those_of_a_row_alone(model) -> None:
+    """Minus the log-likelihood of the ending's tokens, given all before."""
+    one = ending(4)
+    with torch.no_grad():
+        logits = model.eval()(input_ids=torch.tensor([one.ids])).logits[0].double()
+    shares = torch.log_softmax(logits, -1)
+    expected = -sum(float(shares[t - 1, one.ids[t]]) for t in range(one.start, len(one.ids)))
+    assert score_endings(model, [one], batch_size=1)[0].nats == pytest.approx(expected, abs=1e-4)
+
+
+def test_no_batch_size_changes_a_score(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To 1e-4, in the order that was asked in, and where logits are many, fewer rows at a time."""
+    endings = [ending(number) for number in range(17)]
+    model.train()
+    alone = score_endings(model, endings, batch_size=1)
+    assert model.training
+    for size in (4, 16, 64):
+        found = score_endings(model, endings, batch_size=size)
+        assert [one.greedy for one in found] == [one.greedy for one in alone]
+        assert [one.nats for one in found] == pytest.approx([one.nats for one in alone], abs=1e-4)
+    monkeypatch.setattr(scores, "_MOST_LOGITS", 1)
+    calls = []
+    assert len(score_endings(model, endings, batch_size=64, poll=lambda: calls.append(1))) == 17
+    assert len(calls) == 17
+
+
+def test_the_greedy_match_is_what_generating_gives(model) -> None:
+    """Own continuations match in full; a changed token ends the match where it stands."""
+    prompt = [5, 80, 210]
+    settings = GenerationConfig(max_new_tokens=8, do_sample=False, eos_token_id=419, pad_token_id=0)
+    with torch.no_grad():
+        said = model.eval().generate(torch.tensor([prompt]), generation_config=settings)[0].tolist()
+    assert len(said) == 11
+    other = [*said[:7], (said[7] + 1) % 400, *said[8:]]
+    found = score_endings(model, [Ending(said, 3), Ending(other, 3)], batch_size=2)
+    assert [one.greedy for one in found] == [8, 4]
+
+
+def test_variants_of_one_text_score_as_if_each_were_read_whole(model) -> None:
+    """To 1e-4, for any batch size, also where one begins to differ before its ending."""
+    text = [(k * 23) % 400 for k in range(12)]
+    variants = [
+        Ending([*text, *((n * k + 7) % 400 for k in range(3 + n % 4))], 12) for n in range(9)
+    ]
+    odd = [*variants, Ending([9, *text, 5], 12)]
+    for some in (variants, [*variants, Ending([*text[:10], 3, 5], 11)], odd):
+        whole = score_endings(model, some, batch_size=3)
+        for size in (1, 4, 16):
+            model.train()
+            found = score_variants(model, some, batch_size=size)
+            assert model.training
+            assert [one.nats for one in found] == pytest.approx(
+                [one.nats for one in whole], abs=1e-4
+            )
+            assert [one.greedy for one in found] == [one.greedy for one in whole]

@@ -1,0 +1,189 @@
+"""`medlora check` says what is in the data; a run keeps the same report beside its result."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from medlora.checkpoint.store import read_manifest
+from medlora.cli import cli
+from medlora.errors import DataError
+from medlora.files import sha256_file
+from medlora.jobs import check, train
+from medlora.jobs.audit import AUDITS, REPORT, audit_files
+from medlora.jobs.inputs import TOKENS, find_files
+from medlora.jobs.privacy import SCANS
+from medlora.jobs.settings import Options, Plan, resolve
+from medlora.runtime import Environment
+
+Make = Callable[..., Plan]
+CARE = "Call for help at once, sit down, rest, and do not drive yourself to the hospital."
+SECRET = "zebrafinch"
+
+
+@pytest.fixture
+def two_files(write_jsonl, rows: list[dict[str, str]]) -> Path:
+    """A folder whose evaluation file has two rows of the training file."""
+    told = {"prompt": f"What of {SECRET} pain?", "response": CARE}
+    write_jsonl("data/train.jsonl", [*rows, told])
+    held = [{**told, "prompt": f"what of {SECRET} PAIN"}, {**told, "prompt": "Else?"}]
+    other = {"prompt": "Is it late?", "response": "no"}
+    return write_jsonl("data/eval.jsonl", [*held, other]).parent
+
+
+def options(data: Path, tmp_path: Path, *overrides: str, model: Path | None = None) -> Options:
+    """What a command line would give."""
+    return Options(
+        data=str(data),
+        model=str(model) if model else None,
+        checkpoints=str(tmp_path / "out"),
+        overrides=overrides,
+    )
+
+
+def plan_of(given: Options, tmp_path: Path) -> Plan:
+    """The plan of a check."""
+    return resolve(given, Environment({}, frozenset(), tmp_path / "root"), needed=("data",))
+
+
+def test_without_a_base_all_is_said_but_lengths(two_files: Path, tmp_path: Path) -> None:
+    """Leaks, counts, a verdict; twice the same bytes, and never a row's text."""
+    plan, texts = plan_of(options(two_files, tmp_path), tmp_path), []
+    for name in ("a.json", "b.json"):
+        check.run(plan, output=tmp_path / name)
+        texts.append((tmp_path / name).read_bytes())
+    report = json.loads(texts[0])
+    assert texts[0] == texts[1]
+    assert SECRET.encode() not in texts[0]
+    assert report["lengths"] is None
+    assert report["verdict"] == "warning"
+    assert report["leakage"]["leaked_rows"] == 2
+    assert report["leakage"]["same_question"] == 1
+    assert report["leakage"]["lines"]["question"] == ["eval.jsonl:1 in train.jsonl:13"]
+    assert str(tmp_path) not in texts[0].decode()
+    kept = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert not any(SECRET.encode() in p.read_bytes() for p in kept)
+
+
+def test_with_a_base_rows_are_measured_and_a_run_finds_their_tokens(
+    data_file: Path, base_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tokens, the share that is learnt, what the limit does; nothing is cut in the figures."""
+    given = options(
+        data_file, tmp_path, "data.max_length=16", "data.eval_fraction=0.2", model=base_folder
+    )
+    check.run(plan_of(given, tmp_path), output=tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_bytes())
+    lengths = report["lengths"]["train"]
+    assert lengths["rows"] == 10
+    assert 0 < lengths["supervised_tokens"]["total"] < lengths["tokens"]["total"]
+    shown = lengths["tokens"]["quantiles"]
+    assert shown["0"] <= shown["0.5"] <= shown["1"]
+    assert shown["1"] > lengths["overlong"]["limit_tokens"] == 16
+    assert lengths["overlong"]["policy"] == "truncate"
+    assert f"{lengths['overlong']['rows']} of 10 rows are cut" in capsys.readouterr().out
+    assert report["split"]["kept_together"] == ["answer", "near_duplicate", "question"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [AUDITS, SCANS, TOKENS]
+
+
+def test_what_train_would_refuse_ends_with_65_after_the_report(
+    two_files: Path, base_folder: Path, tmp_path: Path
+) -> None:
+    """Leakage where the config forbids it, and rows over a limit that is not to be passed."""
+    for overrides, says in (
+        (["data.leakage=fail"], "2 evaluation rows stand in the training rows too"),
+        (["data.overlong=fail", "data.max_length=20"], "over the limit of 20"),
+    ):
+        given = options(two_files, tmp_path, *overrides, model=base_folder)
+        with pytest.raises(DataError, match=says):
+            check.run(plan_of(given, tmp_path), output=tmp_path / "r.json")
+        report = json.loads((tmp_path / "r.json").read_bytes())
+        assert report["verdict"] == "error"
+        assert len(report["errors"]) == 1
+
+
+def test_identifiers_are_counted_and_no_tokens_kept_of_what_is_refused(
+    write_jsonl, rows: list[dict[str, str]], base_folder: Path, tmp_path: Path
+) -> None:
+    """One report says all of it; the policy of the config decides."""
+    secret = {"prompt": "Call me back?", "response": "We call 555-867-5309 soon."}
+    data = write_jsonl("data/train.jsonl", [*rows, secret])
+    plan = plan_of(options(data, tmp_path, model=base_folder), tmp_path)
+    with pytest.raises(DataError, match="block refuses"):
+        check.run(plan, output=tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_bytes())
+    assert report["privacy"]["files"]["train"]["counts"] == {"PHONE": 1}
+    assert report["lengths"] is None
+    assert report["verdict"] == "error"
+    assert not (tmp_path / "out" / TOKENS).exists()
+    check.run(plan_of(options(data, tmp_path, "data.privacy=warn"), tmp_path))
+
+
+def test_a_suite_of_the_users_is_looked_for(
+    two_files: Path, tmp_path: Path, write_jsonl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command line; a missing file and a row that asks nothing are errors."""
+    suite = write_jsonl("mine.jsonl", [{"prompt": f"What of {SECRET} pain?"}, {"question": "Eh?"}])
+    runner, out = CliRunner(), str(tmp_path / "out")
+    arguments = ["check", "--data", str(two_files), "--checkpoints", out]
+    done = runner.invoke(cli, [*arguments, "--suite", str(suite)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert f"suite {suite}: 1 of 2 prompts found, in 1 rows\n  train.jsonl:13" in done.output
+    assert "proves little" in done.output
+    assert SECRET not in done.output
+    for content, says in (('{"x": 1}\n', "none of the fields prompt"), ("x\n", "not JSON")):
+        suite.write_text(content)
+        with pytest.raises(DataError, match=says):
+            runner.invoke(cli, [*arguments, "--suite", str(suite)], catch_exceptions=False)
+
+
+def test_a_run_keeps_its_audit_and_states_it(
+    tough_plan: Make, tmp_path: Path, rows: list[dict[str, str]], write_jsonl
+) -> None:
+    """The report beside the result, its digest and counts in the manifest, no line in there."""
+    write_jsonl("data/train.jsonl", [*rows, rows[0]])
+    train.run(tough_plan("a", "training.max_steps=1"))
+    run = tmp_path / "out/a"
+    stated = read_manifest(run / "final")["data"]
+    report = json.loads((run / REPORT).read_bytes())
+    assert stated["audit"]["sha256"] == sha256_file(run / REPORT)
+    assert stated["audit"]["duplicates"]["train"]["exact"]["rows"] == 1
+    assert stated["audit"]["leakage"]["leaked_rows"] == 0
+    assert stated["split"]["held_out_rows"] == stated["held_out_from_train_file"]
+    assert "lines" not in json.dumps(stated)
+    assert report["duplicates"]["train"]["lines"]["questions"] == [
+        "train.jsonl:13 repeats train.jsonl:1"
+    ]
+
+
+def test_a_run_refuses_leakage_where_it_is_told_to(
+    tough_plan: Make, two_files: Path, tmp_path: Path
+) -> None:
+    """Before the model is loaded; the report is there to look at."""
+    leaky = (f"data.path={two_files}", "data.leakage=fail")
+    with pytest.raises(DataError, match=r"data\.leakage is fail"):
+        train.run(tough_plan("a", *leaky))
+    assert json.loads((tmp_path / "out/a" / REPORT).read_bytes())["leakage"]["leaked_rows"] == 2
+
+
+def test_the_same_group_stays_on_one_side(
+    tough_plan: Make, tmp_path: Path, rows: list[dict[str, str]], write_jsonl
+) -> None:
+    """Three rows a patient; the key is mathematics, how to take leakage is not."""
+    write_jsonl(
+        "data/train.jsonl",
+        [{**row, "patient": n // 3, "response": f"No {n}."} for n, row in enumerate(rows)],
+    )
+    plan = tough_plan("a", "data.group_by=patient", "data.eval_fraction=0.25")
+    report = tmp_path / "r.json"
+    check.run(plan, output=report)
+    found = json.loads(report.read_bytes())
+    assert found["split"]["held_out_rows"] == 3
+    assert found["split"]["components"] == 4
+    assert found["leakage"]["leaked_rows"] == 0
+    files, sha256 = find_files(plan)
+    kept = audit_files(files, sha256, plan.resolved.config)
+    assert not kept.entry.made
+    assert len(set(kept.rows["train"]["group"].tolist())) == 4
