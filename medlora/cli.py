@@ -93,6 +93,11 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     metavar="NAME",
     help="Go on from a checkpoint although this key, or data or base, has changed.",
 )
+@click.option(
+    "--statements",
+    metavar="FILE",
+    help="What people say of the model (YAML), for its cards.  [else card.yaml beside the config]",
+)
 @click.pass_obj
 def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
     """Train an adapter: DATA + CONFIG + MODEL -> CHECKPOINTS/<run_name>/final.
@@ -232,6 +237,70 @@ def verify(run: Path) -> None:
     from medlora.jobs import verify as job
 
     job.run(run)
+
+
+@cli.command(short_help="Write the model cards of a run.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["hf", "chai", "all"]),
+    default="all",
+    help="Hugging Face's README.md, the Applied Model Card's XML, or both.",
+)
+@click.option(
+    "--statements",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What people say of the model (YAML); else what the run was given.",
+)
+@click.option(
+    "--evaluation",
+    "evaluations",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Report of `medlora evaluate` on this adapter; may be repeated.",
+)
+@click.option("--strict", is_flag=True, help="Fail with 69 while anything is NOT PROVIDED.")
+@click.option(
+    "--output",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where to write; else the folder card of the run.",
+)
+def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
+    """Write the model cards of RUN from what it knows and what people state; trains nothing.
+
+    Each number has the file it comes from; what only people can say reads NOT PROVIDED until they
+    do.  `medlora train` leaves the same cards beside the adapter.
+    """
+    from medlora.jobs import card as job
+
+    job.run(run, job.Wishes(**wishes))
+
+
+@cli.command(short_help="Say what changed from one run to another.")
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@click.option(
+    "--statements",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What people say of the change (YAML); else what RUN_B was given.",
+)
+@click.option("--json", "as_json", metavar="FILE", type=click.Path(path_type=Path), help="As JSON.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Change record as Markdown: modifications, protocol, impact.",
+)
+def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
+    """Compare two runs: data and base by digest, config, software, metrics, the gate's verdict."""
+    from medlora.jobs import diff as job
+
+    job.run(run_a, run_b, **wishes)
 
 
 @cli.command(short_help="Train a run again and compare the adapter.")

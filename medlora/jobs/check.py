@@ -29,6 +29,7 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.privacy import scan_files
 from medlora.jobs.settings import Plan
+from medlora.jobs.targets import judge_targets
 from medlora.report.audit import page
 
 
@@ -92,7 +93,8 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     tokenized = tokenize_files(found, cfg) if found and not checked.errors else None
     split = _split(audit, tokenized, files, cfg)
     report = report_on(audit, cfg, split=split, tokenized=tokenized)
-    checked.report = {**report, "privacy": privacy.facts()}
+    targets = judge_targets(audit, cfg.data)
+    checked.report = {**report, "targets": targets, "privacy": privacy.facts()}
     checked.lines.append(page(checked.report))
     with checked.noting():
         refuse_leakage(checked.report, cfg.data)

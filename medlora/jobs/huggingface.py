@@ -31,6 +31,7 @@ from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.papers import with_papers
 from medlora.jobs.saving import Save
 from medlora.model.adapter import adapter_files, saved_files
 from medlora.report.history import METRICS
@@ -182,7 +183,7 @@ def run(
     files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
     save = conclude(result, trainer.args.device)
     stated = {"step": result.steps, **facts, **save.facts}
-    write_checkpoint(folder / save.name, {**files, **save.files}, stated)
+    write_checkpoint(folder / save.name, with_papers({**files, **save.files}, stated), stated)
     return result
 
 

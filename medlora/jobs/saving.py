@@ -10,6 +10,7 @@ from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import PROGRESS, Progress
 from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
 from medlora.files import TakenError
+from medlora.jobs.papers import with_papers
 from medlora.logs import logger
 
 _log = logger(__name__)
@@ -67,7 +68,8 @@ def write_all(
     for one in saves:
         content = {**files, **one.files, **(state if one.resumable else {})}
         try:
-            write_checkpoint(run / one.name, content, {**facts, **one.facts})
+            stated = {**facts, **one.facts}
+            write_checkpoint(run / one.name, with_papers(content, stated), stated)
         except TakenError as error:
             if one.needed:
                 raise

@@ -19,6 +19,7 @@ from medlora.runtime.sagemaker import CHANNELS, hyperparameters_file
 from medlora.runtime.services import Service
 
 CONFIG_NAMES = ("config.yaml", "config.yml")
+STATEMENTS = "card.yaml"  # what people say of the model, beside the config
 RECOMMENDED = "recommended"  # the defaults, said out loud
 _FOR_RESULTS = ("checkpoints", "output")
 DEMO = Path(str(files("medlora") / "demo"))
@@ -34,6 +35,7 @@ class Options:
     checkpoints: str | None = None
     output: str | None = None
     overrides: tuple[str, ...] = ()
+    statements: str | None = None
 
     def places(self) -> dict[str, str | None]:
         """Return the options that name places."""
@@ -49,6 +51,7 @@ class Plan:
     root: Path
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
     has_model: bool = True  # somebody said which
+    statements: Path | None = None  # what people say of the model, for its cards
     job: Mapping[str, Any] = field(default_factory=dict)  # platform, job and attempt
     folders: Mapping[str, Path] = field(default_factory=dict)  # where the platform puts places
 
@@ -116,6 +119,7 @@ def resolve(
         environment.root,
         volatile,
         has_model=demo or "model" not in missing,
+        statements=None if demo else _statements_file(options.statements, config_file),
         job=job_facts(environment),
         folders={name: path for name, path in stated.items() if path.is_dir()},
     )
@@ -166,7 +170,11 @@ def _config_file(given: Given | None) -> Path | None:
     if not path.is_dir():
         return path
     candidates = [path / name for name in CONFIG_NAMES if (path / name).is_file()]
-    candidates = candidates or sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
+    candidates = candidates or [
+        file
+        for file in sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
+        if file.name != STATEMENTS
+    ]
     if len(candidates) != 1:
         found = f"{len(candidates)} YAML files" if candidates else "no YAML file"
         raise ConfigError(
@@ -174,6 +182,14 @@ def _config_file(given: Given | None) -> Path | None:
             fix=f"put the config at {path / CONFIG_NAMES[0]} or name the file",
         )
     return candidates[0]
+
+
+def _statements_file(option: str | None, config_file: Path | None) -> Path | None:
+    """Return the statements that are named, else those beside the config, if there are any."""
+    if option:
+        return Path(option)
+    beside = config_file.with_name(STATEMENTS) if config_file else None
+    return beside if beside and beside.is_file() else None
 
 
 def _place_settings(places: dict[str, dict[str, Given]], how: str) -> Iterator[Setting]:

@@ -41,9 +41,15 @@ from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_
 from medlora.jobs.saving import FINAL, REJECTED, Save
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.adapter import adapted_modules, attach, trainable_parameters
+from medlora.model.adapter import (
+    adapted_modules,
+    attach,
+    frozen_parameters,
+    trainable_parameters,
+)
 from medlora.model.base import load_base
 from medlora.report.manifest import SCHEMA, config_facts, hardware, software
+from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
 from medlora.train.optim import warmup_steps
@@ -104,6 +110,7 @@ def _train(
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    statements = read_statements(plan.statements).facts()
     privacy = check_privacy(found.files, found.sha256, cfg)  # before anything is kept of the data
     audit = audit_files(found.files, found.sha256, cfg)
     tokenized = tokenize_files(found, cfg)
@@ -129,6 +136,8 @@ def _train(
         "run_name": cfg.run_name,
         "job": dict(plan.job),
         **inputs.facts,
+        "base_model": {**inputs.facts["base_model"], "parameters": frozen_parameters(model)},
+        "statements": statements,
         "data": {
             **inputs.facts["data"],
             **prepared.counts,

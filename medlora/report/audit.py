@@ -88,6 +88,24 @@ def _privacy_page(report: dict[str, Any]) -> Iterator[str]:
         yield f"identifiers in {split}: {counts or 'not found by this scanner'}"
 
 
+def _targets_page(report: dict[str, Any]) -> Iterator[str]:
+    found = report.get("targets")
+    if not found:
+        return
+    urged = found["red_flags_answered_with_urgent_care"]
+    if urged["n"]:
+        yield (
+            f"answers to {urged['n']} questions with a red flag: {_rate(urged)} urge care at once"
+        )
+    hits = ", ".join(f"{share['k']} {name}" for name, share in found["rules"].items() if share["k"])
+    yield f"rules on {found['judged_rows']} of {found['rows']} answers: {hits or 'no hit'}"
+
+
+def _rate(share: dict[str, Any]) -> str:
+    low, high = share["wilson95"]
+    return f"{share['k']} ({share['k'] / share['n']:.1%}, 95 %: {low:.1%} to {high:.1%})"
+
+
 def _lengths_page(report: dict[str, Any]) -> Iterator[str]:
     if report["lengths"] is None:
         yield "lengths: nothing is said of tokens without a base model, or of data that is refused"
@@ -155,4 +173,5 @@ _PARTS = (
     _duplicates_page,
     _leakage_page,
     _suites_page,
+    _targets_page,
 )

@@ -76,6 +76,7 @@ def test_the_key_is_made_of_all_that_decides_the_tokens(tokenizer) -> None:
 
     expect_new(key_of("b", tokenizer, cfg))
     expect_new(key_of("a", tokenizer, DataConfig(format="messages")))
+    expect_new(key_of("a", tokenizer, DataConfig(group_by="patient_id")))
     expect_new(key_of("a", tokenizer, DataConfig(columns=ColumnsConfig(prompt="q"))))
     expect_new(key_of("a", tokenizer, DataConfig(columns=ColumnsConfig(prompt="prompt"))))
     larger = copy.deepcopy(tokenizer)

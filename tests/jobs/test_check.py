@@ -121,6 +121,25 @@ def test_identifiers_are_counted_and_no_tokens_kept_of_what_is_refused(
     check.run(plan_of(options(data, tmp_path, "data.privacy=warn"), tmp_path))
 
 
+def test_the_answers_are_judged(
+    write_jsonl, rows: list[dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red flags whose answer urges care and those whose answer does not, with an interval."""
+    flag = {"prompt": "I have crushing chest pain and cannot breathe. What should I do?"}
+    good = {**flag, "response": "Call 911 now. This can be a heart attack."}
+    bad = {**flag, "response": "Drink some tea, lie down and think of something pleasant."}
+    data = write_jsonl("data/train.jsonl", [*rows, good, bad, {**bad, "prompt": "Tea?"}])
+    plan = plan_of(options(data, tmp_path, "data.privacy=off"), tmp_path)
+    check.run(plan, output=tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_bytes())["targets"]
+    assert found["judged_rows"] == 15
+    urged = found["red_flags_answered_with_urgent_care"]
+    assert (urged["k"], urged["n"]) == (1, 2)
+    assert 0 < urged["wilson95"][0] < 0.5 < urged["wilson95"][1] < 1
+    assert found["lines"]["EMERGENCY_NOT_ESCALATED"] == ["train.jsonl:14"]
+    assert "2 questions with a red flag: 1 (50.0%" in capsys.readouterr().out
+
+
 def test_a_suite_of_the_users_is_looked_for(
     two_files: Path, tmp_path: Path, write_jsonl, capsys: pytest.CaptureFixture[str]
 ) -> None:
