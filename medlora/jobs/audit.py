@@ -22,7 +22,7 @@ from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import DataError
 from medlora.files import json_bytes, sha256_bytes, write_bytes
-from medlora.jobs.inputs import Tokenized, by_split, chosen_rows
+from medlora.jobs.inputs import Found, Prepared, Tokenized, by_split, chosen_rows, prepare
 from medlora.jobs.suites import prompts_of
 from medlora.logs import logger
 from medlora.report.audit import warnings_of
@@ -76,6 +76,15 @@ def audit_files(
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
     _log.info("audit: %s rows %s", f"{len(entry.table.rows):,}", how)
     return Audit(places, sha256, entry)
+
+
+def prepare_as_trained(found: Found, cfg: RunConfig) -> Prepared:
+    """Return the rows of both splits as `train` takes them: near duplicates decide the split too.
+
+    Raises:
+        DataError: as `prepare`.
+    """
+    return prepare(found, cfg, near=audit_files(found.files, found.sha256, cfg).near)
 
 
 def report_on(
