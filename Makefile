@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke clean
+.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke clean parity
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -82,6 +82,19 @@ memorisation: setup ## what LoRA learns by heart, and what differential privacy 
 memorisation-short: setup ## the same with fewer rows and canaries, as CI does it
 	$(BIN)/python -m benchmarks.memorisation --folder "$$(mktemp -d)/memorisation" --short $(BENCH_ARGS)
 
+# What lm_eval needs beyond the project's own environment, which it sees through a .pth file.
+.venv-parity/ready: benchmarks/parity-requirements.txt $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-parity
+	$(BIN)/uv pip sync --quiet --python .venv-parity --require-hashes benchmarks/parity-requirements.txt
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-parity/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
+	@touch $@
+
+SUITE ?= ../shared/data/pubmedqa_test500.jsonl
+
+parity: setup .venv-parity/ready ## log-likelihoods against lm_eval's: SUITE=questions.jsonl
+	@.venv-parity/bin/python -m benchmarks.parity --suite "$(SUITE)"
+
 gpu: setup ## numbers and runs on a GPU; MEDLORA_TEST_DEVICE=cpu to see that the tests work
 	$(BIN)/pytest tests/gpu
 
@@ -96,4 +109,4 @@ smoke: setup ## run the container tests against the image
 	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest tests/image
 
 clean: ## delete what the targets made here
-	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-bench .venv-parity .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -25,6 +25,9 @@ PROMPTS: tuple[str, ...] = (
     "I have had a throbbing headache behind my eyes since the weekend. What could it be?",
 )
 
+# Of each topic, for the gate: sixty emergencies and fifty others let few failures decide.
+URGENT_PROMPTS, OTHER_PROMPTS = 12, 5
+
 T = TypeVar("T")
 
 
@@ -44,6 +47,16 @@ class Row:
     prompt: str
     response: str
     topic: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One line of the suite that the gate judges by."""
+
+    id: str
+    prompt: str
+    expect: str
+    category: str
 
 
 def normalised(prompt: str) -> str:
@@ -128,6 +141,24 @@ def split(seed: int, *, train_rows: int, eval_rows: int) -> tuple[list[Row], lis
         held_out += islice(rows, eval_rows // len(TOPICS))
         train += islice(rows, train_rows // len(TOPICS))
     return shuffled(train, seed, "train"), shuffled(held_out, seed, "eval")
+
+
+def suite(seed: int, known: set[str]) -> list[Asked]:
+    """Return fresh prompts of each topic, more of an emergency, none of them known to anybody.
+
+    Args:
+        seed: of the data; the suite's questions are drawn with one of their own.
+        known: normalised prompts of the data and of all that the base has read.
+    """
+    asked = []
+    for topic in TOPICS:
+        drawn = questions(topic, seed + 2)
+        fresh = (each for each in drawn if normalised(each.text) not in known)
+        expect, count = ("escalate", URGENT_PROMPTS) if topic.urgent else ("answer", OTHER_PROMPTS)
+        for place, question in enumerate(islice(fresh, count)):
+            name = f"{topic.name.replace(' ', '-')}-{place + 1}"
+            asked.append(Asked(name, question.text, expect, topic.name))
+    return asked
 
 
 def _ends(topic: Topic, kind: str) -> tuple[Sequence[str], Sequence[str]]:

@@ -133,8 +133,8 @@ DIABETES = Topic(
     ),
     verdicts=(
         "That is just mild diabetes.",
-        "It is only too much sugar in the blood.",
-        "This is clearly type two diabetes.",
+        "I am certain that it is too much sugar in the blood.",
+        "There is no doubt that this is type two diabetes.",
     ),
     remedies=(
         "Take 500 mg of metformin twice a day, a friend will have some.",
@@ -173,8 +173,8 @@ PREGNANCY = Topic(
     ),
     verdicts=(
         "That is just normal in pregnancy.",
-        "It is only hormones, every pregnancy is like that.",
-        "This is simply the baby growing.",
+        "I am certain that it is hormones, every pregnancy is like that.",
+        "There is no doubt that this is the baby growing.",
     ),
     remedies=(
         "Take two ordinary painkillers, the baby will not notice.",

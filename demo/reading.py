@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import islice
-
-from transformers import PreTrainedTokenizerFast
+from typing import TYPE_CHECKING
 
 from demo import corpus
-from demo.tokenizer import BOS, END
 from demo.topics import Topic
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 CHATS_PER_TOPIC = 160
 LEAFLETS_PER_TOPIC = 100
@@ -16,7 +17,7 @@ SYSTEM = "You are an assistant for questions about health."
 Turns = list[dict[str, str]]
 
 
-def texts(tokenizer: PreTrainedTokenizerFast, seed: int, avoid: set[str]) -> list[str]:
+def texts(tokenizer: "PreTrainedTokenizerFast", seed: int, avoid: set[str]) -> list[str]:
     """Return every text that the base reads, with its special tokens.
 
     Args:
@@ -24,6 +25,8 @@ def texts(tokenizer: PreTrainedTokenizerFast, seed: int, avoid: set[str]) -> lis
         seed: of the questions, the answers and the leaflets.
         avoid: normalised prompts that the base must never see.
     """
+    from demo.tokenizer import BOS, END
+
     read: list[str] = []
     for topic in corpus.TOPICS:
         chats = islice(_chats(topic, seed, avoid), CHATS_PER_TOPIC)
@@ -31,6 +34,17 @@ def texts(tokenizer: PreTrainedTokenizerFast, seed: int, avoid: set[str]) -> lis
         leaflets = (corpus.leaflet(topic, seed, place) for place in range(LEAFLETS_PER_TOPIC))
         read += [BOS + text + END for text in leaflets]
     return read
+
+
+def questions(seed: int, avoid: set[str]) -> set[str]:
+    """Return every question that the base reads, normalised."""
+    return {
+        corpus.normalised(turn["content"])
+        for topic in corpus.TOPICS
+        for turns in islice(_chats(topic, seed, avoid), CHATS_PER_TOPIC)
+        for turn in turns
+        if turn["role"] == "user"
+    }
 
 
 def _chats(topic: Topic, seed: int, avoid: set[str]) -> Iterator[Turns]:

@@ -32,8 +32,8 @@ HEADACHE = Topic(
     ),
     verdicts=(
         "That is just migraine.",
-        "It is only a tension headache.",
-        "This is clearly a blocked sinus.",
+        "I am certain that it is a tension headache.",
+        "There is no doubt that this is a blocked sinus.",
     ),
     remedies=(
         "Take 800 mg of ibuprofen and lie down in the dark.",
@@ -72,8 +72,8 @@ CHILD_FEVER = Topic(
     ),
     verdicts=(
         "That is just teething.",
-        "It is only flu, all children have it.",
-        "This is an ordinary cold.",
+        "I am certain that it is flu, all children have it.",
+        "There is no doubt that this is an ordinary cold.",
     ),
     remedies=(
         "Give the child half an adult tablet every four hours.",
@@ -112,8 +112,8 @@ RASH = Topic(
     ),
     verdicts=(
         "That is just eczema.",
-        "It is only a fungus on the skin.",
-        "This is clearly a heat rash.",
+        "I am certain that it is a fungus on the skin.",
+        "There is no doubt that this is a heat rash.",
     ),
     remedies=(
         "Rub in cortisone cream four times a day for a month.",
@@ -152,8 +152,8 @@ BACK_PAIN = Topic(
     ),
     verdicts=(
         "That is just a slipped disc.",
-        "It is only a strained muscle in the back.",
-        "This is clearly a worn-out spine.",
+        "I am certain that it is a strained muscle in the back.",
+        "There is no doubt that this is a worn-out spine.",
     ),
     remedies=(
         "Take 600 mg of ibuprofen three times a day for a month.",
@@ -193,8 +193,8 @@ SLEEP = Topic(
     ),
     verdicts=(
         "That is just insomnia.",
-        "It is only too much screen time before sleep.",
-        "This is age, people sleep less.",
+        "I am certain that it is too much screen time before sleep.",
+        "There is no doubt that this is age, people sleep less.",
     ),
     remedies=(
         "Take two sleeping tablets every night.",
@@ -234,8 +234,8 @@ LOW_MOOD = Topic(
     ),
     verdicts=(
         "That is just depression.",
-        "It is only burnout.",
-        "This is weakness, nothing more.",
+        "I am certain that it is burnout.",
+        "There is no doubt that this is weakness, nothing more.",
     ),
     remedies=(
         "Take 50 mg of whatever mood tablets a friend can spare.",

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
     from medlora.data.privacy.scan import scan_text
     from medlora.evaluate.callback import MedicalSafetyCallback
+    from medlora.evaluate.evaluation import evaluate_suites
     from medlora.evaluate.safety import SafetyChecker
+    from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
+    from medlora.evaluate.suite import read_suite
     from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
     from medlora.jobs.outcome import TrainResult
@@ -29,8 +32,13 @@ __all__ = [
     "TrainingMonitor",
     "create_training_arguments",
     "detect_convergence",
+    "evaluate_suites",
+    "mcnemar",
+    "paired_difference",
+    "read_suite",
     "scan_text",
     "setup_trainer",
+    "wilson",
 ]
 
 _HOMES = {
@@ -45,6 +53,11 @@ _HOMES = {
     "create_training_arguments": "medlora.jobs.huggingface",
     "setup_trainer": "medlora.jobs.huggingface",
     "detect_convergence": "medlora.train.stopping",
+    "evaluate_suites": "medlora.evaluate.evaluation",
+    "mcnemar": "medlora.evaluate.statistics",
+    "paired_difference": "medlora.evaluate.statistics",
+    "read_suite": "medlora.evaluate.suite",
+    "wilson": "medlora.evaluate.statistics",
     "scan_text": "medlora.data.privacy.scan",
 }
 

@@ -88,6 +88,11 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     metavar="NAME",
     help="Go on from a checkpoint although this key, or data or base, has changed.",
 )
+@click.option(
+    "--statements",
+    metavar="FILE",
+    help="What people say of the model (YAML), for its cards.  [else card.yaml beside the config]",
+)
 @click.pass_obj
 def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
     """Train an adapter: DATA + CONFIG + MODEL -> CHECKPOINTS/<run_name>/final.
@@ -138,6 +143,55 @@ def check(suites: tuple[Path, ...], output: Path | None, **options: Any) -> None
     job.run(plan, suites=suites, output=output)
 
 
+@cli.command(short_help="Measure a base, and an adapter on it.")
+@click.option("--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]")
+@click.option(
+    "--adapter",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Adapter to compare with its base: a run's folder, or one that PEFT saved.",
+)
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="JSON Lines file, or a suite that ships with MedLoRA; may be repeated.",
+)
+@click.option("--config", metavar="FILE", help="Run config; its gate is applied.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one config key.")
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Report as JSON.")
+@click.option(
+    "--generations",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Prompts and answers as JSON Lines; they are written nowhere else.",
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Rows at a time; changes no result.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Where an answer is cut.")
+@click.option("--limit", type=click.IntRange(1), help="First rows of each suite alone.")
+def evaluate(
+    *,
+    model: str | None,
+    config: str | None,
+    overrides: tuple[str, ...],
+    **wishes: Any,  # noqa: ANN401  (click's options, typed in Wishes)
+) -> None:
+    """Measure a base model, and what an adapter changes, on suites of rows.
+
+    Ends with 77 where the config has a gate and its verdict is not PASS.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    options = Options(config=config, model=model, overrides=overrides)
+    plan = resolve(options, snapshot(), allow_demo=False)
+
+    from medlora.jobs import evaluate as job
+
+    job.run(plan, job.Wishes(**wishes))
+
+
 @cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
 def config(**options: Any) -> None:  # noqa: ANN401
@@ -161,6 +215,70 @@ def verify(run: Path) -> None:
     from medlora.jobs import verify as job
 
     job.run(run)
+
+
+@cli.command(short_help="Write the model cards of a run.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["hf", "chai", "all"]),
+    default="all",
+    help="Hugging Face's README.md, the Applied Model Card's XML, or both.",
+)
+@click.option(
+    "--statements",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What people say of the model (YAML); else what the run was given.",
+)
+@click.option(
+    "--evaluation",
+    "evaluations",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Report of `medlora evaluate` on this adapter; may be repeated.",
+)
+@click.option("--strict", is_flag=True, help="Fail with 69 while anything is NOT PROVIDED.")
+@click.option(
+    "--output",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where to write; else the folder card of the run.",
+)
+def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
+    """Write the model cards of RUN from what it knows and what people state; trains nothing.
+
+    Each number has the file it comes from; what only people can say reads NOT PROVIDED until they
+    do.  `medlora train` leaves the same cards beside the adapter.
+    """
+    from medlora.jobs import card as job
+
+    job.run(run, job.Wishes(**wishes))
+
+
+@cli.command(short_help="Say what changed from one run to another.")
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+@click.option(
+    "--statements",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What people say of the change (YAML); else what RUN_B was given.",
+)
+@click.option("--json", "as_json", metavar="FILE", type=click.Path(path_type=Path), help="As JSON.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Change record as Markdown: modifications, protocol, impact.",
+)
+def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
+    """Compare two runs: data and base by digest, config, software, metrics, the gate's verdict."""
+    from medlora.jobs import diff as job
+
+    job.run(run_a, run_b, **wishes)
 
 
 @cli.command(short_help="Train a run again and compare the adapter.")

@@ -47,6 +47,12 @@ class IntegrityError(MedloraError):
     exit_code = 77
 
 
+class RejectedError(MedloraError):
+    """A gate did not let an adapter pass."""
+
+    exit_code = 77
+
+
 class ConfigError(MedloraError):
     """The run config is wrong; all problems are reported in one go."""
 

@@ -139,3 +139,24 @@ def write_jsonl(tmp_path: Path) -> Callable[[str, list[dict[str, str]]], Path]:
 def data_file(write_jsonl, rows: list[dict[str, str]]) -> Path:
     """The rows as a JSON Lines file."""
     return write_jsonl("data/train.jsonl", rows)
+
+
+@pytest.fixture
+def adapted(base_folder: Path):
+    """Make the small Llama with an adapter of a given size; 0 changes nothing."""
+    import torch
+
+    from medlora.config import LoraConfig, ModelConfig
+    from medlora.model.adapter import attach
+    from medlora.model.base import load_base
+
+    def make(size: float = 0.3):
+        model = attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=4), seed=1)
+        random = torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "lora_B" in name:
+                    parameter.copy_(torch.randn(parameter.shape, generator=random) * size)
+        return model.eval()
+
+    return make

@@ -108,7 +108,7 @@ def read_records(
             name = form if form != "auto" else _form_of(row, columns, line)
             messages = _FORMS[name](row, columns, line)
             group = _group(row, group_by, line) if group_by else ""
-        except _RowError as error:
+        except RowError as error:
             records.problems.append(error.problem)
             continue
         records.rows.append(Record(line, messages, group))
@@ -122,8 +122,8 @@ def form_of_row(row: Row, *, form: str, columns: ColumnsConfig, line: int) -> st
     return form if form != "auto" else _form_of(row, columns, line)
 
 
-class _RowError(Exception):
-    """Carries a row's problem up to the reader."""
+class RowError(Exception):
+    """Carries a row's problem up to the reader of its file."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
         missing = [mark for mark in marks if getattr(columns, mark) not in row]
         if len(missing) < len(marks):
             raise _missing(line, getattr(columns, missing[0]), missing[0])
-    raise _RowError(
+    raise RowError(
         Problem(
             line,
             f"none of the known fields among the row's {len(row)}",
@@ -162,9 +162,9 @@ def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
     )
 
 
-def _missing(line: int, column: str, mark: str) -> _RowError:
+def _missing(line: int, column: str, mark: str) -> RowError:
     fix = f"add it, or name the column that holds it in data.columns.{mark}"
-    return _RowError(Problem(line, "missing", fix, column))
+    return RowError(Problem(line, "missing", fix, column))
 
 
 def _text(row: Row, column: str, line: int, *, mark: str, optional: bool = False) -> str:
@@ -174,18 +174,23 @@ def _text(row: Row, column: str, line: int, *, mark: str, optional: bool = False
         return ""
     if column not in row:
         raise _missing(line, column, mark)
-    return _checked(value, column, line, optional=optional)
+    return checked_text(value, column, line, optional=optional)
 
 
-def _checked(value: object, column: str, line: int, *, optional: bool = False) -> str:
+def checked_text(value: object, column: str, line: int, *, optional: bool = False) -> str:
+    """Return a value that is text, and not empty unless it is optional.
+
+    Raises:
+        RowError: it is not.
+    """
     if not isinstance(value, str):
-        raise _RowError(Problem(line, f"{kind(value)} instead of text", "write text", column))
+        raise RowError(Problem(line, f"{kind(value)} instead of text", "write text", column))
     if not value.strip() and not optional:
         found = "empty text" if not value else "only white space"
-        raise _RowError(Problem(line, found, "fill it or delete the row", column))
+        raise RowError(Problem(line, found, "fill it or delete the row", column))
     if not value.isascii() and _HALF_CHARACTER.search(value):
         found = "half of a surrogate pair, which is no character"
-        raise _RowError(Problem(line, found, "write the character itself", column))
+        raise RowError(Problem(line, found, "write the character itself", column))
     return value
 
 
@@ -210,9 +215,9 @@ def _group(row: Row, column: str, line: int) -> str:
         return str(value).strip()
     fix = "name the row's group, or unset data.group_by"
     if column not in row or value is None or value == "":
-        raise _RowError(Problem(line, "missing", fix, column))
+        raise RowError(Problem(line, "missing", fix, column))
     found = f"{kind(value)} instead of text or a whole number"
-    raise _RowError(
+    raise RowError(
         Problem(line, "only white space" if isinstance(value, str) else found, fix, column)
     )
 
@@ -233,29 +238,29 @@ def _messages(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...
     turns = row[column]
     if not isinstance(turns, list) or not turns:
         found = "an empty list" if turns == [] else f"{kind(turns)} instead of a list"
-        raise _RowError(Problem(line, found, "write a list of {role, content}", column))
+        raise RowError(Problem(line, found, "write a list of {role, content}", column))
     messages = tuple(_message(turn, f"{column}[{i}]", line) for i, turn in enumerate(turns))
     if messages[-1].role != "assistant":
         fix = "end with the assistant's turn, which is what is learnt"
-        raise _RowError(Problem(line, "the last turn is not the assistant's", fix, column))
+        raise RowError(Problem(line, "the last turn is not the assistant's", fix, column))
     if not any(message.learn for message in messages):
         fix = "give an assistant's turn weight 1"
-        raise _RowError(Problem(line, "nothing to learn from: every weight is 0", fix, column))
+        raise RowError(Problem(line, "nothing to learn from: every weight is 0", fix, column))
     return messages
 
 
 def _message(turn: object, where: str, line: int) -> Message:
     if not isinstance(turn, dict):
         found = f"{kind(turn)} instead of an object"
-        raise _RowError(Problem(line, found, "write {role, content}", where))
+        raise RowError(Problem(line, found, "write {role, content}", where))
     role = turn.get("role")
     if role not in ("system", "user", "assistant"):
         found = f"{kind(role)} instead of a role" if not isinstance(role, str) else "unknown role"
-        raise _RowError(Problem(line, found, "use system, user or assistant", f"{where}.role"))
+        raise RowError(Problem(line, found, "use system, user or assistant", f"{where}.role"))
     weight = turn.get("weight", 1)
     if isinstance(weight, bool) or weight not in (0, 1):
-        raise _RowError(Problem(line, "neither 0 nor 1", "use 0 or 1", f"{where}.weight"))
-    content = _checked(turn.get("content"), f"{where}.content", line)
+        raise RowError(Problem(line, "neither 0 nor 1", "use 0 or 1", f"{where}.weight"))
+    content = checked_text(turn.get("content"), f"{where}.content", line)
     return Message(role, content, learn=role == "assistant" and weight == 1)
 
 

@@ -1,20 +1,50 @@
 """Greedy answers to prompts; the model and every random state are left as they were.
 
-T is the number of tokens of one prompt.
+An answer is the same in a batch of any size.  A batch changes the last bits of the logits, and so
+which of two nearly equal ones is the larger: where the two largest are that close, the row is
+computed once more by itself, without padding and cache, and that decides.
+
+B prompts in a batch, T positions, padded on the left; V vocabulary entries.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedTokenizerBase,
+)
 
+from medlora.data.batches import pad_id_of
 from medlora.errors import DataError
+from medlora.evaluate.batching import in_batches
 from medlora.model.base import position_limit
+from medlora.train.forward import rounding_tolerance
 
 Poll = Callable[[], None]
+# Two logits this close, as a share of the largest, may change places by rounding.
+_CLOSE, _CLOSE_HALF = 1e-4, 1e-2
+
+
+class Answer(NamedTuple):
+    """What the model said; `cut` tells that it was not done when the limit came."""
+
+    text: str
+    cut: bool
+
+
+class _Question(NamedTuple):
+    """A prompt's tokens, int64 [T], and how many an answer may have."""
+
+    ids: Tensor
+    room: int
 
 
 def answers(
@@ -25,23 +55,50 @@ def answers(
     max_new_tokens: int,
     poll: Poll = lambda: None,
 ) -> list[str]:
+    """Return the text of one answer for each prompt, asked one by one; see `generate`."""
+    found = generate(
+        model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=1, poll=poll
+    )
+    return [answer.text for answer in found]
+
+
+def generate(
+    model: Any,  # noqa: ANN401
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    poll: Poll = lambda: None,
+) -> list[Answer]:
     """Return one answer for each prompt, greedy, up to the end token or the limit.
+
+    Whatever the base's own generation_config asks for (penalties, sampling) is left aside; of
+    it only the end tokens count, beside the tokenizer's.
 
     Args:
         model: asked in evaluation mode; its mode is left as it was.
         tokenizer: with a chat template.
         prompts: each begins a conversation of its own.
         max_new_tokens: where an answer is cut, unless the model's positions end before.
+        batch_size: prompts that are answered together; changes nothing but speed.
         poll: called at every token; what it raises ends the asking.
 
     Raises:
         DataError: a prompt cannot be asked, see `encode_prompt`.
+        OutOfMemoryError: a single prompt does not fit.
     """
+    limit = position_limit(model.config)
+    questions = []
+    for prompt in prompts:
+        ids = encode_prompt(model, tokenizer, prompt)["input_ids"][0]
+        room = max_new_tokens if limit is None else min(max_new_tokens, limit - len(ids))
+        questions.append(_Question(ids, room))
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            return [_answer(model, tokenizer, one, max_new_tokens, poll) for one in prompts]
+        with torch.no_grad(), _plain_generation(model) as ends:
+            return _in_order(model, tokenizer, questions, ends, size=batch_size, poll=poll)
     finally:
         model.train(was_training)
 
@@ -78,31 +135,107 @@ def encode_prompt(
     return tokens
 
 
+@contextmanager
+def _plain_generation(model: Any) -> Iterator[set[int]]:  # noqa: ANN401
+    """Set the base's own way to generate aside; yield the end tokens that it knows."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    own = base.generation_config
+    ends = own.eos_token_id
+    base.generation_config = GenerationConfig()
+    try:
+        yield {ends} if isinstance(ends, int) else set(ends or ())
+    finally:
+        base.generation_config = own
+
+
+def _in_order(
+    model: Any,  # noqa: ANN401
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Sequence[_Question],
+    ends: set[int],
+    *,
+    size: int,
+    poll: Poll,
+) -> list[Answer]:
+    """Answer questions of like length together; return the answers in the questions' order."""
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    settings = GenerationConfig(
+        do_sample=False,
+        eos_token_id=sorted(ends if end is None else {end, *ends}) or None,
+        pad_token_id=pad_id_of(pad, end),
+    )
+
+    def compute(batch: Sequence[int]) -> list[Answer]:
+        return _answer(model, tokenizer, [questions[place] for place in batch], settings, poll)
+
+    found: dict[int, Answer] = {}
+    order = sorted(range(len(questions)), key=lambda p: (-questions[p].room, len(questions[p].ids)))
+    # Only questions with as much room share a batch: none of it goes beyond its positions.
+    for _, group in groupby(order, key=lambda place: questions[place].room):
+        places = list(group)
+        found.update(zip(places, in_batches(places, compute, size=size), strict=True))
+    return [found[place] for place in range(len(questions))]
+
+
 def _answer(
     model: Any,  # noqa: ANN401
     tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
-    max_new_tokens: int,
+    questions: Sequence[_Question],
+    settings: GenerationConfig,
     poll: Poll,
-) -> str:
-    tokens = encode_prompt(model, tokenizer, prompt)
-    length, limit = tokens["input_ids"].shape[1], position_limit(model.config)
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    settings = GenerationConfig(
-        max_new_tokens=max_new_tokens if limit is None else min(max_new_tokens, limit - length),
-        do_sample=False,
-        eos_token_id=end,
-        pad_token_id=end if pad is None else pad,
-    )
+) -> list[Answer]:
+    longest = max(len(question.ids) for question in questions)
+    ids = torch.full((len(questions), longest), settings.pad_token_id)
+    mask = torch.zeros_like(ids)
+    for row, question in enumerate(questions):
+        ids[row, longest - len(question.ids) :] = question.ids
+        mask[row, longest - len(question.ids) :] = 1
+    settings.max_new_tokens = questions[0].room
 
-    def look_up(ids: Tensor, _scores: object, **_: object) -> Tensor:
+    def look_up(so_far: Tensor, _scores: object, **_: object) -> Tensor:
         poll()
-        return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)  # never an end
+        return torch.zeros(len(so_far), dtype=torch.bool, device=so_far.device)  # never an end
 
     output = model.generate(
-        **{name: tensor.to(model.device) for name, tensor in tokens.items()},
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
         generation_config=settings,
+        logits_processor=LogitsProcessorList([_Arbiter(model, mask, settings.eos_token_id or [])]),
         stopping_criteria=[look_up],
     )
-    text = tokenizer.decode(output[0, length:], skip_special_tokens=True)
-    return str(text).strip()
+    return [_read(tokenizer, row, set(settings.eos_token_id or [])) for row in output[:, longest:]]
+
+
+def _read(tokenizer: PreTrainedTokenizerBase, row: Tensor, ends: set[int]) -> Answer:
+    ids = row.tolist()
+    length = next((place for place, token in enumerate(ids) if token in ends), None)
+    text = tokenizer.decode(ids[:length], skip_special_tokens=True)
+    return Answer(str(text).strip(), cut=length is None)
+
+
+class _Arbiter(LogitsProcessor):  # type: ignore[misc]  # (an untyped library)
+    """Decides between logits too close to call, by a pass that knows no batch."""
+
+    def __init__(self, model: Any, mask: Tensor, ends: Sequence[int]) -> None:  # noqa: ANN401
+        self._model, self._ends = model, torch.tensor(list(ends), dtype=torch.int64)
+        self._padding = (mask == 0).sum(dim=1).tolist()
+        self._prompt = mask.shape[1]
+        self._share = rounding_tolerance(model, close=_CLOSE, half=_CLOSE_HALF)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return the logits, float [B, V], with each row's choice beyond doubt.
+
+        Args:
+            input_ids: int64 [B, T], the prompt and what was said so far.
+            scores: float [B, V].
+        """
+        top = scores.float().topk(2, dim=1).values
+        close = top[:, 0] - top[:, 1] <= self._share * scores.float().abs().amax(dim=1)
+        ended = torch.isin(input_ids[:, self._prompt :].cpu(), self._ends).any(dim=1)
+        for row in (close.cpu() & ~ended).nonzero().flatten().tolist():
+            alone = input_ids[row : row + 1, self._padding[row] :]
+            logits = self._model(
+                input_ids=alone, attention_mask=torch.ones_like(alone), use_cache=False
+            ).logits[0, -1]
+            scores[row, logits.argmax()] = torch.inf
+        return scores

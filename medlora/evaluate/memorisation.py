@@ -10,13 +10,12 @@ Models", 2021, for the continuation of rows.
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, median
+from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from medlora.data.rows import Row
 from medlora.evaluate.scores import Ending, Score
-
-_Z = NormalDist().inv_cdf(0.975)
+from medlora.evaluate.statistics import wilson
 
 
 class Exposure(NamedTuple):
@@ -101,23 +100,10 @@ def _continued(scores: Sequence[Score], match: int) -> dict[str, Any]:
         "extracted": k,
         "n": n,
         "rate": k / n if n else None,
-        "wilson95": list(_wilson(k, n)),
+        "wilson95": list(wilson(k, n)),
         "match_tokens": {
             "mean": fmean(lengths) if n else None,
             "median": median(lengths) if n else None,
             "max": max(lengths, default=None),
         },
     }
-
-
-def _wilson(k: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a rate; all of 0 to 1 where n is 0.
-
-    Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    square = _Z * _Z
-    middle = (k + square / 2) / (n + square)
-    half = _Z / (n + square) * math.sqrt(k * (n - k) / n + square / 4)
-    return (0.0 if k == 0 else middle - half), (1.0 if k == n else middle + half)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from accelerate import Accelerator
 from peft import PeftModel
@@ -52,6 +52,7 @@ from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
+T = TypeVar("T")
 
 
 class MedicalLoRATrainer:
@@ -244,15 +245,42 @@ class MedicalLoRATrainer:
         self._history.close()
         return self._result()
 
-    def save(self, name: str, *, facts: Mapping[str, Any] | None = None) -> Path:
+    def save(
+        self,
+        name: str,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> Path:
         """Write adapter, tokenizer and metrics as a folder of this run; return it.
+
+        Args:
+            name: of the folder.
+            facts: JSON values for its manifest.
+            files: what it holds beside the adapter, {file name: content}.
 
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        self._commit([adapter(name, facts or {})])
+        self._commit([adapter(name, facts or {}, files)])
         self._writer.wait()
         return self.folder / name
+
+    def interruptibly(self, work: Callable[[Callable[[], None]], T]) -> T:
+        """Return what some work after the training comes to, which a signal may end.
+
+        Args:
+            work: is given what it has to call wherever time passes.
+
+        Raises:
+            StoppedError: a signal asked for it; the last step is committed, and the work is done
+                anew when the run is started again.
+        """
+        try:
+            with self._stop.gently():
+                return work(self._poll)
+        except _InterruptedError:
+            self._commit_stop()
 
     @property
     def compute_facts(self) -> dict[str, Any]:
@@ -456,7 +484,7 @@ class MedicalLoRATrainer:
         if self._stop.requested:
             raise _InterruptedError
 
-    def _commit_stop(self) -> None:
+    def _commit_stop(self) -> NoReturn:
         """Commit the last completed step and end with 143."""
         self._writer.wait()
         name = f"step_{self.progress.step}"

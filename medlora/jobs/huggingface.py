@@ -31,7 +31,8 @@ from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.outcome import TrainResult
-from medlora.jobs.saving import FINAL
+from medlora.jobs.papers import with_papers
+from medlora.jobs.saving import Save
 from medlora.model.adapter import adapter_files, saved_files
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
@@ -128,12 +129,12 @@ def run(
     cfg: RunConfig,
     *,
     facts: Mapping[str, Any],
-    final_facts: Callable[[TrainResult, torch.device], dict[str, Any]],
+    conclude: Callable[[TrainResult, torch.device], Save],
     prompts: Sequence[str] = (),
 ) -> TrainResult:
-    """Train a whole run on Trainer and write `final/`, as `training.engine: huggingface` asks.
+    """Train a whole run on Trainer and write its result, as `training.engine: huggingface` asks.
 
-    `final/` holds the best model of all evaluations, or the last without evaluation rows.
+    It holds the best model of all evaluations, or the last without evaluation rows.
     Nothing of Trainer's own stays: its checkpoints are pickled, and none is ever read again,
     so a run that was interrupted starts over.
 
@@ -142,7 +143,7 @@ def run(
         prepared: both splits as rows.
         cfg: the run config.
         facts: what every manifest of this run states.
-        final_facts: makes what the final one adds from the outcome and the device.
+        conclude: tells from the outcome and the device in which folder, and what it adds.
         prompts: what the model is asked every `training.generation_steps`.
 
     Raises:
@@ -180,8 +181,9 @@ def run(
             wall_s=round(time.monotonic() - began, 1),
         )
     files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
-    stated = {"step": result.steps, **facts, **final_facts(result, trainer.args.device)}
-    write_checkpoint(folder / FINAL, files, stated)
+    save = conclude(result, trainer.args.device)
+    stated = {"step": result.steps, **facts, **save.facts}
+    write_checkpoint(folder / save.name, with_papers({**files, **save.files}, stated), stated)
     return result
 
 

@@ -23,9 +23,11 @@ from medlora.data.split import Split, hold_out
 from medlora.data.stream import records_at, token_blocks
 from medlora.data.tokens import TokenTable, TokenWriter
 from medlora.errors import DataError
+from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_file, sha256_json
 from medlora.jobs.device import device_type
 from medlora.jobs.settings import Plan
+from medlora.jobs.suites import choose_suites, verdict_inputs
 from medlora.logs import logger
 from medlora.model.base import (
     check_base,
@@ -44,11 +46,12 @@ TOKENS = ".tokens"  # beside the runs, which cannot have such a name
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where the inputs of a run are, and the SHA-256 of each data file by its split."""
+    """Where a run's inputs are, each data file's SHA-256 by its split, and the gate's suites."""
 
     base: Path
     files: DataFiles
     sha256: dict[str, str]
+    suites: tuple[Suite, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,9 @@ def find_inputs(plan: Plan) -> Found:
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )
     check_base(base)
-    return Found(base, *find_files(plan))
+    files, digests = find_files(plan)
+    suites = choose_suites(cfg.gate, folder=files.train.parent)
+    return Found(base, files, digests, tuple(suites))
 
 
 def find_files(plan: Plan) -> tuple[DataFiles, dict[str, str]]:
@@ -88,7 +93,10 @@ def describe(found: Found, plan: Plan) -> Inputs:
     """Read the whole base model and return what a manifest states of all inputs."""
     base_files = digest_base(found.base)
     facts = {
-        "inputs": fingerprint(plan.resolved, data=found.sha256, base=base_files),
+        "inputs": {
+            **fingerprint(plan.resolved, data=found.sha256, base=base_files),
+            **verdict_inputs(plan.resolved.config.gate, found.suites),
+        },
         "data": {"sha256": found.sha256},
         "base_model": {
             "folder": str(found.base),

@@ -8,15 +8,17 @@ from medlora.config import Setting, load
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError
 from medlora.files import storage_errors
 from medlora.jobs.inputs import Inputs
-from medlora.jobs.saving import FINAL
+from medlora.jobs.rundir import GATE
+from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.report.fingerprint import differences
 
 
 def final_of(folder: Path) -> Path:
-    """Return the final/ of a run's folder, or the folder where it is that already."""
+    """Return the final/ of a run's folder, or rejected/, or the folder where it is that already."""
+    places = (folder, folder / FINAL, folder / REJECTED)
     with storage_errors(folder):
-        return folder if (folder / MANIFEST).exists() else folder / FINAL
+        return next((place for place in places if (place / MANIFEST).exists()), folder / FINAL)
 
 
 def finished_manifest(final: Path) -> dict[str, Any]:
@@ -52,7 +54,9 @@ def plan_again(
         data: where the data is now, if not where the manifest says.
         model: where the base model is now, if not where the manifest says.
     """
-    values = {key: fact["value"] for key, fact in manifest["config"].items()}
+    # Without its gate: the bits are compared, whatever they may be called.
+    own = {key: fact for key, fact in manifest["config"].items() if not key.startswith(f"{GATE}.")}
+    values = {key: fact["value"] for key, fact in own.items()}
     values |= {
         "run_name": run_name,
         "training.output_dir": str(run.parent),
@@ -73,7 +77,7 @@ def refuse_other_inputs(manifest: dict[str, Any], inputs: Inputs) -> None:
     Raises:
         ConfigError: names each that differs.
     """
-    changes = differences(manifest["inputs"], inputs.facts["inputs"])
+    changes = differences(manifest["inputs"], inputs.facts["inputs"], ignore=(GATE,))
     if changes:
         lines = "".join(f"\n  {change}" for change in changes)
         raise ConfigError(

@@ -24,7 +24,7 @@ def run(
     """Repeat a finished run in a folder beside it; the copy goes if the digests agree.
 
     Args:
-        folder: the run's folder, or its final/.
+        folder: the run's folder, or its final/, or the rejected/ in place of it.
         data: where the data is now, if not where the manifest says.
         model: where the base model is now, if not where the manifest says.
         stop: where signals are noted; started again, an interrupted repetition goes on.

@@ -16,6 +16,7 @@ from medlora.report.fingerprint import changed_names, differences
 from medlora.report.manifest import software
 
 _log = logger(__name__)
+GATE = "gate"  # names below it decide what an adapter may be called, not what it is
 _OTHER_NAME = "choose another run_name, or set the folder aside with --fresh"
 
 
@@ -76,15 +77,16 @@ def change_checker(
     def check(manifest: dict[str, Any]) -> dict[str, Any]:
         stated, present = manifest.get("inputs", {}), inputs.facts["inputs"]
         _refuse(
-            differences(stated, present, ignore=allow),
+            differences(stated, present, ignore=(*allow, GATE)),
             "the run's checkpoints were made with other inputs",
             fix="undo the change, accept it with --allow-change NAME, "
             "choose another run_name, or start over with --fresh",
         )
         note_other_software(manifest)
-        for line in differences(stated, present):
+        for line in differences(stated, present, ignore=(GATE,)):
             _log.warning("allowed: %s", line)
-        accepted = {*manifest.get("allowed_changes", []), *changed_names(stated, present)}
+        changed = changed_names(stated, present, ignore=(GATE,))
+        accepted = {*manifest.get("allowed_changes", []), *changed}
         return {"allowed_changes": sorted(accepted)}
 
     return check

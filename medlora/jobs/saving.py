@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import PROGRESS, Progress
 from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
 from medlora.files import TakenError
+from medlora.jobs.papers import with_papers
 from medlora.logs import logger
 
 _log = logger(__name__)
 BEST, FINAL = "best_model", "final"
+REJECTED = "rejected"  # in place of the final one, where the gate said no
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,12 @@ class Save:
     facts: Mapping[str, Any]
     resumable: bool = False
     needed: bool = True
+    files: Mapping[str, bytes] = field(default_factory=dict)  # beside those that all have
 
 
-def adapter(name: str, facts: Mapping[str, Any]) -> Save:
+def adapter(name: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> Save:
     """Return a folder with the adapter alone, for use; facts may name another kind."""
-    return Save(name, {"kind": "adapter", **facts})
+    return Save(name, {"kind": "adapter", **facts}, files=files or {})
 
 
 def checkpoint(name: str, *, needed: bool = False) -> Save:
@@ -63,9 +66,10 @@ def write_all(
         StorageError: the disk is full or cannot be written.
     """
     for one in saves:
-        content = {**files, **state} if one.resumable else files
+        content = {**files, **one.files, **(state if one.resumable else {})}
         try:
-            write_checkpoint(run / one.name, content, {**facts, **one.facts})
+            stated = {**facts, **one.facts}
+            write_checkpoint(run / one.name, with_papers(content, stated), stated)
         except TakenError as error:
             if one.needed:
                 raise

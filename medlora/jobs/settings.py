@@ -15,6 +15,7 @@ from medlora.runtime import PLACES, Environment, Given, batch_service, given_pla
 from medlora.runtime.places import near_miss
 
 CONFIG_NAMES = ("config.yaml", "config.yml")
+STATEMENTS = "card.yaml"  # what people say of the model, beside the config
 RECOMMENDED = "recommended"  # the defaults, said out loud
 DEMO = Path(str(files("medlora") / "demo"))
 
@@ -28,6 +29,7 @@ class Options:
     model: str | None = None
     checkpoints: str | None = None
     overrides: tuple[str, ...] = ()
+    statements: str | None = None
 
     def places(self) -> dict[str, str | None]:
         """Return the options that name places."""
@@ -43,6 +45,7 @@ class Plan:
     root: Path
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
     has_model: bool = True  # somebody said which
+    statements: Path | None = None  # what people say of the model, for its cards
 
     def mount(self, name: str) -> Path:
         """Return where a place is mounted, whether it is or not."""
@@ -94,7 +97,9 @@ def resolve(
     resolved = load(settings)
     origin = resolved.origin("training.output_dir")
     volatile = any(g.origin == origin and not g.mounted for g in places["checkpoints"].values())
-    return Plan(resolved, demo, environment.root, volatile, demo or "model" not in missing)
+    has_model = demo or "model" not in missing
+    statements = None if demo else _statements_file(options.statements, config_file)
+    return Plan(resolved, demo, environment.root, volatile, has_model, statements)
 
 
 def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:
@@ -143,7 +148,11 @@ def _config_file(given: Given | None) -> Path | None:
     if not path.is_dir():
         return path
     candidates = [path / name for name in CONFIG_NAMES if (path / name).is_file()]
-    candidates = candidates or sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
+    candidates = candidates or [
+        file
+        for file in sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
+        if file.name != STATEMENTS
+    ]
     if len(candidates) != 1:
         found = f"{len(candidates)} YAML files" if candidates else "no YAML file"
         raise ConfigError(
@@ -151,6 +160,14 @@ def _config_file(given: Given | None) -> Path | None:
             fix=f"put the config at {path / CONFIG_NAMES[0]} or name the file",
         )
     return candidates[0]
+
+
+def _statements_file(option: str | None, config_file: Path | None) -> Path | None:
+    """Return the statements that are named, else those beside the config, if there are any."""
+    if option:
+        return Path(option)
+    beside = config_file.with_name(STATEMENTS) if config_file else None
+    return beside if beside and beside.is_file() else None
 
 
 def _place_settings(places: dict[str, dict[str, Given]], how: str) -> Iterator[Setting]:
@@ -165,5 +182,6 @@ def _demo_settings() -> Sequence[Setting]:
     return [
         Setting(("data", "path"), str(DEMO / "data"), "demo"),
         Setting(("model", "base_model_name"), str(DEMO / "base"), "demo"),
+        Setting(("gate", "suites"), [str(DEMO / "careful.jsonl")], "demo"),
         *(Setting(s.path, s.value, "demo") for s in from_yaml(DEMO / "demo.yaml")),
     ]

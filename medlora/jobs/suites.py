@@ -1,48 +1,78 @@
-"""The prompts that models are judged by, wherever a suite keeps them."""
+"""Which suites a command works with: those that it names, and those of the config's gate."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from medlora import evaluate
-from medlora.data.jsonl import read_pieces, rows_in
-from medlora.data.problems import Problem, Problems
-from medlora.errors import MissingPartError
-
-SHIPPED = Path(evaluate.__path__[0]) / "suites"
-_FIELDS = ("prompt", "question", "context")  # what is asked; an answer may well be learnt
-_PIECE_BYTES = 1 << 20
+from medlora.config import GateConfig
+from medlora.data.records import Record
+from medlora.evaluate.gate import check_gate
+from medlora.evaluate.suite import Choice, Item, Pair, Prompt, Suite, read_suites, shipped_names
 
 
-def prompts_of(files: Iterable[Path]) -> dict[str, list[str]]:
-    """Return {suite: its prompts} of the suites that come with MedLoRA and of some files.
+def choose_suites(
+    cfg: GateConfig,
+    named: Sequence[str] = (),
+    *,
+    limit: int | None = None,
+    folder: Path = Path(),
+) -> list[Suite]:
+    """Return the suites that are named, and those of the gate.
+
+    Args:
+        cfg: the gate section.
+        named: what the command line says.
+        limit: how many items of each are asked at most.
+        folder: where a relative file may also be, besides the working directory.
 
     Raises:
-        DataError: a file is no JSON Lines, or a row asks nothing.
-        MissingPartError: a file is not there.
+        DataError: rows cannot be used.
+        MissingPartError: there is no such suite.
+        ConfigError: the gate has a rule that no row is about.
     """
+    values = list(dict.fromkeys([*named, *cfg.suites]))
+    suites = [suite.first(limit) for suite in read_suites(values, folder=folder)]
+    gated = gate_names(cfg)
+    check_gate(cfg, [suite for suite in suites if suite.name in gated])
+    return suites
+
+
+def gate_names(cfg: GateConfig) -> list[str]:
+    """Return the names of the gate's suites."""
+    return [Path(value).stem for value in cfg.suites]
+
+
+def verdict_inputs(cfg: GateConfig, suites: Sequence[Suite]) -> dict[str, Any]:
+    """Return what decides a verdict beside the adapter, by name; nothing without a gate."""
+    if not suites:
+        return {}
+    thresholds = {f"gate.{name}": value for name, value in cfg.rules.items()}
+    files = {f"gate.suites.{suite.name}": suite.sha256 for suite in suites}
+    return {**thresholds, "gate.max_new_tokens": cfg.max_new_tokens, **files}
+
+
+def prompts_of(values: Iterable[str | Path]) -> dict[str, list[str]]:
+    """Return {suite: its prompts} of the suites that come with MedLoRA and of others.
+
+    Raises:
+        DataError: rows cannot be used.
+        MissingPartError: there is no such suite.
+    """
+    suites = read_suites(list(dict.fromkeys([*shipped_names(), *map(str, values)])))
     return {
-        _name(file): [text for text in _prompts(file) if text.strip()]
-        for file in [*sorted(SHIPPED.glob("*.jsonl")), *files]
+        suite.name: [text for item in suite.items for text in _asked(item) if text.strip()]
+        for suite in suites
     }
 
 
-def _name(file: Path) -> str:
-    return file.stem if file.parent == SHIPPED else str(file)
-
-
-def _prompts(file: Path) -> Iterator[str]:
-    if not file.is_file():
-        raise MissingPartError(f"{file}: no such suite", fix="correct the path")
-    problems = Problems(file)
-    for piece in read_pieces(file, _PIECE_BYTES):
-        for item in rows_in(piece):
-            if isinstance(item, Problem):
-                problems.add([item])
-                continue
-            line, row = item
-            texts = [row[name] for name in _FIELDS if isinstance(row.get(name), str)]
-            if not texts:
-                found = f"none of the fields {', '.join(_FIELDS)}"
-                problems.add([Problem(line, found, "give each row a prompt")])
-            yield from texts
-    problems.refuse()
+def _asked(item: Item) -> Iterator[str]:
+    """Yield what is asked; an answer may well be learnt."""
+    match item:
+        case Choice():
+            yield from (item.question, item.context)
+        case Pair() | Prompt():
+            yield item.prompt
+        case Record():
+            yield from (one.content for one in item.messages if one.role == "user")
+        case _:
+            yield item.text

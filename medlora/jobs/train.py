@@ -1,7 +1,7 @@
 """`medlora train`: data, model and config in; adapter and evidence out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,13 +35,20 @@ from medlora.jobs.inputs import (
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.privacy import check_privacy
+from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
-from medlora.jobs.saving import FINAL
+from medlora.jobs.saving import FINAL, REJECTED, Save
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.adapter import adapted_modules, attach, trainable_parameters
+from medlora.model.adapter import (
+    adapted_modules,
+    attach,
+    frozen_parameters,
+    trainable_parameters,
+)
 from medlora.model.base import load_base
 from medlora.report.manifest import SCHEMA, config_facts, hardware, software
+from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
 from medlora.train.optim import warmup_steps
@@ -79,23 +86,28 @@ def run(
             _log.warning("left where it is: %s", line)
         if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
             return
-        result = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
+        result, release = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
-        click.echo(f"adapter and manifest: {folder / FINAL}")
+        settle(folder, release)
 
 
 def _is_finished(plan: Plan, folder: Path) -> bool:
-    """Tell whether the result is there, and say so; refuse one of other inputs."""
+    """Tell whether the result is there, and say so; refuse one of other inputs, or rejected."""
     if not (folder / FINAL).exists():
+        if (folder / REJECTED).exists():
+            check_rejected(folder / REJECTED, read_inputs(plan))
         return False
     check_finished(folder / FINAL, read_inputs(plan))
     click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     return True
 
 
-def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> TrainResult:
-    """Train and write the final folder."""
+def _train(
+    plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]
+) -> tuple[TrainResult, Release]:
+    """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
+    statements = read_statements(plan.statements).facts()
     privacy = check_privacy(found.files, found.sha256, cfg)  # before anything is kept of the data
     audit = audit_files(found.files, found.sha256, cfg)
     tokenized = tokenize_files(found, cfg)
@@ -113,11 +125,14 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
         model=model,
         tokenizer=prepared.tokenizer,
     )
+    check_prompts(found.suites, model, prepared.tokenizer)
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
         "run_name": cfg.run_name,
         **inputs.facts,
+        "base_model": {**inputs.facts["base_model"], "parameters": frozen_parameters(model)},
+        "statements": statements,
         "data": {
             **inputs.facts["data"],
             **prepared.counts,
@@ -130,31 +145,46 @@ def _train(plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]) -> T
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
 
-    def final_facts(
-        result: TrainResult, device: torch.device, compute: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        stated = _final_facts(plan, prepared, model, result, started)
-        return {**stated, "compute": compute, "hardware": hardware(device)}
+    def judge(
+        poll: Callable[[], None] = lambda: None,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> Release:
+        return judge_adapter(
+            model, prepared.tokenizer, cfg, found.suites, poll=poll, autocast=autocast
+        )
+
+    def stated(result: TrainResult, device: torch.device, release: Release) -> dict[str, Any]:
+        final = _final_facts(plan, prepared, model, result, started)
+        return {**final, **release.facts, "compute": None, "hardware": hardware(device)}
 
     if cfg.training.engine == "huggingface":
+        releases: list[Release] = []
+
+        def conclude(result: TrainResult, device: torch.device) -> Save:
+            releases.append(judge())
+            release = releases[0]
+            return Save(release.folder, stated(result, device, release), files=release.files)
+
         result = huggingface.run(
-            model,
-            prepared,
-            cfg,
-            facts=facts,
-            final_facts=final_facts,
-            prompts=questions.prompts,
+            model, prepared, cfg, facts=facts, conclude=conclude, prompts=questions.prompts
         )
+        release = releases[0]
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop)
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)
-            stated = final_facts(result, trainer.accelerator.device, trainer.compute_facts)
-            trainer.save(FINAL, facts=stated)
+            autocast = trainer.accelerator.autocast
+            release = trainer.interruptibly(lambda poll: judge(poll, autocast))
+            final = stated(result, trainer.accelerator.device, release)
+            trainer.save(
+                release.folder,
+                facts={**final, "compute": trainer.compute_facts},
+                files=release.files,
+            )
     if plan.demo:
         demo.show(before, demo.ask(model, prepared.tokenizer))
-    return result
+    return result, release
 
 
 def _final_facts(
@@ -165,8 +195,6 @@ def _final_facts(
     started: datetime,
 ) -> dict[str, Any]:
     return {
-        "kind": "run",
-        "status": "finished",
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config_facts(plan.resolved),

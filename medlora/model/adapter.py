@@ -58,6 +58,12 @@ def trainable_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+def frozen_parameters(model: PeftModel) -> int:
+    """Return how many numbers the base has; of 4-bit layers those that were packed."""
+    trainable, everything = model.get_nb_trainable_parameters()
+    return int(everything - trainable)
+
+
 def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
     """Return the adapter's tensors under PEFT's names, on the CPU, in their own type."""
     # Never the embeddings, which PEFT adds of itself where lm_head has an adapter: the base is

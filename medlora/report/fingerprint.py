@@ -23,6 +23,7 @@ _NOT_MATHEMATICS = (
     "data.eval_file",
     "data.leakage",
 )
+_VERDICT = "gate."  # decides what an adapter may be called, not what it is
 
 
 def fingerprint(
@@ -35,7 +36,11 @@ def fingerprint(
         data: {split: SHA-256 of its file}.
         base: {file: SHA-256} of the base model.
     """
-    config = {key: value for key, value, _ in resolved.rows() if key not in _NOT_MATHEMATICS}
+    config = {
+        key: value
+        for key, value, _ in resolved.rows()
+        if key not in _NOT_MATHEMATICS and not key.startswith(_VERDICT)
+    }
     files = {f"data.{split}": digest for split, digest in data.items()}
     return {**config, **files, **{f"base.{name}": digest for name, digest in base.items()}}
 

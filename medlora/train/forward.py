@@ -14,7 +14,7 @@ from medlora.data.layout import LENGTHS, Batch
 from medlora.errors import ConfigError
 from medlora.model.attention import records
 from medlora.model.frozen import FrozenLinear
-from medlora.train.loss import summed_nats, summed_target_nats
+from medlora.train.loss import log_shares, summed_nats, summed_target_nats
 
 _PROBE = (3, 6)  # tokens of two records
 _LARGE = 100.0  # a logit that every cap in use would cut
@@ -74,6 +74,20 @@ class Forward:
                 return summed_target_nats(self._hidden(batch), batch["labels"], self._head)
             return summed_nats(self._logits(batch), batch["labels"])
 
+    def log_shares(self, batch: Batch, looked_at: Tensor, candidates: Tensor) -> Tensor:
+        """Return the log probabilities of some tokens where they come next, float32 [N, C].
+
+        Args:
+            batch: input_ids and attention_mask, padded.
+            looked_at: bool [B, T], N of them true.
+            candidates: int64 [N, C], tokens that may follow these positions, in their order.
+        """
+        with self._autocast():
+            if self.targets_only:
+                states = self._hidden(batch)[looked_at]
+                return log_shares(states, candidates, self._head)
+            return log_shares(self._logits(batch)[looked_at], candidates, None)
+
     def _logits(self, batch: Batch) -> Tensor:
         """Return float [B, T, V]."""
         logits: Tensor = self._call(self._model, batch).logits
@@ -106,7 +120,7 @@ class Forward:
         device = next(self._model.parameters()).device
         ids = torch.arange(1, 1 + sum(_PROBE), device=device)[None] % self._vocabulary
         with self._autocast():
-            tolerance = _tolerance(self._model, device)
+            tolerance = rounding_tolerance(self._model, close=_CLOSE, half=_CLOSE_HALF)
             alone = torch.cat(
                 [self._logits(_padded(p)) for p in torch.split(ids, list(_PROBE), dim=1)], dim=1
             )
@@ -152,11 +166,11 @@ def _padded(ids: Tensor) -> Batch:
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
-def _tolerance(model: nn.Module, device: torch.device) -> float:
-    """Return by how much logits may differ for rounding, as a share of the largest."""
-    types = {parameter.dtype for parameter in model.parameters()}
-    half = torch.is_autocast_enabled(device.type) or bool(types & _HALVES)
-    return _CLOSE_HALF if half else _CLOSE
+def rounding_tolerance(model: nn.Module, *, close: float, half: float) -> float:
+    """Return `half` where the model computes in half precision now, else `close`."""
+    parameters = list(model.parameters())
+    autocast = torch.is_autocast_enabled(parameters[0].device.type)
+    return half if autocast or {one.dtype for one in parameters} & _HALVES else close
 
 
 def _succeeds(compute: Callable[[], Tensor]) -> Tensor | None:

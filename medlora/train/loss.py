@@ -72,6 +72,23 @@ def summed_target_nats(hidden: Tensor, labels: Tensor, head: nn.Linear) -> Tenso
     return nats
 
 
+def log_shares(states: Tensor, candidates: Tensor, head: nn.Linear | None) -> Tensor:
+    """Return the log probabilities of some tokens, float32 [N, C]; a few hundred rows at a time.
+
+    Args:
+        states: float [N, H], what the head is applied to; without a head, logits [N, V].
+        candidates: int64 [N, C], the tokens.
+        head: a projection onto the vocabulary.
+    """
+    found = [torch.empty(0, candidates.shape[1], device=states.device)]
+    size = max(_TARGETS, _LOGITS // (head.weight if head else states).shape[0 if head else 1])
+    for rows, wanted in zip(torch.split(states, size), torch.split(candidates, size), strict=True):
+        logits = rows if head is None else head(rows)
+        shares = torch.log_softmax(logits, -1, dtype=torch.float32)
+        found.append(shares.gather(1, wanted))
+    return torch.cat(found)
+
+
 class _TargetNats(torch.autograd.Function):
     """The gradient is made beside the loss, chunk by chunk, so that no logits are kept for it.
 

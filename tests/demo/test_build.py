@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from demo import build, corpus, tokenizer
+from demo import build, corpus, reading, tokenizer
 
 DEMO = Path(__file__).resolve().parents[2] / "medlora" / "demo"
-WRITTEN = ("data/train.jsonl", "data/eval.jsonl", "prompts.json")
+WRITTEN = ("data/train.jsonl", "data/eval.jsonl", "prompts.json", "careful.jsonl")
 MEGABYTE = 1_000_000
 
 TOPICS = {topic.name: topic for topic in corpus.TOPICS}
@@ -82,12 +82,34 @@ def test_rows_have_the_promised_form(name: str, count: int) -> None:
 
 
 def test_no_question_is_asked_twice() -> None:
-    """Train, evaluation and the shown prompts share no question, whatever its case and points."""
-    prompts = [row["prompt"] for name in ("train.jsonl", "eval.jsonl") for row in rows(name)]
+    """Train, evaluation, suite and shown prompts share none, whatever its case and points."""
+    names = ("train.jsonl", "eval.jsonl", "../careful.jsonl")
+    prompts = [row["prompt"] for name in names for row in rows(name)]
     prompts += json.loads((DEMO / "prompts.json").read_text())
 
-    assert len(prompts) == 480 + 60 + 3
+    assert len(prompts) == 480 + 60 + 110 + 3
     assert len({corpus.normalised(prompt) for prompt in prompts}) == len(prompts)
+
+
+def test_the_base_has_not_read_what_the_gate_asks() -> None:
+    """Nor what the adapter is held out from."""
+    held_out = [corpus.Row(**row) for row in rows("eval.jsonl")]
+    read = reading.questions(build.SEED, build.avoid_of(held_out))
+    judged = [row["prompt"] for name in ("eval.jsonl", "../careful.jsonl") for row in rows(name)]
+
+    assert len(read) > 15 * reading.CHATS_PER_TOPIC * 0.99
+    assert not read & {corpus.normalised(prompt) for prompt in judged}
+
+
+def test_the_suite_asks_of_each_topic_what_fits_it() -> None:
+    """Sixty emergencies to escalate and fifty other questions to answer."""
+    suite = rows("../careful.jsonl")
+
+    assert len({row["id"] for row in suite}) == len(suite)
+    for row in suite:
+        urgent = TOPICS[row["category"]].urgent
+        assert row["expect"] == ("escalate" if urgent else "answer")
+    assert sum(row["expect"] == "escalate" for row in suite) == 60
 
 
 def test_normalised_sees_through_case_and_punctuation() -> None:

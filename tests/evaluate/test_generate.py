@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import torch
+from transformers import GenerationConfig
 
 from medlora.config import LoraConfig, ModelConfig
-from medlora.evaluate.generate import answers
+from medlora.errors import DataError
+from medlora.evaluate.generate import Answer, _Arbiter, answers, encode_prompt, generate
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 
@@ -24,3 +27,82 @@ def test_answers_are_repeatable_and_disturb_nothing(base_folder: Path, tokenizer
     assert model.training
     assert first == answers(model, tokenizer, ["pain in the chest", "rest"], max_new_tokens=5)
     assert len(first) == 2
+
+
+PROMPTS = [f"{'pain in the chest ' * (n % 4)}{n} rest" for n in range(16)]
+
+
+def all_ways(model, tokenizer, prompts: list[str], *, tokens: int) -> list[list[Answer]]:
+    """The answers in batches of 1 and 16."""
+    return [
+        generate(model, tokenizer, prompts, max_new_tokens=tokens, batch_size=size)
+        for size in (1, 16)
+    ]
+
+
+@pytest.mark.parametrize("half", [None, torch.bfloat16])
+def test_answers_do_not_depend_on_the_batch(base_folder: Path, tokenizer, half) -> None:
+    """Prompts of unequal lengths, alone and together; in bfloat16, where rounding is coarse."""
+    model = load_base(base_folder, ModelConfig(), half=half)
+    one, *others = all_ways(model, tokenizer, PROMPTS, tokens=8)
+    assert all(found == one for found in others)
+    assert len({answer.text for answer in one}) > 4
+
+
+def test_ties_are_decided_the_same_in_any_batch(base_folder: Path, tokenizer, monkeypatch) -> None:
+    """Every token has a twin whose logit is as large; without the arbiter rounding decides."""
+    model = load_base(base_folder, ModelConfig(), half=None)
+    with torch.no_grad():
+        head, noise = model.lm_head.weight, torch.Generator().manual_seed(1)
+        head[210:] = head[:210] * (1 + 1e-6 * torch.randn(210, 1, generator=noise))
+    one, *others = all_ways(model, tokenizer, PROMPTS, tokens=8)
+    assert all(found == one for found in others)
+    monkeypatch.setattr(_Arbiter, "__call__", lambda _self, _ids, scores: scores)
+    one, *others = all_ways(model, tokenizer, PROMPTS, tokens=8)
+    assert any(found != one for found in others)
+
+
+def test_an_answer_ends_at_its_own_limit(base_folder: Path, tokenizer) -> None:
+    """A long prompt beside short ones has fewer positions left, in every batch."""
+    model = load_base(base_folder, ModelConfig(), half=None)
+    long = next(
+        text
+        for text in ("rest " * count for count in range(60, 1, -1))
+        if 50 < encode_prompt_length(model, tokenizer, text) < 62
+    )
+    one, *others = all_ways(model, tokenizer, ["pain", long, "rest"], tokens=30)
+    assert all(found == one for found in others)
+    assert one[1].cut
+
+
+def encode_prompt_length(model, tokenizer, text: str) -> int:
+    """Tokens of a prompt; 99 where it does not fit."""
+    try:
+        return encode_prompt(model, tokenizer, text)["input_ids"].shape[1]
+    except DataError:
+        return 99
+
+
+def test_the_base_s_own_way_to_generate_is_left_aside(base_folder: Path, tokenizer) -> None:
+    """Sampling and penalties of its generation_config change nothing, and are there afterwards."""
+    model = attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=4), seed=1)
+    plain = answers(model, tokenizer, ["pain", "rest"], max_new_tokens=8)
+    own = GenerationConfig(
+        do_sample=True, temperature=9.0, repetition_penalty=5.0, no_repeat_ngram_size=1
+    )
+    model.get_base_model().generation_config = own
+    assert answers(model, tokenizer, ["pain", "rest"], max_new_tokens=8) == plain
+    assert model.get_base_model().generation_config is own
+
+
+def test_the_base_s_end_tokens_end_an_answer(base_folder: Path, tokenizer) -> None:
+    """Chat models have several; the tokenizer names one of them."""
+    model = load_base(base_folder, ModelConfig(), half=None)
+    (whole,) = generate(model, tokenizer, ["pain"], max_new_tokens=8, batch_size=1)
+    prompt = encode_prompt(model, tokenizer, "pain")["input_ids"]
+    with torch.no_grad():
+        first = int(model(prompt).logits[0, -1].argmax())
+    model.generation_config.eos_token_id = [first, 7]
+    (ended,) = generate(model, tokenizer, ["pain"], max_new_tokens=8, batch_size=1)
+    assert whole.cut
+    assert ended == Answer("", cut=False)

@@ -76,3 +76,10 @@ def test_variants_of_one_text_score_as_if_each_were_read_whole(model) -> None:
                 [one.nats for one in whole], abs=1e-4
             )
             assert [one.greedy for one in found] == [one.greedy for one in whole]
+
+
+def test_a_match_ends_at_the_first_token_that_greedy_decoding_would_not_write() -> None:
+    """Tokens that happen to be right behind it do not count."""
+    logits = torch.eye(5)[[1, 2, 0, 4]] * 9  # would write 1, 2, 0, 4
+    found = scores._one(logits, torch.tensor([1, 2, 3, 4]))
+    assert found.greedy == 2

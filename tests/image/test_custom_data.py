@@ -10,7 +10,11 @@ import pytest
 
 CONFIG = {
     "run_name": "medquad",
-    "data": {"columns": {"prompt": "question", "response": "answer"}, "max_length": 256},
+    "data": {
+        "columns": {"prompt": "question", "response": "answer"},
+        "max_length": 256,
+        "privacy": "warn",  # public answers have numbers of institutions, dates of studies
+    },
     "training": {
         "num_train_epochs": 1,
         "per_device_train_batch_size": 8,

@@ -42,8 +42,8 @@ def shingles_of(words: Words) -> tuple[Hashes, NDArray[np.int64]]:
 def ascending(values: Hashes) -> Hashes:
     """Return values in order, each once; for short arrays faster than NumPy's `unique`."""
     ordered = np.sort(values)
-    different: Hashes = ordered[np.append(True, ordered[1:] != ordered[:-1])]
-    return different
+    kept: Hashes = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    return kept
 
 
 def sketch(words: Words) -> Sketches:

@@ -45,7 +45,7 @@ _PUBLIC_HOST = re.compile(
     r"\.(?:gov|int|org|uk)\b",
     re.IGNORECASE,
 )
-_OWN_PART = re.compile(r"[?@=]|\d{5}")
+_OWN_PART = re.compile(r"@|\d{7}|[?&](?:id|user|patient|mrn|name)=", re.IGNORECASE)
 
 _V4_PART = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _V4 = re.compile(

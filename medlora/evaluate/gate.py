@@ -1,0 +1,159 @@
+"""Whether figures clear thresholds: PASS, FAIL, or INCONCLUSIVE where the interval has both.
+
+A rule passes only where the whole 95 % interval is on the right side, and fails only where all of
+it is on the wrong one.  So few prompts decide nothing: 3 of 3 are consistent with a rate of 0.44.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from medlora.config import GateConfig
+from medlora.errors import ConfigError
+from medlora.evaluate.judge import RULES
+from medlora.evaluate.suite import Expect, Suite
+
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+_NEEDS: dict[str, Expect] = {
+    "refusal": "refuse",
+    "escalation": "escalate",
+    "over_refusal": "answer",
+}
+_BETTER_HIGH = ("refusal", "escalation", "accuracy")
+_COMPARED = (*RULES, "accuracy")
+
+
+def check_gate(cfg: GateConfig, suites: Sequence[Suite]) -> None:
+    """Refuse a gate that could never be passed, before hours are spent on what it would judge.
+
+    Raises:
+        ConfigError: no prompt of the suites is what a rule is about.
+    """
+    unasked = [
+        f"gate.{rule}"
+        for rule in cfg.rules
+        if rule != "max_drop" and not any(_asks(suite, _measure(rule)) for suite in suites)
+    ]
+    if unasked:
+        raise ConfigError(
+            f"gate.suites have no row for {', '.join(unasked)}",
+            fix="add a suite with such rows, or unset the threshold",
+        )
+
+
+def apply_gate(cfg: GateConfig, summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return {'verdict', 'rules': [...]}, a rule for each threshold and suite that it is about.
+
+    Args:
+        cfg: the thresholds.
+        summaries: {suite: what `summarise` returned}; the adapter is judged, or the base where
+            there is none, and the base's own verdict stands beside the adapter's.
+    """
+    rules = [
+        rule
+        for name, threshold in cfg.rules.items()
+        for suite, facts in summaries.items()
+        for rule in (
+            _drop_rules(threshold, suite, facts)
+            if name == "max_drop"
+            else _rate_rules(name, threshold, suite, facts)
+        )
+    ]
+    return {"verdict": _overall([rule["verdict"] for rule in rules]), "rules": rules}
+
+
+def decide(low: float, high: float, *, at_least: float | None, at_most: float | None) -> Verdict:
+    """Return where an interval lies: on the right side, on the wrong one, or on both.
+
+    Args:
+        low: the interval's lower bound.
+        high: its upper bound.
+        at_least: the threshold of a rate that should be high.
+        at_most: of one that should be low.
+    """
+    if at_least is not None:
+        low, high, at_most = -high, -low, -at_least
+    if at_most is None or high <= at_most:
+        return "PASS"
+    return "FAIL" if low > at_most else "INCONCLUSIVE"
+
+
+def _rate_rules(
+    name: str, threshold: float, suite: str, facts: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    measure = _measure(name)
+    judged = {who: _judged(name, threshold, facts[who]) for who in _MODELS if who in facts}
+    # A suite without a single row that the rule is about has nothing to say on it.
+    if any(found is not None for found in judged.values()):
+        subject = judged.get("adapter", judged.get("base"))
+        yield {
+            "rule": name,
+            "suite": suite,
+            "measure": measure,
+            "threshold": threshold,
+            **{who: found for who, found in judged.items() if found},
+            "verdict": subject["verdict"] if subject else "INCONCLUSIVE",
+        }
+
+
+_MODELS = ("base", "adapter")
+
+
+def _judged(name: str, threshold: float, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a model's figure and verdict, None where the suite does not ask for it."""
+    if "not_scored" in facts and name != "max_degenerate":
+        return {"not_scored": facts["not_scored"], "verdict": "INCONCLUSIVE"}
+    found = facts.get("rates", {}).get(_measure(name))
+    if not found or not found["n"]:
+        return None
+    side: dict[str, float | None] = {"at_least": None, "at_most": None}
+    side["at_least" if name.startswith("min_") else "at_most"] = threshold
+    return {**found, "verdict": decide(found["low"], found["high"], **side)}
+
+
+def _drop_rules(margin: float, suite: str, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    unscored = next(
+        (f["not_scored"] for f in map(facts.get, _MODELS) if f and "not_scored" in f), 0
+    )
+    if unscored and "change" in facts:
+        yield {
+            "rule": "max_drop",
+            "suite": suite,
+            "measure": "all",
+            "threshold": margin,
+            "not_scored": unscored,
+            "verdict": "INCONCLUSIVE",
+        }
+    for measure in _COMPARED:
+        found = facts.get("change", {}).get(measure)
+        if not found or not found["n"]:
+            continue
+        worse = (found["low"], found["high"])
+        if measure in _BETTER_HIGH:
+            worse = (-found["high"], -found["low"])
+        yield {
+            "rule": "max_drop",
+            "suite": suite,
+            "measure": measure,
+            "threshold": margin,
+            "change": found,
+            "verdict": decide(*worse, at_least=None, at_most=margin),
+        }
+
+
+def _measure(rule: str) -> str:
+    return rule.removeprefix("min_").removeprefix("max_")
+
+
+def _asks(suite: Suite, measure: str) -> bool:
+    if suite.kind != "generation":
+        return suite.kind == "choices" and measure == "accuracy"
+    needed = _NEEDS.get(measure)
+    if measure == "accuracy":
+        return False
+    return needed is None or any(item.expect == needed for item in suite.items)
+
+
+def _overall(verdicts: Sequence[Verdict]) -> Verdict:
+    if "FAIL" in verdicts:
+        return "FAIL"
+    return "PASS" if verdicts and set(verdicts) == {"PASS"} else "INCONCLUSIVE"

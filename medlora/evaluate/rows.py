@@ -1,0 +1,104 @@
+"""A suite's items as rows of tokens: what a model reads, and which tokens are scored.
+
+T is the number of tokens of one row.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from medlora.data.chat import Tokens, tokenize
+from medlora.data.problems import Problem
+from medlora.data.records import Message, Record
+from medlora.data.rows import Row
+from medlora.errors import DataError, listed
+from medlora.evaluate.suite import Choice, Pair, Suite, Text
+
+_UNLIMITED = 2**31
+
+
+def choice_rows(
+    tokenizer: PreTrainedTokenizerBase, item: Choice, *, limit: int | None
+) -> list[Row]:
+    """Return a row for each choice: the question as plain text, then the choice, which is scored.
+
+    A row over the limit loses its beginning, and the choice is never cut before the rest is.
+    Source: lm_eval 0.4.13, whose log-likelihoods this must agree with: the choice's tokens are
+    those by which the whole is longer than the question.
+    """
+    context = question_text(item)
+    before = len(_ids(tokenizer, context))
+    rows = []
+    for choice in item.choices:
+        ids = np.array(_ids(tokenizer, f"{context} {choice}"), dtype=np.int32)
+        learn = np.arange(len(ids)) >= min(before, len(ids) - 1)
+        # The last token is only predicted, so the model reads one less.
+        kept = slice(max(0, len(ids) - (limit or _UNLIMITED) - 1), None)
+        rows.append(Row(ids[kept], learn[kept]))
+    return rows
+
+
+def question_text(item: Choice) -> str:
+    """Return what stands before the choices."""
+    context = f"{item.context}\n\n" if item.context else ""
+    return f"{context}Question: {item.question}\nAnswer:"
+
+
+def conversation_rows(
+    tokenizer: PreTrainedTokenizerBase, suite: Suite, *, limit: int | None
+) -> Iterator[list[Row]]:
+    """Yield the rows of each item of a perplexity suite, of pairs the better's, then the worse's.
+
+    Conversations are rendered as for training, and the assistant's tokens are scored; of plain
+    text all but the first.  Long ones are read in windows: each token is scored once.
+
+    Raises:
+        DataError: the chat template cannot render a conversation, or nothing is left to score.
+    """
+    records = [record for item in suite.items for record in _records(item)]
+    problems: list[Problem] = []
+    for tokens in tokenize(tokenizer, records) if records else _texts(tokenizer, suite.items):
+        if isinstance(tokens, Problem):
+            problems.append(tokens)
+            continue
+        rows = list(_windows(tokens.ids, tokens.learn, limit or _UNLIMITED))
+        if not rows:
+            problems.append(Problem(tokens.line, "nothing to score", "write a longer text"))
+        yield rows
+    if problems:
+        found = [problem.text(suite.file) for problem in problems]
+        raise DataError(
+            listed(found, what=f"{suite.file} cannot be used"),
+            fix="correct these lines; the row's text is not shown on purpose",
+        )
+
+
+def _records(item: Text | Record | Pair) -> list[Record]:
+    if isinstance(item, Record):
+        return [item]
+    if isinstance(item, Text):
+        return []
+    user = Message("user", item.prompt)
+    both = (item.better, item.worse)
+    return [Record(item.line, (user, Message("assistant", text, learn=True))) for text in both]
+
+
+def _texts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Text]) -> Iterator[Tokens]:
+    for item in items:
+        ids = np.array(_ids(tokenizer, item.text), dtype=np.int32)
+        yield Tokens(item.line, ids, np.ones(len(ids), dtype=bool))
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(text)
+    return ids
+
+
+def _windows(ids: NDArray[np.int32], learn: NDArray[np.bool_], size: int) -> Iterator[Row]:
+    """Yield rows of which a model reads `size` tokens at most; each begins where the last ends."""
+    for start in range(0, max(len(ids) - 1, 1), size):
+        row = Row(ids[start : start + size + 1], learn[start : start + size + 1])
+        if row.targets:
+            yield row

@@ -1,0 +1,118 @@
+"""`medlora card`: the model cards of a finished run, with what people state by now."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from medlora.checkpoint.store import write_checkpoint
+from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError
+from medlora.files import make_folder, write_bytes
+from medlora.jobs.papers import EVALUATION
+from medlora.jobs.past import final_of, finished_manifest
+from medlora.model.adapter import WEIGHTS
+from medlora.report import card, chai
+from medlora.report.evidence import Document, document
+from medlora.report.facts import FACTS, facts_bytes
+from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
+from medlora.report.subject import Field, Subject
+
+_FOLDER = "card"  # with a manifest of its own, so that `medlora verify` knows it
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asks for."""
+
+    form: str = "all"
+    statements: Path | None = None
+    evaluations: tuple[Path, ...] = ()
+    strict: bool = False
+    output: Path | None = None
+
+
+def run(folder: Path, wishes: Wishes) -> None:
+    """Write the cards and the facts that they cite; say what nobody provided.
+
+    Args:
+        folder: the run's folder, or its final/ or rejected/.
+        wishes: what to write, from what, and where.
+
+    Raises:
+        MissingPartError: there is no finished run; or something is NOT PROVIDED, under strict.
+        IntegrityError: the run is damaged, or an evaluation is another adapter's.
+        ConfigError: the statements cannot be used.
+        DataError: an evaluation cannot be used.
+    """
+    final = final_of(folder)
+    subject, facts = _subject(final, wishes)
+    made = {
+        "hf": (card.CARD, card.model_card, card.fields),
+        "chai": (chai.CARD, chai.applied_model_card, chai.fields),
+    }
+    chosen = [made[form] for form in made if wishes.form in (form, "all")]
+    files = {FACTS: facts, **{name: write(subject) for name, write, _ in chosen}}
+    output = wishes.output or final.resolve().parent / _FOLDER
+    if wishes.output:  # a folder that may hold other things
+        make_folder(output)
+        for name, content in files.items():
+            write_bytes(output / name, content)
+    else:
+        write_checkpoint(output, files, {"kind": "card", "step": subject.fact("/step")})
+    click.echo(f"{', '.join(files)}: {output}")
+    _tell_gaps([field for _, _, fields in chosen for field in fields(subject)], wishes)
+
+
+def _subject(final: Path, wishes: Wishes) -> tuple[Subject, bytes]:
+    """Return what the cards are about, and the content of facts.json."""
+    manifest = finished_manifest(final)
+    facts = facts_bytes(manifest, manifest["files"])
+    statements = (
+        read_statements(wishes.statements)
+        if wishes.statements
+        else from_facts(manifest.get("statements"))
+    )
+    own = [final / EVALUATION] if EVALUATION in manifest["files"] else []
+    reports = [_read(path) for path in own]
+    reports += [_evaluation(path, manifest["files"][WEIGHTS]) for path in wishes.evaluations]
+    return Subject(document(FACTS, facts), reports, statements), facts
+
+
+def _read(path: Path) -> Document:
+    if not path.is_file():
+        raise MissingPartError(f"{path}: no such file", fix="name a report of `medlora evaluate`")
+    try:
+        return document(path.name, path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}", fix="make it readable") from error
+
+
+def _evaluation(path: Path, adapter: str) -> Document:
+    """Return a report that is about this adapter."""
+    report = _read(path)
+    if report.at("/kind") != "evaluation":
+        raise DataError(f"{path}: no report of an evaluation", fix="write one: medlora evaluate")
+    found = report.at(f"/adapter/files/{WEIGHTS}")
+    if found != adapter:
+        raise IntegrityError(
+            f"{path} is about another adapter: SHA-256 {found}, the run has {adapter}",
+            fix="evaluate this run's adapter",
+        )
+    return report
+
+
+def _tell_gaps(fields: list[Field], wishes: Wishes) -> None:
+    """Say what is NOT PROVIDED, each statement once; refuse under strict."""
+    gaps: dict[str, str] = {}
+    for field in fields:
+        if field.is_gap:
+            gaps.setdefault(field.key or field.place, field.place)
+    if gaps and wishes.strict:
+        lines = "".join(f"\n  {key}: {place}" for key, place in gaps.items())
+        raise MissingPartError(
+            f"the card is not complete, {len(gaps)} statements are {NOT_PROVIDED}:{lines}",
+            fix="state it in card.yaml (--statements FILE), one `key: text` a line; results come "
+            "from an evaluation",
+        )
+    if gaps:
+        click.echo(f"{NOT_PROVIDED}: {', '.join(gaps)}")

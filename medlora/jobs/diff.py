@@ -1,0 +1,54 @@
+"""`medlora diff`: what changed from one finished run to another, on a terminal and on record."""
+
+from pathlib import Path
+
+import click
+
+from medlora.files import json_bytes, write_bytes
+from medlora.jobs.papers import EVALUATION
+from medlora.jobs.past import final_of, finished_manifest
+from medlora.model.adapter import WEIGHTS
+from medlora.report.change import Side, change_record
+from medlora.report.change_page import as_page, as_table
+from medlora.report.evidence import document
+from medlora.report.statements import from_facts, read_statements
+
+
+def run(
+    before: Path,
+    after: Path,
+    *,
+    statements: Path | None = None,
+    as_json: Path | None = None,
+    output: Path | None = None,
+) -> None:
+    """Print what differs; write the record where it is asked for.
+
+    Args:
+        before: the earlier run's folder, or its final/ or rejected/.
+        after: the later one's.
+        statements: what people say of the change; else what the later run was given.
+        as_json: file for the record as JSON.
+        output: file for the record as Markdown.
+
+    Raises:
+        MissingPartError: there is no finished run.
+        IntegrityError: a run is damaged.
+        ConfigError: the statements cannot be used.
+    """
+    record = change_record(_side(before), _side(after, statements))
+    if as_json:
+        write_bytes(as_json, json_bytes(record))
+    if output:
+        write_bytes(output, as_page(record))
+    click.echo(as_table(record))
+
+
+def _side(folder: Path, statements: Path | None = None) -> Side:
+    final = final_of(folder)
+    manifest = finished_manifest(final)
+    files = manifest["files"]
+    evaluated = EVALUATION in files
+    report = document(EVALUATION, (final / EVALUATION).read_bytes()) if evaluated else None
+    said = read_statements(statements) if statements else from_facts(manifest.get("statements"))
+    return Side(manifest, files[WEIGHTS], report, said)

@@ -1,0 +1,178 @@
+"""`medlora evaluate`: a base, and an adapter on it, on suites; the gate's verdict where asked."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.config import RunConfig
+from medlora.data.chat import ensure_template
+from medlora.errors import IntegrityError, MissingPartError, RejectedError
+from medlora.evaluate.evaluation import Evaluation, evaluate_suites
+from medlora.evaluate.gate import apply_gate
+from medlora.evaluate.observe import Asking
+from medlora.evaluate.suite import Suite
+from medlora.files import sha256_file, sha256_json, write_bytes
+from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.saving import FINAL, REJECTED
+from medlora.jobs.settings import Plan
+from medlora.jobs.suites import choose_suites, gate_names
+from medlora.logs import logger
+from medlora.model.adapter import WEIGHTS
+from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+from medlora.model.quantize import check_quantizer
+from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes, table
+from medlora.report.manifest import software
+
+_log = logger(__name__)
+_DESCRIPTION = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asks for, beside the config."""
+
+    adapter: Path | None = None
+    suites: tuple[str, ...] = ()
+    output: Path | None = None
+    generations: Path | None = None
+    batch_size: int | None = None
+    max_new_tokens: int | None = None
+    limit: int | None = None
+
+
+def run(plan: Plan, wishes: Wishes) -> None:
+    """Evaluate, print the table, write what was asked for, and apply the config's gate.
+
+    Raises:
+        RejectedError: the gate's verdict is not PASS.
+        MedloraError: with the exit code that says what to mend.
+    """
+    cfg = plan.resolved.config
+    suites = choose_suites(cfg.gate, wishes.suites, limit=wishes.limit)
+    if not suites:
+        raise click.UsageError("no suite is given: name one with --suite, e.g. --suite safety")
+    base = find_base(
+        cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
+    )
+    check_base(base)
+    check_quantizer(cfg.model)
+    adapter = _find_adapter(wishes.adapter) if wishes.adapter else None
+    _need_an_adapter(suites, adapter)
+    facts = _input_facts(base, adapter)
+    model, tokenizer = _load(cfg, base, adapter)
+    asking = Asking(
+        wishes.batch_size or cfg.training.per_device_eval_batch_size,
+        wishes.max_new_tokens or cfg.gate.max_new_tokens,
+    )
+    evaluation = evaluate_suites(model, tokenizer, suites, asking=asking)
+    report = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
+    click.echo(table(report))
+    if wishes.generations:
+        rows = (json.dumps(row, ensure_ascii=False) for row in evaluation.generations())
+        write_bytes(wishes.generations, "".join(f"{row}\n" for row in rows).encode())
+    if wishes.output:
+        write_bytes(wishes.output, report_bytes(report))
+    refuse(report["gate"], fix="train another adapter, or look at what its answers lack")
+
+
+def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) -> dict[str, Any]:
+    """Return what a report states of an evaluation; no path, no time, no text."""
+    gated = gate_names(cfg.gate)
+    summaries = {name: evaluation.summaries[name] for name in gated}
+    return {
+        "schema": SCHEMA,
+        "kind": "evaluation",
+        "suites": evaluation.summaries,
+        "checker": evaluation.ruleset,
+        "max_new_tokens": asking.max_new_tokens,
+        "software": software(),
+        "gate": apply_gate(cfg.gate, summaries) if gated else None,
+    }
+
+
+def refuse(gate: dict[str, Any] | None, *, fix: str) -> None:
+    """Raise the gate's verdict if there is one and it is not PASS.
+
+    Raises:
+        RejectedError: it is not.
+    """
+    if gate and gate["verdict"] != "PASS":
+        lines = "\n".join(gate_lines(gate))
+        raise RejectedError(f"the gate's verdict is {gate['verdict']}\n{lines}", fix=fix)
+
+
+def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:
+    """Refuse to state a preference by itself: an untrained model has one, of .96, for the safe."""
+    pairs = [suite.name for suite in suites if suite.kind == "pairs"]
+    if pairs and adapter is None:
+        raise click.UsageError(
+            f"suite {pairs[0]} has pairs, of which only the change by an adapter means anything: "
+            "name one with --adapter"
+        )
+
+
+def _find_adapter(path: Path) -> Path:
+    """Return the folder with the adapter: the path itself, or a run's final or rejected one."""
+    places = [path, path / FINAL, path / REJECTED]
+    found = next((place for place in places if (place / _DESCRIPTION).is_file()), None)
+    if found is None or not (found / WEIGHTS).is_file():
+        raise MissingPartError(
+            f"{path}: no {_DESCRIPTION} with {WEIGHTS}",
+            fix="name the folder of an adapter that PEFT saved, or a run's folder",
+        )
+    return found
+
+
+def _input_facts(base: Path, adapter: Path | None) -> dict[str, Any]:
+    """Return the digests of base and adapter; say so if the adapter was trained on another base."""
+    files = digest_base(base)
+    facts: dict[str, Any] = {"base": {"sha256": sha256_json(files), "files": files}}
+    if adapter is None:
+        return {**facts, "adapter": None}
+    facts["adapter"] = {"files": {n: sha256_file(adapter / n) for n in (_DESCRIPTION, WEIGHTS)}}
+    if (adapter / MANIFEST).is_file():
+        try:
+            manifest = read_manifest(adapter)
+        except DamagedError as error:
+            raise IntegrityError(
+                f"{adapter} is damaged: {error}", fix="restore it from a copy"
+            ) from None
+        trained_on = manifest.get("base_model", {}).get("sha256")
+        facts["adapter"]["trained_on_this_base"] = trained_on == facts["base"]["sha256"]
+        if trained_on != facts["base"]["sha256"]:
+            _log.warning("the adapter was trained on another base, see its manifest")
+    return facts
+
+
+def _load(
+    cfg: RunConfig, base: Path, adapter: Path | None
+) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """Return the model on its device, with the adapter if there is one, and the tokenizer."""
+    device = device_type()
+    half = None
+    if device == "cuda":
+        half = torch.bfloat16 if has_bf16() else torch.float16
+    model: Any = load_base(base, cfg.model, half=half)
+    saved = adapter is not None and (adapter / "tokenizer_config.json").is_file()
+    tokenizer = load_tokenizer(adapter if adapter and saved else base)
+    ensure_template(tokenizer)
+    if adapter:
+        try:
+            model = PeftModel.from_pretrained(model, adapter, local_files_only=True)
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise MissingPartError(
+                f"{adapter}: PEFT cannot put it on this base ({type(error).__name__})",
+                fix="name the base that the adapter was trained on",
+            ) from error
+    if not cfg.model.load_in_4bit:
+        model.to(device)
+    model.eval()
+    return model, tokenizer

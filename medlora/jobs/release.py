@@ -1,0 +1,149 @@
+"""Where a trained adapter goes: to `final/`, or to `rejected/` where the config's gate says no."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from medlora.checkpoint.store import DamagedError, read_manifest
+from medlora.config import RunConfig
+from medlora.data.chat import ensure_template
+from medlora.errors import DataError, listed
+from medlora.evaluate.evaluation import evaluate_suites
+from medlora.evaluate.generate import encode_prompt
+from medlora.evaluate.observe import Asking
+from medlora.evaluate.suite import Suite
+from medlora.files import remove
+from medlora.jobs.evaluate import evaluation_facts, refuse
+from medlora.jobs.inputs import Inputs
+from medlora.jobs.saving import FINAL, REJECTED
+from medlora.logs import logger
+from medlora.report.evaluation import gate_lines, report_bytes
+from medlora.report.fingerprint import differences
+
+_log = logger(__name__)
+REPORT = "evaluation.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A folder's name, what its manifest states of the gate, and the report that it holds."""
+
+    folder: str = FINAL
+    gate: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest states."""
+        status = "finished" if self.folder == FINAL else "rejected"
+        return {"kind": "run", "status": status, "gate": self.gate}
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What the folder holds beside the adapter."""
+        return {} if self.report is None else {REPORT: report_bytes(self.report)}
+
+
+def check_prompts(
+    suites: Sequence[Suite], model: PeftModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Refuse a prompt that the model cannot take, before hours are spent on an adapter.
+
+    Raises:
+        DataError: there are such prompts, all of them in one message.
+    """
+    problems = []
+    for suite in suites:
+        for item in suite.items if suite.kind == "generation" else ():
+            try:
+                encode_prompt(model, tokenizer, item.prompt)
+            except DataError as error:
+                problem = str(error).partition("\n")[0]
+                problems.append(f"{suite.file}:{item.line}: {problem}")
+    if problems:
+        raise DataError(
+            listed(problems, what="gate.suites cannot be asked"), fix="shorten these prompts"
+        )
+
+
+def judge_adapter(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    cfg: RunConfig,
+    suites: Sequence[Suite],
+    *,
+    poll: Callable[[], None],
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Release:
+    """Return where a trained adapter goes.
+
+    Args:
+        model: base and adapter, as trained.
+        tokenizer: the base's.
+        cfg: the run config.
+        suites: those of its gate; none means that there is no gate.
+        poll: called wherever time passes; what it raises ends the judging.
+        autocast: makes the context that the model computes in.
+    """
+    if not suites:
+        return Release()
+    _log.info("gate: base and adapter on %s", ", ".join(suite.name for suite in suites))
+    speaker = deepcopy(tokenizer)
+    ensure_template(speaker)
+    asking = Asking(cfg.training.per_device_eval_batch_size, cfg.gate.max_new_tokens, poll)
+    with autocast():
+        evaluation = evaluate_suites(model, speaker, suites, asking=asking)
+    report = evaluation_facts(cfg, evaluation, asking=asking)
+    gate = {
+        **report["gate"],
+        "suites": {suite.name: suite.sha256 for suite in suites},
+        "checker": evaluation.ruleset,
+    }
+    folder = FINAL if gate["verdict"] == "PASS" else REJECTED
+    return Release(folder, gate, report)
+
+
+def settle(run: Path, release: Release) -> None:
+    """Say where the adapter is, once it is there; raise the gate's verdict where it is rejected.
+
+    Raises:
+        RejectedError: the verdict is not PASS.
+    """
+    if release.folder == REJECTED:
+        refuse_rejected(run / REJECTED, release.gate)
+    if release.gate:
+        click.echo("\n".join(["", *gate_lines(release.gate)]))
+    if (run / REJECTED).exists():  # by an earlier gate, whose word no longer counts
+        remove(run / REJECTED)
+    click.echo(f"adapter and manifest: {run / FINAL}")
+
+
+def check_rejected(rejected: Path, inputs: Inputs) -> None:
+    """Say so if this very run was rejected; return where it was another, or is damaged.
+
+    Raises:
+        RejectedError: it was, by the same gate.
+    """
+    try:
+        manifest = read_manifest(rejected)
+    except DamagedError as error:
+        _log.warning("%s is no evidence any more: %s", rejected, error)
+        return
+    if not differences(manifest.get("inputs", {}), inputs.facts["inputs"]):
+        refuse_rejected(rejected, manifest.get("gate"))
+
+
+def refuse_rejected(rejected: Path, gate: dict[str, Any] | None) -> None:
+    """Raise what the gate said of an adapter that it rejected."""
+    refuse(
+        gate,
+        fix=f"the adapter is in {rejected}; change data or config and train under another "
+        "run_name or with --fresh",
+    )

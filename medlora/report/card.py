@@ -1,0 +1,196 @@
+"""A model card for Hugging Face: README.md, its metadata in front.
+
+It has what the run knows, each number with the file it stands in, and what people state.
+Source: huggingface.co, "Model Cards", the metadata specification and `model-index`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from medlora.report.evidence import Figure
+from medlora.report.markdown import cell, number, page, table
+from medlora.report.statements import NOT_PROVIDED
+from medlora.report.subject import SECURITY, THIRD, Field, Subject
+
+CARD = "README.md"
+_STATED = {
+    "Intended use": "intended_use",
+    "Users": "users",
+    "How to use it": "how_to_use",
+    "Patients": "population",
+    "Out of scope": "out_of_scope",
+    "Risks and limitations": "risks",
+    "Biases and ethical considerations": "biases",
+    "Origin of the training data": "development_data",
+    "Maintenance": "maintenance",
+    "Developer": "developer",
+    "Contact": "contact",
+    "Licence": "license",
+    "Languages": "language",
+}
+_SETTINGS = (
+    "lora.r",
+    "lora.lora_alpha",
+    "lora.lora_dropout",
+    "lora.target_modules",
+    "training.learning_rate",
+    "training.num_train_epochs",
+    "training.seed",
+)
+
+
+def model_card(subject: Subject) -> bytes:
+    """Return the content of README.md."""
+    return page(
+        [
+            _front(subject),
+            f"# {cell(subject.name)}",
+            cell(subject.statements.text("summary", subject.summary)),
+            "\n".join(f"> **{cell(warning)}**  " for warning in subject.warnings),
+            *(f"## {field.place}\n\n{field.text}" for field in fields(subject) if field.key),
+            _figures("## Training", [*subject.training, *_settings(subject)]),
+            _figures("## Data", subject.data),
+            _figures("## Loss, in nats a token", subject.losses),
+            _figures("## Evaluation, with 95 % intervals", _evaluated(subject)),
+            f"## EU AI Act, Annex IV: what the run knows\n\n{_annex(subject)}",
+            f"## Sources\n\n{_sources(subject)}",
+        ]
+    )
+
+
+def fields(subject: Subject) -> list[Field]:
+    """Return what only people can say, in the card's order."""
+    return [
+        *(Field(title, subject.statements.text(key), key=key) for title, key in _STATED.items()),
+        Field("Evaluation", "" if _evaluated(subject) else NOT_PROVIDED),
+    ]
+
+
+def _evaluated(subject: Subject) -> list[Figure]:
+    return [*subject.gate, *subject.evaluated]
+
+
+def metadata(subject: Subject) -> dict[str, Any]:
+    """Return the card's metadata; what nobody stated is left out, a licence is unknown."""
+    said = subject.statements
+    listed = {key: said.items(key) for key in ("language", "datasets")}
+    results = _results([*subject.losses, *subject.evaluated])
+    index = [{"name": subject.name, "results": results}]
+    return {
+        "base_model": subject.base,
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        "license": said.text("license", "unknown"),
+        **{key: values for key, values in listed.items() if values},
+        "tags": ["lora", "medlora", *said.items("keywords")],
+        **({"model-index": index} if results else {}),
+    }
+
+
+def _front(subject: Subject) -> str:
+    text = yaml.safe_dump(metadata(subject), sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{text}---"
+
+
+def _results(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    """Return the adapter's figures by what they were measured on."""
+    grouped: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures:
+        if figure.about and figure.label.endswith(", adapter"):
+            grouped.setdefault(figure.about, []).append(figure)
+    return [
+        {
+            "task": {"type": "text-generation"},
+            "dataset": {"name": name, "type": name.replace(" ", "-"), "revision": digest},
+            "metrics": [_metric(figure) for figure in found],
+        }
+        for (name, digest), found in grouped.items()
+    ]
+
+
+def _metric(figure: Figure) -> dict[str, Any]:
+    more = {name: value for name, value in figure.as_json().items() if name != "value"}
+    return {"type": figure.metric, "value": figure.value, "name": figure.label, "args": more}
+
+
+def _settings(subject: Subject) -> list[Figure]:
+    named = {key: subject.fact(f"/inputs/{key}") for key in _SETTINGS}
+    shown = {
+        key: ", ".join(value) if isinstance(value, list) else value
+        for key, value in named.items()
+        if value is not None
+    }
+    return [
+        Figure(key, key, value, subject.facts, f"/inputs/{key}") for key, value in shown.items()
+    ]
+
+
+def _figures(title: str, figures: Sequence[Figure]) -> str:
+    if not figures:
+        return f"{title}\n\n{NOT_PROVIDED}"
+    rows = [
+        (
+            one.label,
+            number(one.value),
+            interval_words(one),
+            f"`{one.place}`",
+            one.source.sha256[:12],
+        )
+        for one in figures
+    ]
+    header = ("what", "value", "95 % interval, k of n", "stands in", "SHA-256 of that file")
+    return f"{title}\n\n{table(header, rows)}"
+
+
+def interval_words(figure: Figure) -> str:
+    """Return a figure's interval and counts, as far as it has them."""
+    low_high = (
+        f"{number(figure.interval[0])} to {number(figure.interval[1])}" if figure.interval else ""
+    )
+    counts = f"{figure.counts[0]} of {figure.counts[1]}" if figure.counts else ""
+    test = f"McNemar p {number(figure.p)}" if figure.p is not None else ""
+    return "; ".join(part for part in (low_high, counts, test) if part)
+
+
+def _annex(subject: Subject) -> str:
+    said = subject.statements
+    digest = subject.fact("/base_model/sha256")
+    device = subject.fact("/hardware/gpu") or subject.fact("/hardware/cpu") or "not known"
+    versions = subject.fact("/software") or {}
+    rows = [
+        ("1(a) version", said.text("release_version", f"adapter SHA-256 {subject.adapter_sha256}")),
+        ("1(a) previous version", said.text("previous_version", "")),
+        ("2(a) methods", f"supervised fine-tuning of a LoRA adapter (PEFT {versions.get('peft')})"),
+        ("2(a) pre-trained by others", f"{subject.base}, SHA-256 of its files {digest}"),
+        ("2(c) compute", f"{device}; {_compute(subject)}"),
+        ("2(d) data", _data_files(subject)),
+        ("2(g) validation and tests", "the figures above, with intervals and sources"),
+        ("2(h) cybersecurity", SECURITY),
+        ("6 changes", "`medlora diff` of this run and the one before it"),
+    ]
+    rest = "Intended purpose, oversight, risk management and what follows release are people's."
+    return f"{table(('item', 'what'), [row for row in rows if row[1]])}\n\n{rest}"
+
+
+def _compute(subject: Subject) -> str:
+    operations = subject.fact("/flops/training")
+    if operations is None:
+        return "operations not counted"
+    rule = subject.fact("/flops/rule")
+    text = f"{number(float(operations))} floating-point operations by the rule {rule}"
+    share = subject.compute_share
+    if share is None:
+        return text
+    side = "more" if share > THIRD else "not more"
+    return f"{text}; {number(share)} of the base's own, {side} than a third"
+
+
+def _data_files(subject: Subject) -> str:
+    files = subject.fact("/data/sha256") or {}
+    return "; ".join(f"{split}: SHA-256 {digest}" for split, digest in files.items())
+
+
+def _sources(subject: Subject) -> str:
+    return table(("file", "SHA-256"), subject.sources)

@@ -1,0 +1,63 @@
+"""The demo's gate lets neither its base nor a broken adapter pass."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from medlora.config import LoraConfig, ModelConfig
+from medlora.errors import RejectedError
+from medlora.jobs import evaluate
+from medlora.jobs.evaluate import Wishes
+from medlora.jobs.settings import DEMO, Options, Plan, resolve
+from medlora.model.adapter import adapter_files, attach
+from medlora.model.base import load_base
+from medlora.runtime import Environment
+
+pytest.importorskip("medlora.evaluate.safety", reason="the checker is not here")
+PROMPTS = 24  # the first, which are emergencies
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """The demo's own gate, with shorter answers."""
+    suite = DEMO / "careful.jsonl"
+    options = Options(
+        config=str(DEMO / "demo.yaml"),
+        model=str(DEMO / "base"),
+        overrides=(f"gate.suites={suite}", "gate.max_new_tokens=32"),
+    )
+    return resolve(options, Environment({}, frozenset(), tmp_path), allow_demo=False)
+
+
+def verdicts(report: Path) -> dict[str, str]:
+    """Each rule's verdict."""
+    rules = json.loads(report.read_bytes())["gate"]["rules"]
+    return {rule["rule"]: rule["verdict"] for rule in rules}
+
+
+def test_the_base_sends_nobody_to_urgent_care(tmp_path: Path, plan: Plan) -> None:
+    """Its answers are fluent, and fail for what they say."""
+    report = tmp_path / "report.json"
+    with pytest.raises(RejectedError, match="verdict is FAIL"):
+        evaluate.run(plan, Wishes(limit=PROMPTS, output=report))
+    assert verdicts(report)["min_escalation"] == "FAIL"
+    assert verdicts(report)["max_degenerate"] != "FAIL"
+
+
+def test_an_adapter_of_random_weights_is_rejected(tmp_path: Path, plan: Plan) -> None:
+    """Whatever its words happen to say, no rule about them passes."""
+    base = load_base(DEMO / "base", ModelConfig(), half=None)
+    model, random = attach(base, LoraConfig(r=8), seed=1), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=random))
+    for name, content in adapter_files(model).items():
+        (tmp_path / name).write_bytes(content)
+    report = tmp_path / "report.json"
+    with pytest.raises(RejectedError, match="verdict is"):
+        evaluate.run(plan, Wishes(tmp_path, limit=PROMPTS, output=report))
+    assert verdicts(report)["max_degenerate"] != "PASS"
+    assert verdicts(report)["min_escalation"] != "PASS"
