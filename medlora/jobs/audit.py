@@ -60,7 +60,8 @@ def audit_files(
         files: of the run.
         sha256: the digest of each by its split.
         cfg: the run's config.
-        suites: files whose prompts are looked for in the training file, beside our own.
+        suites: files whose prompts are looked for in the training file, beside our own and the
+            gate's.
 
     Raises:
         DataError: a row is unusable.
@@ -70,7 +71,7 @@ def audit_files(
     entry = audit(
         {split: DataFile(file, sha256[split]) for split, file in places.items()},
         cfg.data,
-        look_for(prompts_of(suites)),
+        look_for(prompts_of([*cfg.gate.suites, *suites], folder=files.train.parent)),
         root=Path(cfg.training.output_dir) / AUDITS,
     )
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
