@@ -22,7 +22,7 @@ from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import DataError
 from medlora.files import json_bytes, sha256_bytes, write_bytes
-from medlora.jobs.inputs import Tokenized, by_split, chosen_rows
+from medlora.jobs.inputs import Found, Prepared, Tokenized, by_split, chosen_rows, prepare
 from medlora.jobs.suites import prompts_of
 from medlora.logs import logger
 from medlora.report.audit import warnings_of
@@ -60,7 +60,8 @@ def audit_files(
         files: of the run.
         sha256: the digest of each by its split.
         cfg: the run's config.
-        suites: files whose prompts are looked for in the training file, beside our own.
+        suites: files whose prompts are looked for in the training file, beside our own and the
+            gate's.
 
     Raises:
         DataError: a row is unusable.
@@ -70,12 +71,21 @@ def audit_files(
     entry = audit(
         {split: DataFile(file, sha256[split]) for split, file in places.items()},
         cfg.data,
-        look_for(prompts_of(suites)),
+        look_for(prompts_of([*cfg.gate.suites, *suites], folder=files.train.parent)),
         root=Path(cfg.training.output_dir) / AUDITS,
     )
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
     _log.info("audit: %s rows %s", f"{len(entry.table.rows):,}", how)
     return Audit(places, sha256, entry)
+
+
+def prepare_as_trained(found: Found, cfg: RunConfig) -> Prepared:
+    """Return the rows of both splits as `train` takes them: near duplicates decide the split too.
+
+    Raises:
+        DataError: as `prepare`.
+    """
+    return prepare(found, cfg, near=audit_files(found.files, found.sha256, cfg).near)
 
 
 def report_on(

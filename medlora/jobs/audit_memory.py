@@ -22,9 +22,10 @@ from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, storage_errors, write_bytes
+from medlora.jobs.audit import prepare_as_trained
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import FACTS
-from medlora.jobs.inputs import Found, describe, find_inputs, prepare
+from medlora.jobs.inputs import Found, describe, find_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.jobs.plant import CANARIES
 from medlora.logs import logger
@@ -81,7 +82,7 @@ def run(
     )
     cfg, found = plan.resolved.config, find_inputs(plan)
     refuse_other_inputs(manifest, describe(found, plan))
-    prepared = prepare(found, cfg)
+    prepared = prepare_as_trained(found, cfg)
     adapted = _load(found.base, final, cfg)
     file = canaries or _beside(found.files.train)
     report = {

@@ -6,15 +6,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from medlora.config import DataConfig
+from medlora.config import DataConfig, RunConfig
+from medlora.data.blocks import KEYS
 from medlora.data.canaries import SENTENCE, Canary, choose_rows, secret, with_canary
 from medlora.data.jsonl import Piece, read_pieces, rows_in, wrong_file
 from medlora.data.locate import locate
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record, read_records
-from medlora.data.split import hold_out
 from medlora.errors import ConfigError, DataError
 from medlora.files import NewFolder, json_bytes, new_folder
+from medlora.jobs.inputs import hold_out_rows
 from medlora.jobs.settings import Plan
 
 CANARIES = "canaries.json"  # beside the copy's training file
@@ -46,7 +47,7 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
     records = _survey(files.train, cfg.data)
     held: set[int] = set()
     if files.evaluation is None:
-        held = _held_out(records, cfg.data.eval_fraction, cfg.training.seed)
+        held = _held_out(records, cfg)
     trained = [record for record in records if record[0] not in held]
     canaries = choose_rows(_short(trained), copies=copies, each=each, seed=seed)
     secrets = {line: secret(seed, one.number) for one in canaries for line in one.planted}
@@ -65,7 +66,7 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
     )
 
 
-_Surveyed = tuple[int, int, int]  # line, digest of the question, characters
+_Surveyed = tuple[int, tuple[int, int, int], int]  # line, keys as in `KEYS`, characters
 
 
 def _survey(file: Path, cfg: DataConfig) -> list[_Surveyed]:
@@ -75,9 +76,9 @@ def _survey(file: Path, cfg: DataConfig) -> list[_Surveyed]:
     problems.add([wrong] if wrong else [])
     problems.refuse()
     for piece in read_pieces(file, _PIECE_BYTES):
-        records = read_records(piece, form=cfg.format, columns=cfg.columns)
+        records = read_records(piece, form=cfg.format, columns=cfg.columns, group_by=cfg.group_by)
         problems.add(records.problems)
-        found += [(one.line, one.fold().keys[0], _length(one)) for one in records.rows]
+        found += [(one.line, one.fold().keys, _length(one)) for one in records.rows]
     problems.refuse()
     if not found:
         raise DataError(f"{file} has no rows", fix="write one JSON object a line")
@@ -88,9 +89,9 @@ def _length(record: Record) -> int:
     return sum(len(message.content) for message in record.messages)
 
 
-def _held_out(records: list[_Surveyed], fraction: float, seed: int) -> set[int]:
-    questions = np.array([record[1] for record in records], dtype=np.uint64)
-    split = hold_out({"question": questions}, fraction=fraction, seed=seed)
+def _held_out(records: list[_Surveyed], cfg: RunConfig) -> set[int]:
+    rows = np.array([keys for _, keys, _ in records], [(name, "<u8") for name in KEYS])
+    split = hold_out_rows(rows, cfg, near=None)
     return {records[index][0] for index in split.held.tolist()}
 
 

@@ -51,14 +51,19 @@ def verdict_inputs(cfg: GateConfig, suites: Sequence[Suite]) -> dict[str, Any]:
     return {**thresholds, "gate.max_new_tokens": cfg.max_new_tokens, **files}
 
 
-def prompts_of(values: Iterable[str | Path]) -> dict[str, list[str]]:
+def prompts_of(values: Iterable[str | Path], *, folder: Path = Path()) -> dict[str, list[str]]:
     """Return {suite: its prompts} of the suites that come with MedLoRA and of others.
+
+    Args:
+        values: names, or files.
+        folder: where a relative file may also be, besides the working directory.
 
     Raises:
         DataError: rows cannot be used.
         MissingPartError: there is no such suite.
     """
-    suites = read_suites(list(dict.fromkeys([*shipped_names(), *map(str, values)])))
+    names = dict.fromkeys([*shipped_names(), *map(str, values)])
+    suites = read_suites(list(names), folder=folder)
     return {
         suite.name: [text for item in suite.items for text in _asked(item) if text.strip()]
         for suite in suites

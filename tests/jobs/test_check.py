@@ -164,6 +164,17 @@ def test_a_suite_of_the_users_is_looked_for(
             runner.invoke(cli, [*arguments, "--suite", str(suite)], catch_exceptions=False)
 
 
+def test_the_gates_suites_are_looked_for(two_files: Path, tmp_path: Path, write_jsonl) -> None:
+    """A name beside the data is enough, as for the gate itself."""
+    asked = {"prompt": f"What of {SECRET} pain?", "expect": "escalate"}
+    write_jsonl("data/mine.jsonl", [asked])
+    gate = ("gate.suites=mine.jsonl", "gate.min_escalation=0.5", "data.train_file=train.jsonl")
+    check.run(plan_of(options(two_files, tmp_path, *gate), tmp_path), output=tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_bytes())["contamination"]
+    assert found["mine"]["rows_with_the_same_question"] == 1
+    assert found["safety"]["prompts_found"] == 0
+
+
 def test_a_run_keeps_its_audit_and_states_it(
     tough_plan: Make, tmp_path: Path, rows: list[dict[str, str]], write_jsonl
 ) -> None:
