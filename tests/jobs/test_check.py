@@ -155,7 +155,7 @@ def test_a_suite_of_the_users_is_looked_for(
     arguments = ["check", "--data", str(two_files), "--checkpoints", out]
     done = runner.invoke(cli, [*arguments, "--suite", str(suite)], catch_exceptions=False)
     assert done.exit_code == 0
-    assert f"suite mine: 1 of 2 prompts found, in 1 rows\n  train.jsonl:13" in done.output
+    assert "suite mine: 1 of 2 prompts found, in 1 rows\n  train.jsonl:13" in done.output
     assert "proves little" in done.output
     assert SECRET not in done.output
     for content, says in (('{"x": 1}\n', "no kind of suite has these fields"), ("x\n", "not JSON")):
