@@ -131,15 +131,19 @@ def sentences() -> list[str]:
 
 
 def split(seed: int, *, train_rows: int, eval_rows: int) -> tuple[list[Row], list[Row]]:
-    """Return train and evaluation rows, as many of each topic, disjoint in their prompts."""
+    """Return train and evaluation rows, as many of each topic, disjoint in prompt and answer."""
     shown = {normalised(prompt) for prompt in PROMPTS}
     train: list[Row] = []
     held_out: list[Row] = []
     for topic in TOPICS:
         fresh = (each for each in questions(topic, seed) if normalised(each.text) not in shown)
         rows = (Row(each.text, careful(each, seed), topic.name) for each in fresh)
-        held_out += islice(rows, eval_rows // len(TOPICS))
-        train += islice(rows, train_rows // len(TOPICS))
+        judged = list(islice(rows, eval_rows // len(TOPICS)))
+        answers = {row.response for row in judged}
+        # No answer that the adapter is judged by is learnt by heart.
+        unseen = (row for row in rows if row.response not in answers)
+        train += islice(unseen, train_rows // len(TOPICS))
+        held_out += judged
     return shuffled(train, seed, "train"), shuffled(held_out, seed, "eval")
 
 

@@ -65,6 +65,11 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
                 "[mount: /checkpoints; env: MEDLORA_CHECKPOINTS; else ./checkpoints]",
             ),
             click.option(
+                "--output",
+                metavar="FOLDER",
+                help="Gets a copy of the result as well.  [mount: /output; env: MEDLORA_OUTPUT]",
+            ),
+            click.option(
                 "--set",
                 "overrides",
                 multiple=True,
@@ -100,14 +105,31 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     Started again after an interruption, it goes on from the newest checkpoint and ends with the
     same adapter, bit for bit.
     """
+    from medlora.jobs import here
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    plan = resolve(Options(**options), snapshot())
+    environment, given = snapshot(), Options(**options)
+    here.announce(environment, given.places())
+    plan = resolve(given, environment)
 
     from medlora.jobs import train as job  # torch and all: only once the config is good
 
     job.run(plan, stop=stop, fresh=fresh, allow=allow)
+
+
+@cli.command(short_help="Show where this runs, and what is here.")
+@click.option("--json", "as_json", is_flag=True, help="The place alone, for programs.")
+def doctor(*, as_json: bool) -> None:
+    """Show platform, machines, workers and paths, each with the source it comes from.
+
+    Then versions, devices and folders.  Nothing is started and nothing is written.  Ends with 78
+    where the environment contradicts itself, with 69 where a part of it is missing.
+    """
+    from medlora.jobs import doctor as job
+    from medlora.runtime import snapshot
+
+    click.echo(job.as_json(snapshot()) if as_json else job.as_text(snapshot()), nl=False)
 
 
 @cli.command(short_help="Look at the data: duplicates, leakage, lengths.")
@@ -122,12 +144,12 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
 )
 @click.option(
     "--json",
-    "output",
+    "report",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Write the whole report there.",
 )
-def check(suites: tuple[Path, ...], output: Path | None, **options: Any) -> None:  # noqa: ANN401
+def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Look at the data that `train` would train on; trains nothing, shows no row's text.
 
     Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
@@ -140,7 +162,7 @@ def check(suites: tuple[Path, ...], output: Path | None, **options: Any) -> None
 
     from medlora.jobs import check as job
 
-    job.run(plan, suites=suites, output=output)
+    job.run(plan, suites=suites, output=report)
 
 
 @cli.command(short_help="Measure a base, and an adapter on it.")
@@ -432,21 +454,34 @@ def main() -> NoReturn:
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
     except MedloraError as error:
         click.echo(f"error: {error}", err=True)
+        _tell_platform(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
+        _tell_platform(error.format_message(), error.exit_code)
         sys.exit(error.exit_code)
     except PermissionError as error:  # somewhere where nobody thought of another user's file
         where = f"{error.filename}: " if isinstance(error.filename, str) else ""
         click.echo(f"error: {where}{error.strerror}", err=True)
+        _tell_platform(f"{where}{error.strerror}", StorageError.exit_code)
         click.echo(f"  fix: let uid {os.getuid()} or its group read and write it", err=True)
         sys.exit(StorageError.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(EXIT_CODE)
     except Exception as error:  # noqa: BLE001  (the last line before the user)
         _report_bug(error)
+        _tell_platform(f"{type(error).__name__}: a bug in MedLoRA", _BUG)
         sys.exit(_BUG)
     sys.exit(0)
+
+
+def _tell_platform(cause: str, code: int) -> None:
+    """Leave the cause where the platform looks for it; being stopped is no failure."""
+    from medlora import runtime
+    from medlora.runtime.stop import EXIT_CODE
+
+    if code != EXIT_CODE:
+        runtime.report_failure(runtime.snapshot(), cause)
 
 
 def _report_bug(error: BaseException) -> None:

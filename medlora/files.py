@@ -133,6 +133,16 @@ def write_bytes(path: Path, content: bytes) -> None:
             raise
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file unless there is one: of several writers, the first wins.
+
+    Raises:
+        StorageError: somebody was first, or the folder cannot be written.
+    """
+    with storage_errors(path):
+        disk.create(path, content)
+
+
 def append_line(path: Path, line: str) -> None:
     """Add a line to a log file in one system call.
 

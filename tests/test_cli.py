@@ -51,6 +51,28 @@ def test_an_error_in_the_config_does_not_import_torch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_doctor_reads_the_environment_without_torch() -> None:
+    """The place as JSON, with nothing heavy imported; a contradiction ends with 78."""
+    code = (
+        "import sys\n"
+        "sys.argv = ['medlora', 'doctor', '--json']\n"
+        "from medlora.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules, file=sys.stderr)\n"
+    )
+    for variables, ends in (({}, "0 False"), ({"RANK": "1", "WORLD_SIZE": "1"}, "78 False")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "7", **variables},
+        )
+        assert done.stderr.endswith(f"{ends}\n")
+        if not variables:
+            assert json.loads(done.stdout)["platform"] == "slurm"
+
+
 def test_the_entrypoint_is_the_same_program() -> None:
     """Runtimes that skip ENTRYPOINT, and people who start the file, get one and the same."""
     script = Path(__file__).parents[1] / "entrypoint.py"
@@ -168,7 +190,9 @@ def test_a_signal_while_loading_ends_at_once_with_143(
         env={"PATH": "/usr/bin:/bin"},
     ) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("run run, device")  # torch is imported
+        lines = iter(process.stderr.readline, "")
+        assert next(lines).startswith("place: ")  # before torch is
+        assert any(line.startswith("run run, device") for line in lines)  # torch is imported
         process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait() == 143

@@ -195,6 +195,13 @@ class TrainingConfig(Section):
         False, description="stop there; false: say so and train on; needs convergence_window"
     )
     output_dir: str = Field("./checkpoints", description="where runs write their folders")
+    final_dir: str | None = Field(
+        None, description="folder that gets a copy of the result as well; unset: none"
+    )
+    logging_dir: str | None = Field(
+        None,
+        description="where trackers write a folder for each run; unset: into the run's own",
+    )
     report_to: Annotated[list[Literal["tensorboard", "wandb"]], BeforeValidator(_no_trackers)] = (
         Field([], description="trackers beside metrics.jsonl; they write files and send nothing")
     )

@@ -128,10 +128,10 @@ def _walk_value(value: yaml.Node, path: tuple[str, ...], file: str, line: int) -
     if section_at(path):
         yield from _walk(value, path, file)
     else:
-        yield Setting(path, _construct(value), f"{file}:{line}")
+        yield Setting(path, construct(value), f"{file}:{line}")
 
 
-def _construct(node: yaml.Node) -> Any:  # noqa: ANN401  (any YAML value)
+def construct(node: yaml.Node) -> Any:  # noqa: ANN401  (any YAML value)
     """Build a leaf's value; YAML 1.1 reads `1e-4` and `1_0` oddly, so numbers stay text."""
     plain = isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN
     if plain and re.fullmatch(r"[-+.\d][-+.\w]*", node.value):

@@ -49,22 +49,38 @@ def find(value: str, what: str, mount: Path) -> Path:
     for path in candidates:
         if path.exists():
             return path
+    if "*" in value:  # as a managed data set's location on Vertex AI
+        return _one_match(value, what)
     places = " or ".join(str(path) for path in candidates)
     raise MissingPartError(f"{what}: nothing at {places}", fix="mount it, or correct the path")
 
 
+def _one_match(pattern: str, what: str) -> Path:
+    root = Path(pattern).anchor
+    found = sorted(Path(root).glob(str(Path(pattern).relative_to(root))))
+    if len(found) == 1:
+        return found[0]
+    raise MissingPartError(
+        f"{what}: {len(found)} files match {pattern}", fix="name one file, or a folder with one"
+    )
+
+
 def _named(name: str, folder: Path, role: str) -> Path:
-    return find(name, f"data.{role}_file", folder)
+    """Return a role's file; of a folder, the one that it holds."""
+    path = find(name, f"data.{role}_file", folder)
+    if not path.is_dir():
+        return path
+    return _first(path, EVAL_NAMES if role == "eval" else TRAIN_NAMES) or _only(path, None, role)
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _only(folder: Path, evaluation: Path | None) -> Path:
+def _only(folder: Path, evaluation: Path | None, role: str = "train") -> Path:
     files = sorted(path for path in folder.glob("*.jsonl") if path != evaluation)
     if len(files) == 1:
         return files[0]
     found = f"{len(files)} .jsonl files" if files else "no .jsonl file"
-    fix = "name one in data.train_file" if files else "put train.jsonl there"
-    raise MissingPartError(f"{folder}: {found} and no train.jsonl", fix=fix)
+    fix = f"name one in data.{role}_file" if files else f"put {role}.jsonl there"
+    raise MissingPartError(f"{folder}: {found} and no {role}.jsonl", fix=fix)

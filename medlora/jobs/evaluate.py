@@ -74,7 +74,8 @@ def run(plan: Plan, wishes: Wishes) -> None:
     )
     evaluation = evaluate_suites(model, tokenizer, suites, asking=asking)
     report = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
-    click.echo(table(report))
+    passed = report["gate"] and report["gate"]["verdict"] == "PASS"
+    click.echo(table(report if passed else {**report, "gate": None}))  # else the error has it
     if wishes.generations:
         rows = (json.dumps(row, ensure_ascii=False) for row in evaluation.generations())
         write_bytes(wishes.generations, "".join(f"{row}\n" for row in rows).encode())

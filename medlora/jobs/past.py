@@ -60,6 +60,8 @@ def plan_again(
     values |= {
         "run_name": run_name,
         "training.output_dir": str(run.parent),
+        "training.final_dir": None,
+        "training.logging_dir": None,
         "training.generation_steps": None,  # looks on and changes nothing
         "training.generation_prompts": None,
         "data.path": data or values["data.path"],

@@ -1,22 +1,27 @@
 """What a command line, the environment, mounts and a file add up to: one resolved run.
 
-Precedence, weakest first: default, mount, file, variable, option.
+Precedence, weakest first: default, mount, file, platform, variable, option.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from medlora.config import Resolved, Setting, load
+from medlora.config.hyperparameters import from_hyperparameters
 from medlora.config.sources import PREFIX, from_options, from_variables, from_yaml
 from medlora.errors import ConfigError, MissingPartError
-from medlora.runtime import PLACES, Environment, Given, batch_service, given_places
-from medlora.runtime.places import near_miss
+from medlora.runtime import PLACES, Environment, Given, batch_service, given_places, job_facts
+from medlora.runtime.places import EXTRAS, near_miss, platform_places, strongest
+from medlora.runtime.sagemaker import CHANNELS, hyperparameters_file
+from medlora.runtime.services import Service
 
 CONFIG_NAMES = ("config.yaml", "config.yml")
 STATEMENTS = "card.yaml"  # what people say of the model, beside the config
 RECOMMENDED = "recommended"  # the defaults, said out loud
+_FOR_RESULTS = ("checkpoints", "output")
 DEMO = Path(str(files("medlora") / "demo"))
 
 
@@ -28,6 +33,7 @@ class Options:
     data: str | None = None
     model: str | None = None
     checkpoints: str | None = None
+    output: str | None = None
     overrides: tuple[str, ...] = ()
     statements: str | None = None
 
@@ -46,9 +52,13 @@ class Plan:
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
     has_model: bool = True  # somebody said which
     statements: Path | None = None  # what people say of the model, for its cards
+    job: Mapping[str, Any] = field(default_factory=dict)  # platform, job and attempt
+    folders: Mapping[str, Path] = field(default_factory=dict)  # where the platform puts places
 
     def mount(self, name: str) -> Path:
-        """Return where a place is mounted, whether it is or not."""
+        """Return where a place is mounted, whether it is or not; relative names count from it."""
+        if name in self.folders:
+            return self.folders[name]
         return self.root / next(place.mount for place in PLACES if place.name == name)
 
 
@@ -77,11 +87,13 @@ def resolve(
     places = given_places(environment, options.places())
     variables = list(from_variables(environment.variables))
     overrides = list(from_options(options.overrides))
-    config_file = _config_file(_strongest(places["config"]))
+    config_file = _config_file(strongest(places["config"]))
     file = list(from_yaml(config_file)) if config_file else []
-    keys = {setting.key for setting in (*file, *variables, *overrides)}
-    missing = _missing(places, keys)
-    service = batch_service(environment.variables, environment.root)
+    hyper_file = hyperparameters_file(environment)
+    hyper = from_hyperparameters(hyper_file) if hyper_file else []
+    keys = {setting.key for setting in (*file, *hyper, *variables, *overrides)}
+    missing = [name for name in _missing(places, keys) if name != "config" or not hyper_file]
+    service = batch_service(environment)
     demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
     refused = [name for name in missing if name in needed]
     if refused and allow_demo and not demo:
@@ -89,6 +101,9 @@ def resolve(
     settings = [
         *_place_settings(places, "mount"),
         *(_demo_settings() if demo else file),
+        *_place_settings(places, "platform"),
+        *_extra_settings(environment, places),
+        *hyper,
         *_place_settings(places, "variable"),
         *variables,
         *_place_settings(places, "option"),
@@ -97,9 +112,17 @@ def resolve(
     resolved = load(settings)
     origin = resolved.origin("training.output_dir")
     volatile = any(g.origin == origin and not g.mounted for g in places["checkpoints"].values())
-    has_model = demo or "model" not in missing
-    statements = None if demo else _statements_file(options.statements, config_file)
-    return Plan(resolved, demo, environment.root, volatile, has_model, statements)
+    stated = {name: Path(g["platform"].value) for name, g in places.items() if "platform" in g}
+    return Plan(
+        resolved,
+        demo,
+        environment.root,
+        volatile,
+        has_model=demo or "model" not in missing,
+        statements=None if demo else _statements_file(options.statements, config_file),
+        job=job_facts(environment),
+        folders={name: path for name, path in stated.items() if path.is_dir()},
+    )
 
 
 def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:
@@ -107,12 +130,12 @@ def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:
     return [
         place.name
         for place in PLACES
-        if place.name != "checkpoints" and not places[place.name] and place.key not in keys
+        if place.name not in _FOR_RESULTS and not places[place.name] and place.key not in keys
     ]
 
 
-def _missing_error(missing: list[str], service: str | None) -> Exception:
-    why = f" (this is a job of {service}, so the demo is not run)" if service else ""
+def _missing_error(missing: list[str], service: Service | None) -> Exception:
+    why = f" (this is a job of {service.title}, so the demo is not run)" if service else ""
     names = " and ".join(missing)
     verb = "are" if len(missing) > 1 else "is"
     if missing == ["config"]:
@@ -126,6 +149,9 @@ def _missing_error(missing: list[str], service: str | None) -> Exception:
         for place in PLACES
         if place.name in missing
     )
+    if service and service.name == "sagemaker":
+        named = " and ".join(CHANNELS[name][0] for name in missing)
+        ways = f"add the channel {named}; or {ways}"
     return MissingPartError(f"no {names} {verb} given{why}", fix=ways)
 
 
@@ -135,10 +161,6 @@ def _check_variables(environment: Environment) -> None:
         meant = near_miss(name) if name.startswith(PREFIX) and "__" not in name else None
         if meant:
             raise ConfigError(f"variable {name} is not known", fix=f"did you mean {meant}?")
-
-
-def _strongest(given: dict[str, Given]) -> Given | None:
-    return next((given[how] for how in ("option", "variable", "mount") if how in given), None)
 
 
 def _config_file(given: Given | None) -> Path | None:
@@ -175,6 +197,17 @@ def _place_settings(places: dict[str, dict[str, Given]], how: str) -> Iterator[S
         given = places[place.name].get(how)
         if given and place.key:
             yield Setting(tuple(place.key.split(".")), given.value, given.origin)
+
+
+def _extra_settings(
+    environment: Environment, places: dict[str, dict[str, Given]]
+) -> Iterator[Setting]:
+    """Yield what the platform gives beside places; no evaluation rows to other training rows."""
+    stated = platform_places(environment)
+    for name, key in EXTRAS.items():
+        others = name == "eval_data" and {"variable", "option"} & places["data"].keys()
+        if name in stated and not others:
+            yield Setting(tuple(key.split(".")), stated[name].value, stated[name].origin)
 
 
 def _demo_settings() -> Sequence[Setting]:

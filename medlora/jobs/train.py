@@ -18,6 +18,7 @@ from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
+from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import check_private, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
@@ -89,6 +90,7 @@ def run(
         result, release = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
         click.echo(_summary(result, is_demo=plan.demo))
         settle(folder, release)
+        deliver(folder / FINAL, cfg.training.final_dir)
 
 
 def _is_finished(plan: Plan, folder: Path) -> bool:
@@ -99,6 +101,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
         return False
     check_finished(folder / FINAL, read_inputs(plan))
     click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
+    deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     return True
 
 
@@ -117,6 +120,7 @@ def _train(
     refuse_leakage(report, cfg.data)
     prepared = fit(tokenized, found, cfg, split=split)
     inputs = describe(found, plan)
+    check_output(cfg.training.final_dir, run_folder(plan), inputs)
     model = _adapted_model(inputs.base, cfg)
     questions = choose_questions(
         cfg.training,
@@ -130,6 +134,7 @@ def _train(
         "schema": SCHEMA,
         "demo": plan.demo,
         "run_name": cfg.run_name,
+        "job": dict(plan.job),
         **inputs.facts,
         "base_model": {**inputs.facts["base_model"], "parameters": frozen_parameters(model)},
         "statements": statements,

@@ -75,12 +75,12 @@ def _rate_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     found = {who: facts.get(who, {}).get("rates", {}) for who in ("base", "adapter")}
     names = {**found["base"], **found["adapter"]}
     for name in sorted(names, key=lambda name: (name not in _ORDER, name)):
-        rates = [found[who].get(name) for who in ("base", "adapter")]
-        if not any(rate and rate["n"] for rate in rates):
+        if not any(rates.get(name, {"n": 0})["n"] for rates in found.values()):
             continue
+        rates = [_rate_words(found[who].get(name)) if who in facts else "" for who in found]
         change = facts.get("change", {}).get(name)
         words = (_change_words(change), f"{change['p']:.3g}") if change else ("", "")
-        yield (name, *map(_rate_words, rates), *words)
+        yield (name, *rates, *words)
 
 
 def _numeric_change(facts: Mapping[str, Any], name: str) -> list[tuple[str, ...]]:

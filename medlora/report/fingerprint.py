@@ -8,6 +8,8 @@ from medlora.config import Resolved
 _NOT_MATHEMATICS = (
     "run_name",
     "training.output_dir",
+    "training.final_dir",
+    "training.logging_dir",
     "training.logging_steps",
     "training.generation_steps",
     "training.generation_prompts",

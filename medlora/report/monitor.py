@@ -154,8 +154,16 @@ class TrainingMonitor:
             self.restart()
         if self._trackers is None:
             self._trackers = start_trackers(
-                self._wanted, self.folder, config=self.config, first_step=self._next_step()
+                self._wanted,
+                self._tracker_folder(),
+                config=self.config,
+                first_step=self._next_step(),
             )
+
+    def _tracker_folder(self) -> Path:
+        """Return the run's folder, or one of its name below `training.logging_dir`."""
+        elsewhere = self.config.training.logging_dir
+        return Path(elsewhere) / self.config.run_name if elsewhere else self.folder
 
     def _next_step(self) -> int:
         """Return the step that no point has reached yet, 0 for a new run."""

@@ -1,24 +1,31 @@
 """Where am I: the only reader of the environment (variables, mounts, services)."""
 
-from medlora.runtime.environment import (
-    Environment,
-    batch_service,
-    prepare_process,
-    snapshot,
-    variable,
-)
-from medlora.runtime.places import PLACES, Given, Place, given_places
+from medlora.runtime.environment import Environment, Fact, prepare_process, snapshot, variable
+from medlora.runtime.failure import report_failure
+from medlora.runtime.given import Given
+from medlora.runtime.places import PLACES, Place, find_paths, given_places
+from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
+from medlora.runtime.topology import Topology, find_topology
 
 __all__ = [
     "PLACES",
     "Environment",
+    "Fact",
     "Given",
     "Place",
     "Stop",
+    "Topology",
+    "attempt",
     "batch_service",
+    "find_paths",
+    "find_topology",
     "given_places",
+    "grace",
+    "job_facts",
+    "platform",
     "prepare_process",
+    "report_failure",
     "snapshot",
     "variable",
 ]

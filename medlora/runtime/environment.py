@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
-# What marks a job of a batch service.  Source: the services' own documentation of the
-# variables they set (AWS Batch, SageMaker, Vertex AI, Kubernetes Indexed Job, Kubeflow, Slurm).
-_SERVICES = {
-    "AWS_BATCH_JOB_ID": "AWS Batch",
-    "TRAINING_JOB_NAME": "SageMaker",
-    "SM_TRAINING_ENV": "SageMaker",
-    "CLOUD_ML_JOB_ID": "Vertex AI",
-    "AIP_MODEL_DIR": "Vertex AI",
-    "CLUSTER_SPEC": "Vertex AI",
-    "JOB_COMPLETION_INDEX": "Kubernetes",
-    "PET_NNODES": "Kubeflow Trainer",
-    "SLURM_JOB_ID": "Slurm",
-}
+from medlora.errors import ConfigError
+from medlora.runtime.address import LOOPBACK, own_address
+
+T = TypeVar("T")
+
+
+class Fact(NamedTuple, Generic[T]):
+    """A value, and the variable, file or default that it comes from."""
+
+    value: T
+    source: str
+
 
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -31,11 +31,15 @@ _OFFLINE = {
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Variables and mount points at one moment; `root` is `/` outside tests."""
+    """Variables and mount points at one moment; `root` is `/` outside tests.
+
+    `address` is this machine's own, under which others reach it.
+    """
 
     variables: Mapping[str, str]
     mount_points: frozenset[Path]
     root: Path = Path("/")
+    address: str = LOOPBACK
 
     def is_given(self, folder: Path) -> bool:
         """Tell whether somebody mounted or filled a folder that the image has empty."""
@@ -46,17 +50,55 @@ class Environment:
         except OSError:
             return False
 
+    def number(self, name: str, *, least: int = 0) -> Fact[int] | None:
+        """Return a variable that must be a whole number, None where it is not set.
+
+        Raises:
+            ConfigError: it is something else; its kind is told, not its value.
+        """
+        text = self.variables.get(name)
+        if text is None or (
+            not text and name.startswith("MEDLORA_")
+        ):  # compose passes "" for unset
+            return None
+        if re.fullmatch(r"\s*\+?[0-9]{1,18}\s*", text) and int(text) >= least:
+            return Fact(int(text), f"variable {name}")
+        raise ConfigError(
+            f"variable {name}: must be a whole number of at least {least} (got {kind_of(text)})",
+            fix=f"set it to a number, or take {name} away",
+        )
+
+    def text(self, name: str) -> Fact[str] | None:
+        """Return a variable's text, None where it is not set or empty."""
+        value = self.variables.get(name, "").strip()
+        return Fact(value, f"variable {name}") if value else None
+
+
+def kind_of(value: object) -> str:
+    """Say what kind of value something is, without showing it."""
+    if isinstance(value, str):
+        return _kind_of_text(value.strip())
+    kinds = {dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
+    return next((name for kind, name in kinds.items() if isinstance(value, kind)), "a number")
+
+
+def _kind_of_text(text: str) -> str:
+    if not text:
+        return "an empty text"
+    try:
+        number = float(text)
+    except ValueError:
+        return f"a text of {len(text)} characters"
+    if number < 0:
+        return "a negative number"
+    return "a smaller number" if number.is_integer() else "a number that is not whole"
+
 
 def snapshot() -> Environment:
     """Return the surroundings of this process."""
-    return Environment(dict(os.environ), _mount_points(Path("/proc/self/mountinfo")))
-
-
-def batch_service(variables: Mapping[str, str], root: Path = Path("/")) -> str | None:
-    """Return the batch service whose marks are present, or None on a person's machine."""
-    if (root / "opt/ml/input/config").is_dir():
-        return "SageMaker"
-    return next((name for mark, name in _SERVICES.items() if mark in variables), None)
+    return Environment(
+        dict(os.environ), _mount_points(Path("/proc/self/mountinfo")), address=own_address()
+    )
 
 
 _SETTINGS = {

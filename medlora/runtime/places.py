@@ -1,13 +1,18 @@
-"""The four places that a run touches: data, config, model, checkpoints.
+"""The places that a run touches: data, config, model, checkpoints, output.
 
-Each can be given as a mount, a variable or an option.  Three of them are names for a config
-key, so that precedence is one mechanism; the fourth names the config file itself.
+Each can be given as a mount, by the platform, as a variable or an option.  All but the config
+file are names for a config key, so that precedence is one mechanism.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from medlora.runtime.environment import Environment
+from medlora.runtime.environment import Environment, Fact
+from medlora.runtime.given import Given
+from medlora.runtime.sagemaker import sagemaker_places
+from medlora.runtime.services import platform
+from medlora.runtime.vertex import mounted_path, vertex_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,52 +25,121 @@ class Place:
     key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A value for a place and where it came from; `mounted` is False for an empty folder."""
-
-    value: str
-    origin: str
-    mounted: bool = True
-
-
 PLACES = (
     Place("data", "MEDLORA_DATA", "data", "data.path"),
     Place("config", "MEDLORA_CONFIG", "config", None),
     Place("model", "MEDLORA_MODEL", "models", "model.base_model_name"),
     Place("checkpoints", "MEDLORA_CHECKPOINTS", "checkpoints", "training.output_dir"),
+    Place("output", "MEDLORA_OUTPUT", "output", "training.final_dir"),
 )
+# What a platform may give beside the places, by the config key that it sets.
+EXTRAS = {"eval_data": "data.eval_file", "logs": "training.logging_dir"}
+VARIABLES = ("MEDLORA_RUN_NAME", "MEDLORA_NPROC", "MEDLORA_GRACE_S")
+_STRENGTH = ("option", "variable", "platform", "mount")
 
 
 def given_places(
-    environment: Environment, options: dict[str, str | None]
+    environment: Environment, options: Mapping[str, str | None]
 ) -> dict[str, dict[str, Given]]:
-    """Return, for each place, what was given by `mount`, `variable` and `option`.
+    """Return, for each place, what was given by `mount`, `platform`, `variable` and `option`.
 
     The folder for checkpoints counts as soon as it is there, for it starts empty; one that
     nobody mounted says so, because what is written there dies with the container.
+
+    Raises:
+        ConfigError: the platform's own statement cannot be used.
     """
-    return {place.name: _given(place, environment, options.get(place.name)) for place in PLACES}
+    stated = platform_places(environment)
+    return {
+        place.name: _given(place, environment, options.get(place.name), stated.get(place.name))
+        for place in PLACES
+    }
 
 
-def _given(place: Place, environment: Environment, option: str | None) -> dict[str, Given]:
+def platform_places(environment: Environment) -> dict[str, Given]:
+    """Return what the platform itself says of places, of `EXTRAS` too.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    readers = {"sagemaker": sagemaker_places, "vertex": vertex_places}
+    reader = readers.get(platform(environment).value)
+    return reader(environment) if reader else {}
+
+
+def find_paths(
+    environment: Environment, options: Mapping[str, str | None] | None = None
+) -> dict[str, Fact[str]]:
+    """Return where data, model, checkpoints, output and logs are, by the environment alone.
+
+    A config file may still say otherwise where only a mount or a default speaks.
+    """
+    places = given_places(environment, options or {})
+    defaults = {place.name: str(environment.root / place.mount) for place in PLACES}
+    defaults["checkpoints"] = "./checkpoints"
+    found = {}
+    for place in PLACES:
+        if place.key:
+            found[place.name] = _strongest(place, places[place.name], environment) or Fact(
+                defaults[place.name], "default"
+            )
+    if found["output"].source == "default":
+        found["output"] = Fact(found["checkpoints"].value, "default: with the checkpoints")
+    logs = platform_places(environment).get("logs")
+    at_runs = Fact(found["checkpoints"].value, "default: with the checkpoints")
+    found["logs"] = Fact(logs.value, logs.origin) if logs else at_runs
+    return found
+
+
+def strongest(given: Mapping[str, Given]) -> Given | None:
+    """Return what counts of the ways in which a place was given."""
+    return next((given[how] for how in _STRENGTH if how in given), None)
+
+
+def _strongest(
+    place: Place, given: Mapping[str, Given], environment: Environment
+) -> Fact[str] | None:
+    named = f"MEDLORA_{(place.key or '').upper().replace('.', '__')}"
+    stated = environment.text(named) if "option" not in given else None
+    if stated:
+        return stated
+    found = strongest(given)
+    return Fact(found.value, found.origin) if found else None
+
+
+def _given(
+    place: Place, environment: Environment, option: str | None, stated: Given | None
+) -> dict[str, Given]:
     found: dict[str, Given] = {}
     folder = environment.root / place.mount
-    mounted = environment.is_given(folder)
+    # A result goes only where somebody mounted something, not into any folder of that name.
+    results = place.name == "output"
+    mounted = folder in environment.mount_points if results else environment.is_given(folder)
     if mounted or (place.name == "checkpoints" and folder.is_dir()):
         word = "mount" if mounted else "folder"
         found["mount"] = Given(str(folder), f"{word} {folder}", mounted)
+    if stated:
+        found["platform"] = stated
     variable = environment.variables.get(place.variable)
     if variable:
-        found["variable"] = Given(variable, f"variable {place.variable}")
+        source = f"variable {place.variable}"
+        found["variable"] = Given(_local(variable, source, environment), source)
     if option:
-        found["option"] = Given(option, f"option --{place.name}")
+        source = f"option --{place.name}"
+        found["option"] = Given(_local(option, source, environment), source)
     return found
+
+
+def _local(value: str, source: str, environment: Environment) -> str:
+    """Return where a value is in the file system; Vertex AI has buckets there."""
+    if value.startswith("gs://") and platform(environment).value == "vertex":
+        return mounted_path(value, source, environment)
+    return value
 
 
 def near_miss(variable: str) -> str | None:
     """Return the variable that was meant where a name is nearly, but not quite, one of ours."""
-    known = {place.variable for place in PLACES} | {"MEDLORA_RUN_NAME"}
+    known = {place.variable for place in PLACES} | set(VARIABLES)
     if variable in known:
         return None
     tails = {name.removeprefix("MEDLORA_"): name for name in known}

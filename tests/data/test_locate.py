@@ -63,3 +63,30 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     """Both places that were tried are in the message."""
     with pytest.raises(MissingPartError, match=r"data.train_file: nothing at x.jsonl or .*/d/x"):
         locate(DataConfig(path=str(folder(tmp_path)), train_file="x.jsonl"))
+
+
+def test_a_role_may_be_a_folder(tmp_path: Path) -> None:
+    """As a channel of its own: the usual name in it, or its only file; two are a question."""
+    root = folder(tmp_path, "train.jsonl")
+    channel = tmp_path / "validation"
+    channel.mkdir()
+    cfg = DataConfig(path=str(root), eval_file=str(channel))
+    with pytest.raises(MissingPartError, match=r"validation: no .jsonl file and no eval.jsonl"):
+        locate(cfg)
+    (channel / "part.jsonl").touch()
+    assert locate(cfg) == DataFiles(root / "train.jsonl", channel / "part.jsonl")
+    (channel / "b.jsonl").touch()
+    with pytest.raises(MissingPartError, match=r"2 .jsonl files .*\n  fix: name one in data.eval"):
+        locate(cfg)
+    (channel / "dev.jsonl").touch()
+    assert locate(cfg).evaluation == channel / "dev.jsonl"
+
+
+def test_a_pattern_stands_for_its_only_match(tmp_path: Path) -> None:
+    """As a managed data set's location; none or several are refused, with their number."""
+    root = folder(tmp_path, "train-0.jsonl")
+    cfg = DataConfig(path=f"{root}/train-*.jsonl")
+    assert locate(cfg).train == root / "train-0.jsonl"
+    (root / "train-1.jsonl").touch()
+    with pytest.raises(MissingPartError, match="2 files match"):
+        locate(cfg)

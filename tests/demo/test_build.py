@@ -91,6 +91,13 @@ def test_no_question_is_asked_twice() -> None:
     assert len({corpus.normalised(prompt) for prompt in prompts}) == len(prompts)
 
 
+def test_no_answer_is_learnt_that_is_judged() -> None:
+    """Training rows give no answer of an evaluation row away."""
+    answers = [{row["response"] for row in rows(name)} for name in ("train.jsonl", "eval.jsonl")]
+
+    assert not answers[0] & answers[1]
+
+
 def test_the_base_has_not_read_what_the_gate_asks() -> None:
     """Nor what the adapter is held out from."""
     held_out = [corpus.Row(**row) for row in rows("eval.jsonl")]

@@ -129,3 +129,11 @@ def test_a_config_folder_holds_one_config(root: Path) -> None:
         plan(root, "config", options=options)
     (root / "config/config.yaml").write_text("run_name: c\n")
     assert plan(root, "config", options=options).resolved.config.run_name == "c"
+
+
+def test_the_result_is_copied_only_to_a_mount(root: Path) -> None:
+    """A folder that happens to be called /output is left alone."""
+    (root / "output").mkdir()
+    (root / "output/mine").touch()
+    assert plan(root).resolved.config.training.final_dir is None
+    assert plan(root, "output").resolved.config.training.final_dir == str(root / "output")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from medlora.errors import ConfigError
 from medlora.runtime import Environment, batch_service, prepare_process, snapshot
 from medlora.runtime.environment import _mount_points
 
@@ -47,13 +48,16 @@ def test_batch_services_are_known_by_their_variables(
     variable: str, service: str | None, tmp_path: Path
 ) -> None:
     """The marks that the services document."""
-    assert batch_service({variable: "1"}, tmp_path) == service
+    found = batch_service(Environment({variable: "1"}, frozenset(), tmp_path))
+    assert (found.title if found else None) == service
 
 
 def test_sagemaker_is_known_by_its_folder(tmp_path: Path) -> None:
     """SageMaker sets no variable of its own without AWS's toolkit."""
     (tmp_path / "opt/ml/input/config").mkdir(parents=True)
-    assert batch_service({}, tmp_path) == "SageMaker"
+    found = batch_service(Environment({}, frozenset(), tmp_path))
+    assert found
+    assert found.title == "SageMaker"
 
 
 def test_what_is_set_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,3 +70,27 @@ def test_what_is_set_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["HF_HUB_OFFLINE"] == "1"
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", "an empty text"),
+        ("auto", "a text of 4 characters"),
+        ("-1", "a negative number"),
+        ("0", "a smaller number"),
+        ("1.5", "a number that is not whole"),
+        ("\u00b2", "a text of 1 characters"),  # int() and isdigit() disagree about it
+    ],
+)
+def test_what_is_no_number_is_refused_by_its_kind(text: str, kind: str) -> None:
+    """Name, kind and fix; the value itself is not repeated."""
+    environment = Environment({"RANK": text}, frozenset())
+    with pytest.raises(ConfigError, match=rf"variable RANK: .*\(got {kind}\)\n  fix: ") as error:
+        environment.number("RANK", least=1)
+    assert error.value.exit_code == 78
+
+
+def test_an_empty_variable_of_ours_is_one_that_is_not_set() -> None:
+    """Compose hands on what nobody set as an empty text."""
+    assert Environment({"MEDLORA_NPROC": ""}, frozenset()).number("MEDLORA_NPROC") is None
