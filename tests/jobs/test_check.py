@@ -144,13 +144,8 @@ def test_a_suite_of_the_users_is_looked_for(
     two_files: Path, tmp_path: Path, write_jsonl, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the command line; a missing file and a row that asks nothing are errors."""
-    suite = write_jsonl(
-        "mine.jsonl",
-        [
-            {"prompt": f"What of {SECRET} pain?", "expect": "answer"},
-            {"prompt": "Eh?", "expect": "answer"},
-        ],
-    )
+    asked = (f"What of {SECRET} pain?", "Eh?")
+    suite = write_jsonl("mine.jsonl", [{"prompt": text, "expect": "answer"} for text in asked])
     runner, out = CliRunner(), str(tmp_path / "out")
     arguments = ["check", "--data", str(two_files), "--checkpoints", out]
     done = runner.invoke(cli, [*arguments, "--suite", str(suite)], catch_exceptions=False)
@@ -158,7 +153,7 @@ def test_a_suite_of_the_users_is_looked_for(
     assert "suite mine: 1 of 2 prompts found, in 1 rows\n  train.jsonl:13" in done.output
     assert "proves little" in done.output
     assert SECRET not in done.output
-    for content, says in (('{"x": 1}\n', "no kind of suite has these fields"), ("x\n", "not JSON")):
+    for content, says in (('{"x": 1}\n', "no kind of suite"), ("x\n", "not JSON")):
         suite.write_text(content)
         with pytest.raises(DataError, match=says):
             runner.invoke(cli, [*arguments, "--suite", str(suite)], catch_exceptions=False)

@@ -50,8 +50,8 @@ def near_duplicates(
         refuted_now = [refuted]
         for pairs in _candidates(rows, bands[rows, band]):
             open_ = pairs[chains.apart(pairs)]
-            open_ = open_[~np.isin(_numbered(open_, len(texts)), refuted)]
             close = _estimated(sketches, open_)
+            close = close[~_is_in(_numbered(close, len(texts)), refuted)]
             for start in range(0, len(close), _AT_ONCE):
                 some = close[start : start + _AT_ONCE]
                 found = _proved(some, shingles)
@@ -116,6 +116,15 @@ def _candidates(rows: NDArray[np.int64], band: NDArray[np.uint64]) -> Iterator[N
 def _numbered(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Return a number for each pair of `count` rows."""
     return pairs[:, 0] * count + pairs[:, 1]
+
+
+def _is_in(values: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which values stand in an ordered array; NumPy's `isin` would sort both again."""
+    if not len(ordered):
+        return np.zeros(len(values), dtype=bool)
+    at = np.searchsorted(ordered, values).clip(max=len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[at] == values
+    return found
 
 
 def _estimated(sketches: Sketches, pairs: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -24,10 +24,8 @@ class Words:
 
     hashes: Hashes  # [W]
     starts: NDArray[np.int64]  # [R + 1]: where each text's words begin, and end
-
-    def owner(self) -> NDArray[np.int64]:
-        """Return the text of each word, int64 [W]."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+    owner: NDArray[np.int64]  # [W]: the text of each word
+    sums: Hashes  # [W + 1]: of word * base**position
 
 
 def words_of(texts: Sequence[str]) -> Words:
@@ -37,28 +35,37 @@ def words_of(texts: Sequence[str]) -> Words:
     ends = np.flatnonzero(letters == _SPACE)
     starts = np.r_[0, ends[:-1] + 1]
     hashes = mixed(_stretches(letters + np.uint64(1), starts, ends, base=_LETTERS))
-    return Words(hashes, np.r_[0, np.cumsum(counts)])
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return Words(hashes, np.r_[0, np.cumsum(counts)], owner, _sums(hashes, base=_WORDS))
 
 
 def runs_of(words: Words, length: int) -> tuple[Hashes, NDArray[np.int64]]:
     """Return the hash of each run of so many words within one text, and the texts they are in."""
-    starts = np.arange(max(len(words.hashes) - length + 1, 0))
-    owner = words.owner()
-    starts = starts[owner[starts] == owner[starts + length - 1]]
-    return _stretches(words.hashes, starts, starts + length, base=_WORDS), owner[starts]
+    count = max(len(words.hashes) - length + 1, 0)
+    inside = words.owner[:count] == words.owner[length - 1 :]
+    hashes = words.sums[length:][:count] - words.sums[:count]
+    hashes *= _powers(_inverse(_WORDS), count)
+    return hashes[inside], words.owner[:count][inside]
 
 
 def _stretches(
     values: Hashes, starts: NDArray[np.int64], ends: NDArray[np.int64], *, base: int
 ) -> Hashes:
     """Return the sum of value * base**position over each stretch, as if it began at 0."""
-    if not len(values):
-        return np.empty(0, np.uint64)
+    sums = _sums(values, base=base)
+    return (sums[ends] - sums[starts]) * _powers(_inverse(base), len(sums))[starts]
+
+
+def _sums(values: Hashes, *, base: int) -> Hashes:
+    """Return the running sums of value * base**position, from 0 on."""
     sums = np.zeros(len(values) + 1, dtype=np.uint64)
     np.multiply(values, _powers(base, len(values)), out=sums[1:])
     np.cumsum(sums[1:], out=sums[1:])
-    inverse = pow(base, -1, 1 << 64)
-    return (sums[ends] - sums[starts]) * _powers(inverse, len(values) + 1)[starts]
+    return sums
+
+
+def _inverse(base: int) -> int:
+    return pow(base, -1, 1 << 64)
 
 
 def _powers(base: int, count: int) -> Hashes:

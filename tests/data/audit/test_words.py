@@ -9,7 +9,7 @@ def test_a_word_has_one_hash_wherever_it_stands() -> None:
     """In any text, after any other; different words differ."""
     words = words_of(["pain in chest", "chest", "é pain é", "a" * 3000 + " pain"])
     assert words.starts.tolist() == [0, 3, 4, 7, 9]
-    assert words.owner().tolist() == [0, 0, 0, 1, 2, 2, 2, 3, 3]
+    assert words.owner.tolist() == [0, 0, 0, 1, 2, 2, 2, 3, 3]
     names = ["pain", "in", "chest", "chest", "é", "pain", "é", "a...", "pain"]
     by_name: dict[str, set[int]] = {}
     for name, value in zip(names, words.hashes.tolist(), strict=True):
