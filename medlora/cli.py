@@ -153,7 +153,7 @@ def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None
     """Look at the data that `train` would train on; trains nothing, shows no row's text.
 
     Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
-    where `train` would refuse the data.
+    or 77 where `train` would refuse the data.
     """
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
@@ -355,8 +355,8 @@ def scan(
     and finger prints themselves, it cannot see.  What was found is told by place and class, never
     by its text.  Other field names: --set data.columns.prompt=question.
 
-    Ends with 65 where identifiers with a form of their own were found (names and places only
-    warn) and no redacted copy was asked for, unless data.privacy is warn or off.
+    Ends with 77 where identifiers with a form of their own were found (names and places only
+    warn), unless a list or a redacted copy was asked for, or data.privacy is warn or off.
     """
     from medlora.jobs import scan as job
     from medlora.jobs.settings import Options, resolve

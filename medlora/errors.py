@@ -48,7 +48,7 @@ class IntegrityError(MedloraError):
 
 
 class RejectedError(MedloraError):
-    """A gate did not let an adapter pass."""
+    """A gate refused: data with identifiers of people, or an adapter that did not pass."""
 
     exit_code = 77
 

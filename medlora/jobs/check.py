@@ -15,7 +15,7 @@ import click
 from medlora.config import RunConfig
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
-from medlora.errors import DataError
+from medlora.errors import DataError, RejectedError
 from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.inputs import (
@@ -38,7 +38,7 @@ class Checked:
     """What the sections have found so far."""
 
     report: dict[str, Any] = field(default_factory=dict)
-    errors: list[DataError] = field(default_factory=list)
+    errors: list[DataError | RejectedError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -46,7 +46,7 @@ class Checked:
         """Note what would stop a run, and go on."""
         try:
             yield
-        except DataError as error:
+        except (DataError, RejectedError) as error:
             self.errors.append(error)
 
 
@@ -60,6 +60,7 @@ def run(plan: Plan, *, suites: tuple[Path, ...] = (), output: Path | None = None
 
     Raises:
         DataError: the data cannot be trained on, or the config does not want it to be.
+        RejectedError: it has identifiers of people, and data.privacy is `block`.
         MedloraError: with the exit code that says what to mend.
     """
     checked = Checked()

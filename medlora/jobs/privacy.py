@@ -17,7 +17,7 @@ from medlora.data.locate import DataFiles
 from medlora.data.privacy.classes import STRUCTURED
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, ordered, place, scanner_facts
-from medlora.errors import DataError, StorageError, listed
+from medlora.errors import RejectedError, StorageError, listed
 from medlora.files import json_bytes, make_folder, remove, sha256_json, write_bytes
 from medlora.jobs.inputs import by_split
 from medlora.logs import logger
@@ -52,7 +52,8 @@ class Scanned:
         """Raise if the policy does not take the data.
 
         Raises:
-            DataError: the policy is `block` and a file has identifiers with a form of their own.
+            RejectedError: the policy is `block` and a file has identifiers with a form of their
+                own.
         """
         if self.policy == "block":
             for summary in self.summaries.values():
@@ -63,7 +64,7 @@ def check_privacy(files: DataFiles, sha256: dict[str, str], cfg: RunConfig) -> d
     """Scan the rows of a run and return what its manifest states of that.
 
     Raises:
-        DataError: the policy is `block` and a file has identifiers with a form of their own.
+        RejectedError: the policy is `block` and a file has identifiers with a form of their own.
         StorageError: a file cannot be read, is being changed, or the result cannot be kept.
     """
     scanned = scan_files(files, sha256, cfg)
@@ -168,7 +169,7 @@ def _refuse(summary: Summary) -> None:
         return
     counts = {label: n for label, n in summary.counts.items() if label in STRUCTURED}
     classes = ", ".join(f"{n:,} {label}" for label, n in ordered(counts).items())
-    raise DataError(
+    raise RejectedError(
         listed(
             [place(summary.file, finding) for finding in summary.first_structured],
             what=f"{summary.file} has identifiers of people ({classes}), which data.privacy: "

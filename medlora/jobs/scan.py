@@ -11,7 +11,7 @@ from medlora.config import DataConfig
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, lines
 from medlora.data.problems import Problems
-from medlora.errors import ConfigError, DataError, MissingPartError
+from medlora.errors import ConfigError, MissingPartError, RejectedError
 from medlora.files import make_folder, new_file
 
 Append = Callable[[bytes], None]
@@ -27,8 +27,9 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
         redact_out: file or folder that gets the data with labels in place of identifiers.
 
     Raises:
-        DataError: a line is no row; or the policy is `block`, identifiers with a form of their own
-            were found, and no copy without them was asked for.
+        DataError: a line is no row.
+        RejectedError: the policy is `block`, identifiers with a form of their own were found, and
+            neither a list of them nor a copy without them was asked for.
         MissingPartError: no data is there.
         ConfigError: the output would replace the data.
         StorageError: something cannot be read or written.
@@ -43,8 +44,8 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
     for line in lines(summaries, policy=cfg.privacy):
         click.echo(line)
     structured = sum(summary.structured for summary in summaries)
-    if structured and cfg.privacy == "block" and not redact_out:
-        raise DataError(
+    if structured and cfg.privacy == "block" and not (redact_out or json_out):
+        raise RejectedError(
             f"{data}: {structured:,} identifiers in classes that data.privacy: block refuses",
             fix="--redact OUT writes a copy with labels in their place; data.privacy=warn "
             "accepts them",

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from medlora.checkpoint.store import read_manifest
 from medlora.cli import cli
-from medlora.errors import DataError
+from medlora.errors import DataError, RejectedError
 from medlora.files import sha256_file
 from medlora.jobs import check, train
 from medlora.jobs.audit import AUDITS, REPORT, audit_files
@@ -111,7 +111,7 @@ def test_identifiers_are_counted_and_no_tokens_kept_of_what_is_refused(
     secret = {"prompt": "Call me back?", "response": "We call 555-867-5309 soon."}
     data = write_jsonl("data/train.jsonl", [*rows, secret])
     plan = plan_of(options(data, tmp_path, model=base_folder), tmp_path)
-    with pytest.raises(DataError, match="block refuses"):
+    with pytest.raises(RejectedError, match="block refuses"):
         check.run(plan, output=tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_bytes())
     assert report["privacy"]["files"]["train"]["counts"] == {"PHONE": 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medlora.data.privacy import files as scanning
-from medlora.errors import DataError, StorageError
+from medlora.errors import DataError, RejectedError, StorageError
 from medlora.jobs import privacy, train
 from medlora.jobs.inputs import TOKENS, find_files, find_inputs
 from medlora.jobs.privacy import SCANS, check_privacy
@@ -38,7 +38,7 @@ def test_structured_identifiers_refuse_a_run_and_leave_nothing(
     tough_plan: Make, private_rows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By file, line, column, field and class; never by text; no tokens are kept."""
-    with pytest.raises(DataError) as error:
+    with pytest.raises(RejectedError) as error:
         train.run(tough_plan("a"))
     said = str(error.value)
     assert "1 DATE, 1 MRN" in said
@@ -115,19 +115,19 @@ def test_a_kept_result_that_was_edited_is_not_believed(
     tough_plan: Make, private_rows: Path, tmp_path: Path
 ) -> None:
     """Counts set to nothing: the file is scanned again and refused."""
-    with pytest.raises(DataError):
+    with pytest.raises(RejectedError):
         check(tough_plan("a"))
     (kept,) = (tmp_path / "out" / SCANS).iterdir()
     stated = json.loads(kept.read_text())
     kept.write_text(json.dumps({**stated, "counts": {}, "first_structured": []}))
-    with pytest.raises(DataError):
+    with pytest.raises(RejectedError):
         check(tough_plan("a"))
 
 
 def test_both_files_are_scanned(tough_plan: Make, write_jsonl, data_file: Path) -> None:
     """An identifier in the evaluation rows refuses the run too."""
     write_jsonl("data/eval.jsonl", [{"prompt": "SSN 123-45-6789", "response": "rest"}])
-    with pytest.raises(DataError, match=r"eval.jsonl:1:17: field 'prompt': SSN"):
+    with pytest.raises(RejectedError, match=r"eval.jsonl:1:17: field 'prompt': SSN"):
         check(tough_plan("a", f"data.path={data_file.parent}", "data.eval_file=eval.jsonl"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medlora.config import ColumnsConfig, DataConfig
-from medlora.errors import ConfigError, DataError, MissingPartError
+from medlora.errors import ConfigError, DataError, MissingPartError, RejectedError
 from medlora.jobs import scan
 
 ROWS = [
@@ -97,9 +97,9 @@ def test_a_folder_is_scanned_and_copied_file_by_file(
     assert files == {str(data.parent / "a.jsonl"), str(data.parent / "b.jsonl")}
 
 
-def test_structured_identifiers_end_with_65_under_block(data: Path) -> None:
+def test_structured_identifiers_are_refused_under_block(data: Path) -> None:
     """As a training of the same data would."""
-    with pytest.raises(DataError, match="2 identifiers in classes that data"):
+    with pytest.raises(RejectedError, match="2 identifiers in classes that data"):
         run(data, DataConfig())
 
 

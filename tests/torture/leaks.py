@@ -14,6 +14,7 @@ import random
 import string
 import sys
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 
 from harness import Arena, arena, warm_up
@@ -44,13 +45,11 @@ def main() -> int:
                 bad += 1
                 print(f"{name}: ended with {code} instead of {wanted}:\n{text}")
         answers = _answers(place.root / _DECLARED)
-        found, files = _search(place.root, [*words, *answers])
+        found, searched = _search(place.root, [*words, *answers])
     for line in found:
         print(line)
-    print(
-        f"{_WORDS} words and {len(answers)} answers, {files} files searched: {len(found)} found; "
-        f"{bad} commands ended otherwise"
-    )
+    print(f"{_WORDS} words and {len(answers)} answers in {searched} files: {len(found)} found")
+    print(f"{bad} commands ended otherwise")
     return int(bool(found or bad))
 
 
@@ -126,8 +125,43 @@ def _commands(place: Arena) -> Iterator[Command]:
     too_long = ("--data", str(place.root / "bad/long.jsonl"), "--set", "data.overlong=fail")
     yield "too long", 65, train("long", *too_long), nothing
     yield "a bug", 70, train("bug"), _break
+    base, declared = str(_package() / "demo/base"), place.root / _DECLARED
+    data, suite = str(place.root / "train.jsonl"), str(place.root / "suite.jsonl")
+    final = place.root / "out/run"
+    yield "check", 0, ["check", "--data", data, "--model", base, *_out(place)], nothing
+    yield "scan", 0, ["scan", data], nothing
+    identifier = str(place.root / "bad/identifier.jsonl")
+    yield "blocked scan", 77, ["scan", identifier], nothing
+    copy = str(declared / "redacted.jsonl")
+    yield "redact", 0, ["scan", identifier, "--redact", copy], nothing
+    yield "blocked", 77, train("blocked", "--data", identifier), nothing
+    evaluate = ["evaluate", "--model", base, "--max-new-tokens", "24"]
+    asked = ["--adapter", str(final), "--suite", suite, "--suite", data]
+    kept = ["--output", "report.json", "--generations", str(declared / "answers.jsonl")]
+    yield "evaluate", 0, [*evaluate, *asked, *kept], nothing
+    bad_suite = str(place.root / "bad/suite.jsonl")
+    yield "bad suite", 65, [*evaluate, "--suite", bad_suite], nothing
+    gate = ("--set", f"gate.suites={suite}", "--set", "gate.max_new_tokens=24")
+    rule = ("--set", "gate.min_refusal=0.9", "--set", "training.max_steps=4")
+    yield "gated", 77, train("gated", *gate, *rule), nothing
+    yield "card", 0, ["card", str(final)], nothing
+    yield "diff", 0, ["diff", str(final), str(final)], nothing
+    planted = str(declared / "planted")
+    yield "plant", 0, ["audit-memory", "plant", planted, "--data", data, "--each", "2"], nothing
+    measure = ["audit-memory", "measure", str(final), "--rows", "20"]
+    yield "measure", 0, measure, nothing
+    yield "reproduce", 0, ["reproduce", str(final)], nothing
+    yield "verify", 0, ["verify", str(final)], nothing
     steep = ("--set", "training.learning_rate=1", "--set", "training.max_grad_norm=0")
     yield "diverging", 79, train("steep", *steep), _diverge
+
+
+def _package() -> Path:
+    return Path(str(files("medlora")))
+
+
+def _out(place: Arena) -> tuple[str, ...]:
+    return ("--config", "recommended", "--checkpoints", str(place.root / "out"))
 
 
 def _break() -> None:
