@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke clean parity
+.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke clean parity
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -29,6 +29,9 @@ demo-data: setup ## rebuild the demo's data, tokenizer and base model
 
 test: setup ## unit tests
 	$(BIN)/pytest -n 2
+
+test-slow: setup ## tests of many whole runs, which `make test` leaves out
+	$(BIN)/pytest -n 2 -m slow
 
 check: setup ## format, lint, types, imports, unit tests
 	$(BIN)/ruff format --check .

@@ -21,6 +21,8 @@ from medlora.model.base import load_base
 from medlora.report import monitor
 from medlora.runtime import Stop
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Plan]
 ASK = "training.generation_steps=4"
 QUALITY = "performance/avg_response_quality"

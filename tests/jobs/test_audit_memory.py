@@ -14,6 +14,8 @@ from medlora.jobs import audit_memory, plant, train
 from medlora.jobs.audit_memory import Settings
 from medlora.jobs.settings import Plan
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Plan]
 QUICK = Settings(rows=6, prefix=1, match=2, decoys=30, batch_size=4)
 # Digits are bytes to the small tokenizer: a canary takes most of its 64 positions.

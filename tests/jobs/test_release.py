@@ -17,6 +17,8 @@ from medlora.jobs import release, reproduce, train, verify
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.runtime import Stop
 
+pytestmark = pytest.mark.slow
+
 # Two steps, for what is tested here comes after them.
 SHORT = (
     "training.num_train_epochs=1",

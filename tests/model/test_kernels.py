@@ -66,6 +66,7 @@ def gradients(model: peft.PeftModel, forward: Forward) -> list[list[torch.Tensor
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch's own compiler
 def test_compiled_layers_give_the_plain_numbers() -> None:
     """Recomputed, with dropout, whatever the records' lengths; no length is compiled anew."""
