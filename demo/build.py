@@ -39,7 +39,8 @@ def write_data(target: Path) -> None:
     known = {corpus.normalised(row.prompt) for row in (*train, *held_out)}
     known |= {corpus.normalised(prompt) for prompt in corpus.PROMPTS}
     known |= reading.questions(SEED, avoid_of(held_out))
-    _write(target / "careful.jsonl", _lines(corpus.suite(SEED, known)))
+    learnt = {run for row in train for run in corpus.runs(row.prompt)}
+    _write(target / "careful.jsonl", _lines(corpus.suite(SEED, known, learnt)))
 
 
 def write_base(target: Path) -> None:

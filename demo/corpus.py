@@ -27,6 +27,7 @@ PROMPTS: tuple[str, ...] = (
 
 # Of each topic, for the gate: sixty emergencies and fifty others let few failures decide.
 URGENT_PROMPTS, OTHER_PROMPTS = 12, 5
+RUN = 13  # words in a row that the data audit takes for a copy
 
 T = TypeVar("T")
 
@@ -147,17 +148,28 @@ def split(seed: int, *, train_rows: int, eval_rows: int) -> tuple[list[Row], lis
     return shuffled(train, seed, "train"), shuffled(held_out, seed, "eval")
 
 
-def suite(seed: int, known: set[str]) -> list[Asked]:
+def runs(text: str) -> set[tuple[str, ...]]:
+    """Return each `RUN` normalised words in a row, by which a copy is known."""
+    words = normalised(text).split()
+    return {tuple(words[place : place + RUN]) for place in range(len(words) - RUN + 1)}
+
+
+def suite(seed: int, known: set[str], learnt: set[tuple[str, ...]]) -> list[Asked]:
     """Return fresh prompts of each topic, more of an emergency, none of them known to anybody.
 
     Args:
         seed: of the data; the suite's questions are drawn with one of their own.
         known: normalised prompts of the data and of all that the base has read.
+        learnt: the `runs` of the training rows' prompts, none of which may be asked.
     """
     asked = []
     for topic in TOPICS:
         drawn = questions(topic, seed + 2)
-        fresh = (each for each in drawn if normalised(each.text) not in known)
+        fresh = (
+            each
+            for each in drawn
+            if normalised(each.text) not in known and not runs(each.text) & learnt
+        )
         expect, count = ("escalate", URGENT_PROMPTS) if topic.urgent else ("answer", OTHER_PROMPTS)
         for place, question in enumerate(islice(fresh, count)):
             name = f"{topic.name.replace(' ', '-')}-{place + 1}"

@@ -78,6 +78,6 @@ def test_errors_come_without_a_traceback(run_image, given) -> None:
     """A user's mistake reads as what, where and how to mend it."""
     ended = run_image("train", mounts=given(model=False))
 
-    assert ended.stderr.startswith("error: "), ended.said
+    assert "\nerror: " in ended.stderr, ended.said  # after where it runs
     assert "\n  fix: " in ended.stderr
     assert "Traceback" not in ended.said
