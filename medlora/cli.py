@@ -16,7 +16,7 @@ import click
 from medlora.errors import MedloraError, StorageError
 
 if TYPE_CHECKING:
-    from medlora.runtime import Stop
+    from medlora.runtime import Environment, Stop, Topology
 
 _BUG = 70
 
@@ -107,15 +107,39 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     """
     from medlora.jobs import here
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import snapshot
+    from medlora.runtime import is_launched, rendezvous_timeout, snapshot
 
     environment, given = snapshot(), Options(**options)
-    here.announce(environment, given.places())
+    topology = here.announce(environment, given.places())
     plan = resolve(given, environment)
+    wait_s = rendezvous_timeout(environment)
+    to_start = here.workers_to_start(topology, plan.resolved.config)
+    if to_start:
+        _launch(to_start, environment, wait_s)
+        return
 
-    from medlora.jobs import train as job  # torch and all: only once the config is good
+    from medlora.distributed.join import join  # torch and all: only once the config is good
+    from medlora.jobs import train as job
 
-    job.run(plan, stop=stop, fresh=fresh, allow=allow)
+    team = join(topology, timeout_s=wait_s, launched=is_launched(environment))
+    job.run(plan, stop=stop, fresh=fresh, allow=allow, team=team)
+
+
+def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> None:
+    """Run this very command line in several workers; end as they end."""
+    from medlora.distributed.launch import launch
+    from medlora.runtime import grace
+
+    code = launch(
+        topology,
+        sys.argv[1:],
+        variables=environment.variables,
+        timeout_s=wait_s,
+        grace_s=grace(environment).value,
+    )
+    if code:
+        _tell_platform(f"a worker ended with {code}", code)  # unless that worker has told
+        sys.exit(code)
 
 
 @cli.command(short_help="Show where this runs, and what is here.")

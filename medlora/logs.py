@@ -26,6 +26,11 @@ def set_up() -> None:
     logger.propagate = False
 
 
+def set_quiet() -> None:
+    """Send warnings and errors alone: another worker of the run says the rest."""
+    logging.getLogger(LOGGER).setLevel(logging.WARNING)
+
+
 def logger(name: str) -> logging.Logger:
     """Return the logger of one of our modules."""
     return logging.getLogger(f"{LOGGER}.{name.removeprefix('medlora.')}")

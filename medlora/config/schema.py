@@ -110,6 +110,11 @@ class TrainingConfig(Section):
         None, ge=0, lt=1, description="the same as a share of all steps, instead of warmup_steps"
     )
     min_lr_rate: float = Field(0.1, ge=0, le=1, description="floor as a share of the peak")
+    gradient_reduction: Literal["tree", "all_reduce"] = Field(
+        "tree",
+        description="how several workers add up gradients: in one order, the same bits for any "
+        "number of them, or in whatever order is fast",
+    )
     max_grad_norm: float = Field(1.0, ge=0, description="clip the gradient's norm; 0 is off")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay")

@@ -1,5 +1,6 @@
 """Held-out loss in nats a target: a mean over tokens, not of batch means."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import nn
 
 from medlora.data.batches import micro_batches
 from medlora.data.layout import Batch, move
+from medlora.distributed.team import Team
 from medlora.errors import DataError
 from medlora.train.forward import Forward
 from medlora.train.loss import count_targets
@@ -29,6 +31,7 @@ def held_out_loss(
     device: torch.device,
     poll: Callable[[], None] = lambda: None,
     forward: Forward | None = None,
+    team: Team | None = None,
 ) -> HeldOut:
     """Return the loss over all targets of a split; the model's mode is left as it was.
 
@@ -38,21 +41,33 @@ def held_out_loss(
         device: where the model is.
         poll: called before each batch; what it raises ends the evaluation.
         forward: how the model is called, if that is known already.
+        team: the workers that share the batches, each of which calls this alike.
 
     Raises:
         DataError: the split has no target.
         OutOfMemoryError: a single row does not fit.
+        InterruptError: `poll` raised it on one of several workers.
+        PeerLostError: a worker is gone.
     """
-    forward = forward or Forward(model)
+    forward, team = forward or Forward(model), team or Team()
     was_training = model.training
     model.eval()
-    nats, targets, fit = 0.0, 0, Fit()
+    targets, fit = 0, Fit()
+
+    def pass_through() -> list[float]:
+        nonlocal targets
+        nats, number = [], 0
+        for item in batches:
+            for batch in micro_batches(item):
+                if number % team.size == team.rank:
+                    nats.append(_nats_that_fit(forward, batch, device=device, fit=fit, poll=poll))
+                targets += count_targets(batch["labels"])
+                number += 1
+        return nats
+
     try:
         with torch.no_grad():
-            for item in batches:
-                for batch in micro_batches(item):
-                    nats += _nats_that_fit(forward, batch, device=device, fit=fit, poll=poll)
-                    targets += count_targets(batch["labels"])
+            nats = math.fsum(team.together(pass_through))  # exact, so in whatever order
     finally:
         model.train(was_training)
     if not targets:

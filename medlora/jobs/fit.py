@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import torch
 from accelerate import Accelerator
 from peft import PeftModel
 from torch.utils.data import DataLoader
@@ -17,6 +19,7 @@ from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, re
 from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping
 from medlora.data.layout import Collate
+from medlora.distributed.team import InterruptError, PeerLostError, Team
 from medlora.errors import ConfigError, MedloraError, StoppedError
 from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
@@ -34,6 +37,7 @@ from medlora.jobs.due import Due, due_after
 from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.saving import BEST, Save, adapter, checkpoint, is_saved, write_all
+from medlora.jobs.workers import check_workers
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
 from medlora.model.attention import attend_by_record
@@ -73,6 +77,8 @@ class MedicalLoRATrainer:
         config: a RunConfig or a dict of the same keys; defaults where None.
         facts: JSON values that each checkpoint's manifest repeats.
         stop: where signals are noted; without one, none is.
+        team: the workers, each of which has a trainer like this and calls the same methods;
+            the first alone writes.  All of torch.distributed's where it is None.
 
     Raises:
         ConfigError: the config or the device cannot do what was asked.
@@ -90,12 +96,16 @@ class MedicalLoRATrainer:
         *,
         facts: Mapping[str, Any] | None = None,
         stop: Stop | None = None,
+        team: Team | None = None,
     ) -> None:
         self.config = config if isinstance(config, RunConfig) else from_mapping(config or {})
         self.tokenizer = tokenizer
         self.train_dataloader = train_dataloader
         self.eval_dataloader = eval_dataloader
+        self.team = team or Team()
         check_private(self.config)
+        if self.team.size > 1:
+            check_workers(self.config, self.team.size)
         cfg, private = self.config.training, is_private(self.config)
         self.precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
         set_deterministic(cfg.deterministic)
@@ -105,20 +115,15 @@ class MedicalLoRATrainer:
             device=device_type(),
         )
         self.accelerator = Accelerator(mixed_precision=self.precision)
-        attend_by_record(model.get_base_model())
-        self._lean = cfg.lean_lora and not private  # whose factors no hook can watch
-        if self._lean:
-            lean_linears(model)
-        if cfg.use_liger_kernel:
-            liger_kernels(model.get_base_model())
-        if cfg.onednn and device_type() == "cpu":
-            frozen_linears(model)
-        self._bare = model
+        self._bare, self._lean = model, cfg.lean_lora and not private  # no hook can watch these
+        self._change_layers()
         faster = loraplus(model, self.config.lora.loraplus_lr_ratio)
         self._adamw = build_optimizer(
             model.parameters(), cfg, multipliers=faster, fused=self.precision != "fp16"
         )
-        self.model, self.optimizer = self.accelerator.prepare(model, self._adamw)
+        # Never in a wrapper that adds up gradients: the loop does, in an order of its own.
+        self.model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare_optimizer(self._adamw)
         self.forward = Forward(
             self.model, autocast=self.accelerator.autocast, targets_only=cfg.targets_only_loss
         )
@@ -165,6 +170,7 @@ class MedicalLoRATrainer:
             poll=poll,
             fit=fit,
             forward=self.forward,
+            team=self.team,
         )
 
     def evaluate(self) -> HeldOut | None:
@@ -177,6 +183,7 @@ class MedicalLoRATrainer:
             device=self.accelerator.device,
             poll=self._poll,
             forward=self.forward,
+            team=self.team,
         )
 
     def resume(self, *, check: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda _: {}) -> int:
@@ -191,27 +198,37 @@ class MedicalLoRATrainer:
         Raises:
             ConfigError: the checkpoint is whole and another version's.
         """
-        found = newest_valid(self.folder) if self.folder.is_dir() else None
-        if found is None:
+        files = self._newest_files(check) if self.team.leads else None
+        files = self.team.from_first(files, (WEIGHTS, OPTIMIZER, PROGRESS, METRICS))
+        if not files:
             return 0
-        folder, manifest = found
-        self._facts.update(check(manifest))
-        names = (WEIGHTS, OPTIMIZER, PROGRESS)
-        files = {name: (folder / name).read_bytes() for name in names}
         try:
             self.progress = restore_state(self._bare, self._adamw, files)
         except (KeyError, TypeError, ValueError) as error:  # whole, and yet not what we write
             raise ConfigError(
-                f"{folder} was written by another version ({type(error).__name__}: {error})",
+                "the newest checkpoint was written by another version "
+                f"({type(error).__name__}: {error})",
                 fix="go on with the versions that its manifest states, or start over with --fresh",
             ) from error
         if self._private:
             self._private.restore(self.progress.privacy)
         if self.accelerator.scaler and self.progress.scaler:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
-        self._history.restart((folder / METRICS).read_bytes())
-        _log.info("going on from %s of %d steps", folder.name, self.total_steps)
+        if self.team.leads:
+            self._history.restart(files[METRICS])
+            _log.info("going on from step %d of %d", self.progress.step, self.total_steps)
         return self.progress.step
+
+    def _newest_files(
+        self, check: Callable[[dict[str, Any]], Mapping[str, Any]]
+    ) -> dict[str, bytes] | None:
+        found = newest_valid(self.folder) if self.folder.is_dir() else None
+        if found is None:
+            return None
+        folder, manifest = found
+        self._facts.update(check(manifest))
+        names = (WEIGHTS, OPTIMIZER, PROGRESS, METRICS)
+        return {name: (folder / name).read_bytes() for name in names}
 
     def train(self, *, prompts: Sequence[str] = ()) -> TrainResult:
         """Train to the end: evaluate and save when due, keep the best, return the outcome.
@@ -230,19 +247,21 @@ class MedicalLoRATrainer:
         """
         check_questions(self.config.training, prompts)
         self._prompts = tuple(prompts)
-        make_folder(self.folder)
+        if self.team.leads:
+            make_folder(self.folder)
         self._began = time.monotonic() - self.progress.wall_s
         self._lap = (time.monotonic(), self.progress.tokens)
         try:
             with self._stop.gently():
                 self._train()
-            self._writer.wait()
-        except _InterruptedError:
-            self._commit_stop()
+            self.team.lead(self._writer.wait)
+        except (InterruptError, PeerLostError) as cause:
+            self._commit_stop(cause)
         except BaseException:
             self._settle()
             raise
-        self._history.close()
+        if self.team.leads:
+            self._history.close()
         return self._result()
 
     def save(
@@ -263,11 +282,13 @@ class MedicalLoRATrainer:
             StorageError: the disk is full or cannot be written.
         """
         self._commit([adapter(name, facts or {}, files)])
-        self._writer.wait()
+        self.team.lead(self._writer.wait)
         return self.folder / name
 
     def interruptibly(self, work: Callable[[Callable[[], None]], T]) -> T:
         """Return what some work after the training comes to, which a signal may end.
+
+        Each of several workers does its own; all of them go on once all have done it.
 
         Args:
             work: is given what it has to call wherever time passes.
@@ -278,9 +299,16 @@ class MedicalLoRATrainer:
         """
         try:
             with self._stop.gently():
-                return work(self._poll)
-        except _InterruptedError:
-            self._commit_stop()
+                done: list[T] = []
+
+                def share() -> Sequence[float]:
+                    done.append(work(self._poll))
+                    return ()
+
+                self.team.together(share)
+                return done[0]
+        except (InterruptError, PeerLostError) as cause:
+            self._commit_stop(cause)
 
     @property
     def compute_facts(self) -> dict[str, Any]:
@@ -296,7 +324,20 @@ class MedicalLoRATrainer:
             "torch_compile": cfg.torch_compile,
             "use_liger_kernel": cfg.use_liger_kernel,
             "deterministic": cfg.deterministic,
+            "workers": self.team.size,
+            "gradient_reduction": cfg.gradient_reduction,
         }
+
+    def _change_layers(self) -> None:
+        """Have the layers compute the same in other ways, as the config says."""
+        cfg, base = self.config.training, self._bare.get_base_model()
+        attend_by_record(base)
+        if self._lean:
+            lean_linears(self._bare)
+        if cfg.use_liger_kernel:
+            liger_kernels(base)
+        if cfg.onednn and device_type() == "cpu":
+            frozen_linears(self._bare)
 
     def _choose_recomputation(self) -> bool:
         """Recompute activations where the config says so, or where they do not fit."""
@@ -318,7 +359,7 @@ class MedicalLoRATrainer:
                 plan.free / 2**30,
                 "" if plan.fit else ", so they are recomputed",
             )
-            wanted = not plan.fit
+            wanted = bool(self.team.any(torch.tensor([not plan.fit])))
         if wanted:
             self._bare.gradient_checkpointing_enable(
                 gradient_checkpointing_kwargs={"use_reentrant": False}
@@ -339,6 +380,8 @@ class MedicalLoRATrainer:
 
         The loop waits for the writing before, if that is not done, and for a copy in memory.
         """
+        if not self.team.leads:
+            return
         began = time.monotonic()
         self._writer.wait()
         self._snapshot.take(self._bare, self._adamw)
@@ -385,20 +428,26 @@ class MedicalLoRATrainer:
 
     def _train(self) -> None:
         if self.progress.step == 0:
-            self._history.restart()
+            if self.team.leads:
+                self._history.restart()
             base = self._evaluated(step=0, epoch=0.0)
             self.progress.base = self.progress.latest = base
             if self.config.training.generation_steps is not None:
                 self._ask(step=0)
-        with ProgressView(self.total_steps, every=self.config.training.logging_steps) as view:
+        with self._progress_view() as view:
             if self.progress.pending:
                 self._after(outcome.step_from_json(self.progress.pending))
             for result in () if self.progress.ended else self.steps():
-                view.show(result)
+                if view:
+                    view.show(result)
                 self._after(result)
                 if self.progress.ended:
                     _log.info("ending at step %d: %s", result.step, self.progress.ended)
                     break
+
+    def _progress_view(self) -> AbstractContextManager[ProgressView | None]:
+        every = self.config.training.logging_steps
+        return ProgressView(self.total_steps, every=every) if self.team.leads else nullcontext()
 
     def _count(self, result: StepResult) -> None:
         outcome.count(self.progress, result, steps_per_epoch=self._steps_per_epoch)
@@ -425,8 +474,9 @@ class MedicalLoRATrainer:
             if due.ask:
                 self._ask(step=result.step)
             note_convergence(self.progress, result, cfg)
-        except _InterruptedError:
-            self._history.restart(recorded)
+        except (InterruptError, PeerLostError):
+            if self.team.leads:
+                self._history.restart(recorded)
             self.progress = replace(counted, pending=outcome.step_as_json(result))
             raise
         self.progress.pending = None
@@ -444,6 +494,8 @@ class MedicalLoRATrainer:
             self._commit(saves)
 
     def _record(self, result: StepResult) -> None:
+        if not self.team.leads:
+            return
         now, (then, tokens) = time.monotonic(), self._lap
         self._history.record_step(
             result,
@@ -459,7 +511,8 @@ class MedicalLoRATrainer:
         held_out = self.evaluate()
         if held_out is None:
             return None
-        self._history.record_eval(held_out, step=step, epoch=epoch)
+        if self.team.leads:
+            self._history.record_eval(held_out, step=step, epoch=epoch)
         name = "base" if step == 0 else f"step {step}"
         _log.info("%s: held-out loss %.4f nats a token", name, held_out.loss)
         best = self.progress.best
@@ -469,6 +522,9 @@ class MedicalLoRATrainer:
 
     def _ask(self, *, step: int) -> None:
         """Record how the model answers; a look that memory has no room for is left out."""
+        self.team.lead(partial(self._ask_alone, step))
+
+    def _ask_alone(self, step: int) -> None:
         try:
             with self.accelerator.autocast():
                 self._history.log_model_performance(
@@ -482,18 +538,27 @@ class MedicalLoRATrainer:
     def _poll(self) -> None:
         self._writer.check()
         if self._stop.requested:
-            raise _InterruptedError
+            raise InterruptError
 
-    def _commit_stop(self) -> NoReturn:
+    def _commit_stop(self, cause: InterruptError | PeerLostError) -> NoReturn:
         """Commit the last completed step and end with 143."""
-        self._writer.wait()
         name = f"step_{self.progress.step}"
-        if self.progress.step and not is_saved(self.folder / name, self.progress):
-            self._commit([checkpoint(name, needed=True)])
+        if self.team.leads:
             self._writer.wait()
+            if self.progress.step and not is_saved(self.folder / name, self.progress):
+                self._commit([checkpoint(name, needed=True)])
+                self._writer.wait()
+        alone = isinstance(cause, PeerLostError)
+        if not alone:
+            self.team.wait()  # whoever leaves early is taken for lost, and the others are ended
         where = f"{name} is committed" if self.progress.step else "no step was done"
+        by = (
+            "another worker is gone"
+            if alone
+            else f"stopped by {self._stop.requested or 'a worker'}"
+        )
         raise StoppedError(
-            f"stopped by {self._stop.requested}; {where}",
+            f"{by}; {where}",
             fix="run it again: it goes on from there"
             + ("" if self._private else " and ends with the same bits"),
         )
@@ -506,7 +571,3 @@ class MedicalLoRATrainer:
     @property
     def _steps_per_epoch(self) -> int:
         return steps_in_epoch(self.train_dataloader, self.config.training)
-
-
-class _InterruptedError(Exception):
-    """A signal was noted; raised only where nothing is half done."""

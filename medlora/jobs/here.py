@@ -1,31 +1,41 @@
 """What a run says of its place before anything heavy is loaded; what it refuses there."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from medlora.errors import MissingPartError
-from medlora.logs import logger
+from medlora.config import RunConfig
+from medlora.jobs.workers import check_workers, useful_workers
+from medlora.logs import logger, set_quiet
 from medlora.runtime import (
     Environment,
+    Fact,
     Topology,
     attempt,
     find_paths,
     find_topology,
     grace,
+    is_launched,
     platform,
 )
 
 _log = logger(__name__)
 
 
-def announce(environment: Environment, options: Mapping[str, str | None]) -> None:
+def announce(environment: Environment, options: Mapping[str, str | None]) -> Topology:
     """Print platform, machines, workers and paths with their sources, in a few lines.
+
+    One of several workers, other than the first, says nothing but what is wrong.
 
     Raises:
         ConfigError: the environment contradicts itself.
         MissingPartError: a part of it is missing, or it states what is not built yet.
     """
     topology = find_topology(environment)
+    if topology.rank and topology.rank.value:
+        set_quiet()
+    if topology.rank and is_launched(environment):  # whoever started it has said all this
+        return topology
     place, left, number = platform(environment), grace(environment), attempt(environment)
     _log.info(
         "place: %s (%s)%s, %d s to end in (%s)",
@@ -45,13 +55,31 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Non
     _log.info(
         "paths: %s", ", ".join(f"{name} {path} ({why})" for name, (path, why) in paths.items())
     )
-    _refuse_several(topology)
     checkpoints = Path(paths["checkpoints"].value)
     if place.value == "sagemaker" and not checkpoints.is_dir():
         _log.warning(
             "%s is not there: without a CheckpointConfig, an interrupted job starts over",
             checkpoints,
         )
+    return topology
+
+
+def workers_to_start(topology: Topology, cfg: RunConfig) -> Topology | None:
+    """Return what to start here, None where this process does the work itself.
+
+    Raises:
+        ConfigError: the config is for one worker, and several are asked for.
+    """
+    if topology.rank or topology.world_size == 1:
+        return None
+    if not topology.by_gpus:
+        check_workers(cfg, topology.world_size)
+        return topology
+    gpus = topology.workers_per_node
+    count = useful_workers(cfg, gpus.value)
+    if count < gpus.value:
+        _log.info("%d GPUs are visible; a step has work for %d", gpus.value, count)
+    return replace(topology, workers_per_node=Fact(count, gpus.source)) if count > 1 else None
 
 
 def _meeting(topology: Topology) -> str:
@@ -59,17 +87,3 @@ def _meeting(topology: Topology) -> str:
         return ""
     address, port = topology.master_addr, topology.master_port
     return f", meeting at {address.value}:{port.value} ({address.source})"
-
-
-def _refuse_several(topology: Topology) -> None:
-    """Go on with one GPU where several are there by chance; refuse several that are asked for."""
-    if topology.world_size == 1:
-        return
-    if topology.by_gpus:
-        _log.info("%d GPUs are visible; training uses the first", topology.workers_per_node.value)
-        return
-    raise MissingPartError(
-        f"{topology.num_nodes.value} machines with {topology.workers_per_node.value} workers each "
-        "are asked for: training on more than one worker is not built yet",
-        fix="ask for one machine and one worker there (one task, or MEDLORA_NPROC=1)",
-    )

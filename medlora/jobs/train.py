@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from peft import PeftModel
 
 from medlora.checkpoint.lock import only_writer
 from medlora.config import RunConfig
+from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface
-from medlora.jobs.asking import choose_questions
+from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
@@ -59,7 +60,12 @@ _log = logger(__name__)
 
 
 def run(
-    plan: Plan, *, stop: Stop | None = None, fresh: bool = False, allow: tuple[str, ...] = ()
+    plan: Plan,
+    *,
+    stop: Stop | None = None,
+    fresh: bool = False,
+    allow: tuple[str, ...] = (),
+    team: Team | None = None,
 ) -> None:
     """Train one run to the end, going on where it was interrupted; or say that it is done.
 
@@ -68,10 +74,25 @@ def run(
         stop: where signals are noted.
         fresh: set what the run's folder holds aside and start over.
         allow: names of keys or inputs that may differ from the checkpoint's.
+        team: the workers, each of which calls this alike; the first alone writes.
 
     Raises:
         MedloraError: with the exit code that says whether to mend the input or run again.
     """
+    team = team or Team()
+    try:
+        if team.leads:
+            _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
+        elif team.together(tuple):  # the first one says whether there is something to do
+            with _memory_errors(plan.resolved.config):
+                _help(plan, find_inputs(plan), stop=stop or Stop(), team=team)
+            team.wait()
+    finally:
+        team.leave()
+
+
+def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: Team) -> None:
+    """Do the run as the worker that writes."""
     cfg = plan.resolved.config
     if plan.demo:
         demo.announce()
@@ -81,16 +102,20 @@ def run(
     if fresh:
         set_aside(folder)
     if _is_finished(plan, folder):
+        team.wait()
         return
     with only_writer(folder), _memory_errors(cfg):
         for line in sweep(folder):
             _log.warning("left where it is: %s", line)
         if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
+            team.wait()
             return
-        result, release = _train(plan, find_inputs(plan), stop=stop or Stop(), allow=allow)
+        team.together(lambda: [1.0])  # there is something to do
+        result, release = _train(plan, find_inputs(plan), stop=stop, allow=allow, team=team)
         click.echo(_summary(result, is_demo=plan.demo))
         settle(folder, release)
         deliver(folder / FINAL, cfg.training.final_dir)
+        team.wait()
 
 
 def _is_finished(plan: Plan, folder: Path) -> bool:
@@ -105,30 +130,69 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """The rows of a run, and what its manifest states of them."""
+
+    prepared: Prepared
+    facts: dict[str, Any]
+
+
+def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
+    """Scan, audit, tokenize and split the data; refuse what must not be trained on.
+
+    Each machine's first worker does it before the others, who find it done.
+    """
+    cfg = plan.resolved.config
+    with team.first_here():
+        # Before anything is kept of the data.
+        privacy = check_privacy(found.files, found.sha256, cfg)
+        audit = audit_files(found.files, found.sha256, cfg)
+        tokenized = tokenize_files(found, cfg)
+        split = split_rows(tokenized, cfg, near=audit.near)
+        report = report_on(audit, cfg, split=split, tokenized=tokenized)
+        audited = keep(report, run_folder(plan)) if team.leads else None
+        refuse_leakage(report, cfg.data)
+        prepared = fit(tokenized, found, cfg, split=split)
+    return _Ready(prepared, {**prepared.counts, "audit": audited, "privacy": privacy})
+
+
+def _questions(found: Found, ready: _Ready, cfg: RunConfig, model: PeftModel) -> Questions:
+    return choose_questions(
+        cfg.training,
+        held_out_records(found, ready.prepared, cfg.data),
+        folder=found.files.train.parent,
+        model=model,
+        tokenizer=ready.prepared.tokenizer,
+    )
+
+
+def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
+    """Do the part of a worker that is not the first: share the computing, write nothing."""
+    cfg = plan.resolved.config
+    ready = _prepare(plan, found, team)
+    model = _adapted_model(found.base, cfg)
+    prompts = _questions(found, ready, cfg, model).prompts
+    trainer = _trainer(model, ready.prepared, cfg, facts={}, stop=stop, team=team)
+    trainer.resume()
+    with stop.gently():
+        trainer.train(prompts=prompts)
+        trainer.interruptibly(lambda _: None)
+        trainer.save(FINAL)
+
+
 def _train(
-    plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...]
+    plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...], team: Team
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
     statements = read_statements(plan.statements).facts()
-    privacy = check_privacy(found.files, found.sha256, cfg)  # before anything is kept of the data
-    audit = audit_files(found.files, found.sha256, cfg)
-    tokenized = tokenize_files(found, cfg)
-    split = split_rows(tokenized, cfg, near=audit.near)
-    report = report_on(audit, cfg, split=split, tokenized=tokenized)
-    audited = keep(report, run_folder(plan))
-    refuse_leakage(report, cfg.data)
-    prepared = fit(tokenized, found, cfg, split=split)
+    ready = _prepare(plan, found, team)
+    prepared = ready.prepared
     inputs = describe(found, plan)
     check_output(cfg.training.final_dir, run_folder(plan), inputs)
     model = _adapted_model(inputs.base, cfg)
-    questions = choose_questions(
-        cfg.training,
-        held_out_records(found, prepared, cfg.data),
-        folder=found.files.train.parent,
-        model=model,
-        tokenizer=prepared.tokenizer,
-    )
+    questions = _questions(found, ready, cfg, model)
     check_prompts(found.suites, model, prepared.tokenizer)
     facts = {
         "schema": SCHEMA,
@@ -138,12 +202,7 @@ def _train(
         **inputs.facts,
         "base_model": {**inputs.facts["base_model"], "parameters": frozen_parameters(model)},
         "statements": statements,
-        "data": {
-            **inputs.facts["data"],
-            **prepared.counts,
-            "audit": audited,
-            "privacy": privacy,
-        },
+        "data": {**inputs.facts["data"], **ready.facts},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
@@ -175,7 +234,7 @@ def _train(
         )
         release = releases[0]
     else:
-        trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop)
+        trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop, team=team)
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)
@@ -232,14 +291,27 @@ def _precision(cfg: RunConfig) -> Precision:
 
 
 def _trainer(
-    model: PeftModel, prepared: Prepared, cfg: RunConfig, *, facts: dict[str, Any], stop: Stop
+    model: PeftModel,
+    prepared: Prepared,
+    cfg: RunConfig,
+    *,
+    facts: dict[str, Any],
+    stop: Stop,
+    team: Team,
 ) -> MedicalLoRATrainer:
     training = cfg.training
     loaders = make_loaders(
         prepared, training, pin_memory=device_type() == "cuda", private=is_private(cfg)
     )
     trainer = MedicalLoRATrainer(
-        model, prepared.tokenizer, loaders.train, loaders.evaluation, cfg, facts=facts, stop=stop
+        model,
+        prepared.tokenizer,
+        loaders.train,
+        loaders.evaluation,
+        cfg,
+        facts=facts,
+        stop=stop,
+        team=team,
     )
     if not trainer.forward.packs:
         loaders.unpack(training)

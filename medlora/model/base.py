@@ -121,7 +121,7 @@ def load_base(
             dtype=dtype,
             attn_implementation=cfg.attn_implementation,
             quantization_config=quantized,
-            device_map=None if device == "cpu" else {"": torch.device(device, 0)},
+            device_map=None if device == "cpu" else {"": torch.cuda.current_device()},
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,

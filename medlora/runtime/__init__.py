@@ -1,15 +1,24 @@
 """Where am I: the only reader of the environment (variables, mounts, services)."""
 
+from medlora.runtime.address import LOOPBACK
 from medlora.runtime.environment import Environment, Fact, prepare_process, snapshot, variable
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
-from medlora.runtime.topology import Topology, find_topology
+from medlora.runtime.topology import (
+    RDZV_TIMEOUT,
+    Topology,
+    find_topology,
+    is_launched,
+    rendezvous_timeout,
+)
 
 __all__ = [
+    "LOOPBACK",
     "PLACES",
+    "RDZV_TIMEOUT",
     "Environment",
     "Fact",
     "Given",
@@ -22,9 +31,11 @@ __all__ = [
     "find_topology",
     "given_places",
     "grace",
+    "is_launched",
     "job_facts",
     "platform",
     "prepare_process",
+    "rendezvous_timeout",
     "report_failure",
     "snapshot",
     "variable",

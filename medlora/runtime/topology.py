@@ -19,6 +19,8 @@ from medlora.runtime.slurm import from_slurm
 from medlora.runtime.worker import from_worker
 
 NPROC = "MEDLORA_NPROC"
+RDZV_TIMEOUT = "MEDLORA_RDZV_TIMEOUT"  # seconds
+_PATIENCE_S = 900  # torch's own
 DEFAULT_PORT = 29500  # torch's own
 _LAST_PORT = 65535
 _STATED = (f"variable {NPROC}", "variable PET_NPROC_PER_NODE")
@@ -61,6 +63,21 @@ class Topology:
         """Tell whether nobody stated the number of workers: it is that of the GPUs."""
         stated = self.workers_per_node.source in _STATED
         return self.num_nodes.value == 1 and self.rank is None and not stated
+
+
+def rendezvous_timeout(environment: Environment) -> int:
+    """Return how many seconds to wait for late machines.
+
+    Raises:
+        ConfigError: the variable is no number.
+    """
+    stated = environment.number(RDZV_TIMEOUT, least=1)
+    return stated.value if stated else _PATIENCE_S
+
+
+def is_launched(environment: Environment) -> bool:
+    """Tell whether torch's elastic launcher, ours or torchrun, started this process."""
+    return environment.variables.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 def find_topology(environment: Environment) -> Topology:

@@ -25,6 +25,8 @@ from medlora.config import TrainingConfig
 from medlora.data.batches import EpochSteps, micro_batches
 from medlora.data.layout import Batch, count_tokens, move
 from medlora.data.poisson import PoissonSteps
+from medlora.distributed.team import Team
+from medlora.distributed.tree import GradientSum
 from medlora.errors import DataError
 from medlora.logs import logger
 from medlora.train.forward import Forward
@@ -76,11 +78,14 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
     poll: Callable[[], None] = lambda: None,
     fit: Fit | None = None,
     forward: Forward | None = None,
+    team: Team | None = None,
 ) -> Iterator[StepResult]:
     """Train and yield after each step; model and optimizer come from `accelerator.prepare`.
 
-    The batches, the learning rate and dropout of a step are pure functions of (seed, step), so
-    that it computes the same bits whatever happened before it, in this process or another.
+    The batches, the learning rate and dropout of a step are pure functions of (seed, step), and
+    its micro-batches' gradients are added up in an order of their own, so that it computes the
+    same bits whatever happened before it, in this process or another, and however many workers
+    share its micro-batches.
 
     Args:
         accelerator: decides device and precision.
@@ -94,13 +99,16 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
         fit: shrinks, and stays so, when memory runs out; the step is then done in smaller
             pieces.
         forward: how the model is called, if that is known already.
+        team: the workers, each of which calls this with the same arguments.
 
     Raises:
         DataError: a step has no target.
         OutOfMemoryError: a single row does not fit.
+        InterruptError: `poll` raised it on one of several workers.
+        PeerLostError: a worker is gone.
     """
     last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
-    size, fit = _items_in_step(loader, cfg), fit or Fit()
+    size, fit, team = _items_in_step(loader, cfg), fit or Fit(), team or Team()
     forward = forward or Forward(model, autocast=accelerator.autocast)
     for step in range(start, last):
         epoch, index = divmod(step, per_epoch)
@@ -121,6 +129,7 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
             poll=poll,
             fit=fit,
             meanwhile=batches.fetch,
+            team=team,
         )
         yield StepResult(
             step=step + 1,
@@ -209,6 +218,7 @@ def _take_step_that_fits(  # noqa: PLR0913
     poll: Callable[[], None],
     fit: Fit,
     meanwhile: Callable[[], None],
+    team: Team,
 ) -> tuple[float, float, bool]:
     """Take a step, in smaller pieces for as long as memory runs out."""
     while True:
@@ -223,6 +233,7 @@ def _take_step_that_fits(  # noqa: PLR0913
                 step=step,
                 poll=poll,
                 meanwhile=meanwhile,
+                team=team,
             )
         except BaseException as error:
             optimizer.zero_grad()
@@ -243,6 +254,7 @@ def _take_step(  # noqa: PLR0913
     step: int,
     poll: Callable[[], None],
     meanwhile: Callable[[], None],
+    team: Team,
 ) -> tuple[float, float, bool]:
     """Return (loss in nats a target, gradient norm before clipping, whether it was taken).
 
@@ -253,17 +265,29 @@ def _take_step(  # noqa: PLR0913
         raise DataError(
             f"step {step + 1} has no target", fix="give every batch labels other than -100"
         )
-    total = torch.zeros((), device=accelerator.device)
-    for index, part in enumerate(parts):
+    gradients = GradientSum(
+        _parameters(optimizer), team, fast=cfg.gradient_reduction == "all_reduce"
+    )
+
+    def pass_through() -> list[float]:
+        shares = []
+        for index in team.share(len(parts)):
+            poll()
+            seed_micro_batch(cfg.seed, step=step, index=index)
+            share = forward.nats(move(parts[index], accelerator.device)) / targets
+            # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
+            accelerator.backward(share)
+            gradients.take(index)
+            shares.append(share.detach())
+        meanwhile()  # a GPU is still at work until somebody asks for a number
+        numbers: list[float] = torch.stack(shares).tolist() if shares else []
         poll()
-        seed_micro_batch(cfg.seed, step=step, index=index)
-        share = forward.nats(move(part, accelerator.device)) / targets
-        # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
-        accelerator.backward(share)
-        total += share.detach()
-    meanwhile()  # a GPU is still at work until somebody asks for a number
-    loss, norm = float(total), _clip(accelerator, optimizer, cfg.max_grad_norm)
-    poll()
+        return numbers
+
+    # From here on all workers take this step, or none does.
+    loss = math.fsum(team.together(pass_through, full=is_out_of_memory))
+    gradients.give(len(parts))
+    norm = _clip(accelerator, optimizer, cfg.max_grad_norm)
     # A loss scaler finds Inf in the gradient by itself, skips, and must be stepped to recover.
     scaled = accelerator.scaler is not None
     if math.isfinite(loss) and (math.isfinite(norm) or scaled):
@@ -276,6 +300,9 @@ def _take_step(  # noqa: PLR0913
 
 
 def _clip(accelerator: Accelerator, optimizer: AdamW, max_norm: float) -> float:
-    parameters = [one for group in optimizer.param_groups for one in group["params"]]
-    norm = accelerator.clip_grad_norm_(parameters, max_norm or math.inf)
+    norm = accelerator.clip_grad_norm_(_parameters(optimizer), max_norm or math.inf)
     return float(norm)
+
+
+def _parameters(optimizer: AdamW) -> list[nn.Parameter]:
+    return [one for group in optimizer.param_groups for one in group["params"]]

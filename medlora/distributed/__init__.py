@@ -1,0 +1,1 @@
+"""The processes of one run: how they start, meet, watch each other and agree."""

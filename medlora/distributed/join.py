@@ -1,0 +1,59 @@
+"""Become one of a run's workers."""
+
+import socket
+from datetime import timedelta
+
+import torch
+from torch import distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+
+from medlora.distributed.meeting import call_roll, open_store
+from medlora.distributed.team import Team
+from medlora.runtime import Topology
+
+# Longer than any work that one worker does while the others wait; who is lost is told by the
+# connection that ends, or by the launcher, not by the clock.
+_PATIENCE = timedelta(days=7)
+
+
+def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
+    """Meet the other workers; return all of them.  Where there is no other, nothing is started.
+
+    Args:
+        topology: which of how many this one is.
+        timeout_s: how long to wait for the others.
+        launched: whether torch's launcher started this one, and hosts the store.
+
+    Raises:
+        MissingPartError: one did not come.
+    """
+    if topology.world_size == 1 or topology.rank is None or topology.local_rank is None:
+        return Team()
+    rank, local = topology.rank.value, topology.local_rank.value
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(local % torch.cuda.device_count())
+    store = open_store(
+        topology.master_addr.value,
+        topology.master_port.value,
+        hosts=rank == 0 and not launched,
+        timeout_s=timeout_s,
+    )
+    ours = PrefixStore("workers", store)
+    call_roll(
+        ours,
+        rank,
+        topology.world_size,
+        name=socket.gethostname(),
+        what="worker",
+        timeout_s=timeout_s,
+    )
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+        store=ours,
+        rank=rank,
+        world_size=topology.world_size,
+        timeout=_PATIENCE,
+        device_id=torch.device("cuda", torch.cuda.current_device()) if on_gpu else None,
+    )
+    return Team(local_rank=local)

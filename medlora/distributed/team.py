@@ -1,0 +1,172 @@
+"""The workers of a run: what they tell each other, and how all of them do the same.
+
+Numbers and files travel as CPU tensors over gloo, also where the gradients use NCCL: a worker
+that waits then holds no GPU, and one whose connection ends tells its peers at once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from medlora.errors import StoppedError
+
+T = TypeVar("T")
+_FINE, _STOPPED, _FULL = range(3)
+
+
+class InterruptError(Exception):
+    """A signal was noted; raised only where nothing is half done."""
+
+
+class PeerLostError(StoppedError):
+    """Another worker is gone; the weights are as after the last completed step."""
+
+    def __init__(self) -> None:
+        super().__init__("another worker of this run is gone", fix="run it again: it goes on")
+
+
+class Team:
+    """All workers of a run; this one alone where torch.distributed is not set up.
+
+    Attributes:
+        rank: of this worker, from 0; the first one leads: it alone writes and prints.
+        size: how many there are.
+    """
+
+    def __init__(self, *, local_rank: int = 0) -> None:
+        there = dist.is_available() and dist.is_initialized()
+        self.rank, self.size = (dist.get_rank(), dist.get_world_size()) if there else (0, 1)
+        self._local_rank = local_rank
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether this worker is the one that writes."""
+        return self.rank == 0
+
+    def share(self, count: int, *, rank: int | None = None) -> range:
+        """Return which of `count` things in a row are a worker's: as many for each, within one."""
+        rank = self.rank if rank is None else rank
+        return range(rank * count // self.size, (rank + 1) * count // self.size)
+
+    def together(
+        self,
+        work: Callable[[], Sequence[float]],
+        *,
+        full: Callable[[BaseException], bool] = lambda _: False,
+    ) -> list[float]:
+        """Do this worker's share; return the numbers of all, in the order of their ranks.
+
+        Args:
+            work: returns this worker's numbers.
+            full: tells whether an exception means that memory ran out.
+
+        Raises:
+            InterruptError: on all workers, if any was interrupted.
+            torch.OutOfMemoryError: on all workers, if any ran out of memory.
+            PeerLostError: one of them is gone.
+        """
+        if self.size == 1:
+            return list(work())
+        outcome, numbers = _FINE, list[float]()
+        try:
+            numbers = list(work())
+        except InterruptError:
+            outcome = _STOPPED
+        except Exception as error:
+            if not full(error):
+                raise  # this process ends; the others see the connection close
+            outcome = _FULL
+        said = self.gather(torch.tensor([outcome, len(numbers)])).tolist()
+        outcomes, counts = zip(*said, strict=True)
+        if _STOPPED in outcomes:
+            raise InterruptError
+        if _FULL in outcomes:
+            raise torch.OutOfMemoryError
+        padded = torch.zeros(max(counts), dtype=torch.float64)
+        padded[: len(numbers)] = torch.tensor(numbers, dtype=torch.float64)
+        rows = self.gather(padded).tolist() if max(counts) else [[] for _ in counts]
+        return [number for row, count in zip(rows, counts, strict=True) for number in row[:count]]
+
+    def lead(self, work: Callable[[], object]) -> None:
+        """Have the first worker do something alone, and the others wait for its end.
+
+        Raises:
+            InterruptError: on all workers, if the first was interrupted.
+            PeerLostError: one of them is gone.
+        """
+
+        def alone() -> Sequence[float]:
+            if self.leads:
+                work()
+            return ()
+
+        self.together(alone)
+
+    def any(self, flags: Tensor) -> Tensor:
+        """Return which flags are set on any worker, bool [N] like what it is given."""
+        return self.gather(flags.to(torch.uint8)).any(dim=0) if self.size > 1 else flags
+
+    def from_first(self, files: dict[str, bytes] | None, names: Sequence[str]) -> dict[str, bytes]:
+        """Return the first worker's {name: content}; empty where that has None.
+
+        Args:
+            files: of the first worker; the others' are not looked at.
+            names: all that it may have.
+        """
+        if self.size == 1:
+            return files or {}
+        sizes = torch.tensor([len((files or {}).get(name, b"")) for name in names])
+        with _peers():
+            dist.broadcast(sizes, src=0)
+            received = {}
+            for name, size in zip(names, sizes.tolist(), strict=True):
+                if not size:
+                    continue
+                content = torch.empty(size, dtype=torch.uint8)
+                if self.leads:
+                    content = torch.frombuffer(bytearray((files or {})[name]), dtype=torch.uint8)
+                dist.broadcast(content, src=0)
+                received[name] = content.numpy().tobytes()
+        return received
+
+    @contextmanager
+    def first_here(self) -> Iterator[None]:
+        """Let the first worker of each machine do something before its others, who find it done."""
+        if self._local_rank:
+            self.wait()
+        yield
+        if not self._local_rank:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until every worker is here."""
+        self.together(tuple)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Return every worker's tensor of one shape, [size, *shape], on its device."""
+        with _peers():
+            parts = [torch.empty_like(values) for _ in range(self.size)]
+            dist.all_gather(parts, values)
+        return torch.stack(parts)
+
+    def add(self, values: Tensor) -> None:
+        """Replace a tensor by the sum of every worker's, in whatever order is fast."""
+        with _peers():
+            dist.all_reduce(values)
+
+    def leave(self) -> None:
+        """End the connections; nothing may be said afterwards."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def _peers() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # what torch makes of a connection that ended
+        raise PeerLostError from error
