@@ -76,7 +76,7 @@ def _start(image: str, checkpoints: Path, workers: int) -> str:
     name = f"medlora-torture-{uuid.uuid4().hex[:8]}"
     _docker(
         *("run", "--detach", "--name", name, "--network", "none", "--read-only"),
-        *("--tmpfs", "/tmp", "--user", f"{_UID}:0", "--cap-drop", "ALL"),
+        *("--tmpfs", "/tmp", "--user", f"{_UID}:0", "--cap-drop", "ALL"),  # noqa: S108
         *("--env", f"MEDLORA_NPROC={workers}", "--env", "OMP_NUM_THREADS=1"),
         *("--volume", f"{checkpoints}:/checkpoints", image, "train"),
     )
