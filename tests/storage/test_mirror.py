@@ -1,7 +1,6 @@
 """Whole runs with data, model, checkpoints and result in a bucket."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
