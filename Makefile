@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke clean parity
+.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke batch clean parity
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -112,6 +112,9 @@ image: ## build the image: make image [IMAGE=name:tag] [BASE_IMAGE=local/base]
 
 smoke: setup ## run the container tests against the image
 	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest tests/image
+
+batch: setup ## run the image as a job of AWS Batch, by moto on loopback, killed once
+	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest -s tests/image/test_batch.py
 
 clean: ## delete what the targets made here
 	rm -rf .venv .venv-bench .venv-parity .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

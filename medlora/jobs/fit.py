@@ -36,6 +36,7 @@ from medlora.jobs.dp import (
 from medlora.jobs.due import Due, due_after
 from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.rundir import check_local
 from medlora.jobs.saving import (
     BEST,
     Committed,
@@ -116,6 +117,7 @@ class MedicalLoRATrainer:
         self.train_dataloader = train_dataloader
         self.eval_dataloader = eval_dataloader
         self.team = team or Team()
+        check_local(self.config.training.output_dir)
         check_private(self.config)
         if self.team.size > 1:
             check_workers(self.config, self.team.size)

@@ -112,7 +112,7 @@ def test_content_that_is_not_what_the_service_states_is_refused(s3: S3, tmp_path
     class Bent(Store):
         turns = 0
 
-        def get(self, name, into):
+        def get(self, name, into):  # noqa: ARG002
             Bent.turns += 1
             into.write_bytes(b"cont%03d" % Bent.turns)
 
@@ -208,14 +208,19 @@ def test_a_location_that_cannot_be_used_is_told_at_once(
     assert "testing" not in str(error.value)
 
 
-def test_rights_that_are_missing_are_named(memory: Store) -> None:
-    """As s3fs and gcsfs raise them."""
-    with pytest.raises(MissingPartError, match="access is refused.*\n  fix: .*objectUser"):
-        with service.service_errors(memory.location, opening=True):
-            raise OSError("Forbidden: https://storage/b")
-    with pytest.raises(StorageError, match="access is refused"):
-        with service.service_errors(memory.location):
-            raise PermissionError
+@pytest.mark.parametrize(
+    ("opening", "kind"), [(True, MissingPartError), (False, StorageError)], ids=["first", "later"]
+)
+@pytest.mark.parametrize("error", [OSError("Forbidden: https://storage/b"), PermissionError()])
+def test_rights_that_are_missing_are_named(
+    memory: Store, error: Exception, kind: type[MedloraError], opening: bool
+) -> None:
+    """As gcsfs and s3fs raise them: 69 before anything was done, 74 later."""
+    with (
+        pytest.raises(kind, match=r"access is refused.*\n  fix: .*objectUser"),
+        service.service_errors(memory.location, opening=opening),
+    ):
+        raise error
 
 
 def test_a_failure_here_is_not_the_services(memory: Store) -> None:
