@@ -48,6 +48,7 @@ torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hund
 	$(BIN)/python tests/torture/faults.py --every 1
 	$(BIN)/python tests/torture/signals.py --loads 40
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/cloud.py --kills 60
 	$(BIN)/python tests/torture/leaks.py
 
 torture-short: setup ## the same in about two minutes, as CI does it
@@ -57,6 +58,7 @@ torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/faults.py --every 61
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/leaks.py
 
 # Peers have a virtual environment of their own: nothing of them enters the project's lock.

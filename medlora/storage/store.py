@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,14 +105,15 @@ class Store:
         with service_errors(self.location / name):
             self.service.cp_file(self._path(name), self._path(other))
 
+    def delete(self, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        with service_errors(self.location / name), suppress(FileNotFoundError):
+            self.service.rm_file(self._path(name))
+
     def remove(self, names: Iterable[str]) -> None:
-        """Delete objects one after the other; one that is not there is no error."""
+        """Delete objects one after the other, in their order."""
         for name in names:
-            with service_errors(self.location / name):
-                try:
-                    self.service.rm_file(self._path(name))
-                except FileNotFoundError:
-                    continue
+            self.delete(name)
 
     def _path(self, name: str) -> str:
         return f"{self.location.path}/{name}" if name else self.location.path
