@@ -116,7 +116,7 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
     given = with_local_config(given, environment)
-    plan = localise(resolve(given, environment), environment)
+    plan = localise(resolve(given, environment), environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:

@@ -35,10 +35,15 @@ def with_local_config(options: Options, environment: Environment) -> Options:
     return replace(options, config=str(work.take(parse(given.value, given.origin))))
 
 
-def localise(plan: Plan, environment: Environment) -> Plan:
+def localise(plan: Plan, environment: Environment, *, config: str | None = None) -> Plan:
     """Return the plan with folders of this machine in place of locations; the inputs are there.
 
     Nothing happens, and no library is loaded, where the plan has no such location.
+
+    Args:
+        plan: what to run.
+        environment: where we are.
+        config: the config file, which may be a copy that `with_local_config` made.
 
     Raises:
         ConfigError: a location cannot be used, or stands where only a folder may.
@@ -54,6 +59,7 @@ def localise(plan: Plan, environment: Environment) -> Plan:
         return plan
     _refuse_others(stated)
     work = _Work(environment)
+    work.know(config)
     values, origins = dict[str, str](), dict(plan.resolved.origins)
     for key, (location, origin) in stated.items():
         use: Callable[[Location], Path] = work.take if key in _INPUTS else work.give
@@ -125,6 +131,12 @@ class _Work:
             make_folder(place, private=True)
             Store(location).check()
         return place
+
+    def know(self, path: str | None) -> None:
+        """Count a file among the copies if it is one."""
+        inputs = self._folder / "inputs"
+        if path and Path(path).is_relative_to(inputs):
+            self._places.append(inputs / Path(path).relative_to(inputs).parts[0])
 
     def _place(self, kind: str, location: Location) -> Path:
         self._places.append(self._folder / kind / location.key)

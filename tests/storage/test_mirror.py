@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +170,7 @@ def test_a_signal_leaves_the_last_step_there(
             start("here")
     assert s3.store("runs/run").read("step_6/manifest.json")
     assert s3.store("runs/run").read(".writer") is None
+    stop.requested = None  # another process has not heard it
     assert outcome(start("elsewhere")) == outcome_of("run")
 
 
@@ -215,3 +219,44 @@ def test_the_trainer_itself_takes_folders_alone(adapted) -> None:
     """A URL is no name for a folder; in Python nobody mirrors it."""
     with pytest.raises(ConfigError, match=r"training\.output_dir"):
         MedicalLoRATrainer(adapted(), None, [], config={"training": {"output_dir": "s3://b/r"}})
+
+
+@pytest.mark.slow
+def test_two_workers_fetch_once_and_one_of_them_writes(
+    s3: S3, base_folder: Path, data_file: Path, tough_plan, outcome_of, tmp_path: Path
+) -> None:
+    """As processes that the command line starts; the working directory goes in the end."""
+    train.run(tough_plan("run"))
+    store = s3.store("in")
+    store.put(data_file, "data/train.jsonl")
+    store.write("config.yaml", b"run_name: run\n")
+    for file in base_folder.iterdir():
+        store.put(file, f"model/{file.name}")
+    (tmp_path / "temporary").mkdir()
+    variables = {
+        "MEDLORA_NPROC": "2",
+        "MEDLORA_CONFIG": s3.url("in/config.yaml"),
+        "MEDLORA_DATA": s3.url("in/data/train.jsonl"),
+        "MEDLORA_MODEL": s3.url("in/model"),
+        "MEDLORA_CHECKPOINTS": s3.url("runs"),
+        "TMPDIR": str(tmp_path / "temporary"),
+    }
+    sets = [part for one in TOUGH for part in ("--set", one)]
+    told = subprocess.run(
+        [sys.executable, "-P", "-m", "medlora", "train", *sets],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stderr.count("here after") == 3  # config, data, base
+    assert "Warning" not in told.stderr
+    (work,) = (tmp_path / "temporary").iterdir()
+    assert [path for path in work.rglob("*") if path.is_file()] == []
+    final = s3.store("runs/run/final")
+    (tmp_path / "out/run/final/adapter_model.safetensors").write_bytes(
+        final.read("adapter_model.safetensors")
+    )
+    assert outcome(tmp_path / "out/run") == outcome_of("run")
+    assert sha256_bytes(final.read("adapter_model.safetensors")) == outcome_of("run")[0]
