@@ -48,7 +48,7 @@ COPY pyproject.toml uv.lock ./
 # and so do the parent folders under /deps (hard links: no second copy), which COPY would date.
 RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
     if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi \
-    && uv sync --frozen --no-dev --extra plots --extra qlora --extra dp --no-install-project \
+    && uv sync --frozen --no-dev --extra plots --extra qlora --extra dp --extra cloud --no-install-project \
     && rm -f .venv/.lock \
     && mkdir -p /deps/opt/medlora \
     && cp -al .venv /deps/opt/medlora/ \
@@ -62,7 +62,7 @@ COPY medlora medlora
 # its own. No network: the build backend is part of uv, which would compile everything anew (18 s).
 # uv_cache.json holds the time of the build.
 RUN --network=none --mount=type=cache,target=/root/.cache/uv \
-    UV_COMPILE_BYTECODE=0 uv sync --frozen --no-dev --extra plots --extra qlora --extra dp --no-editable --offline \
+    UV_COMPILE_BYTECODE=0 uv sync --frozen --no-dev --extra plots --extra qlora --extra dp --extra cloud --no-editable --offline \
     && .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
          .venv/lib/python3*/site-packages/medlora \
     && mkdir -p /ours/opt/medlora \

@@ -109,16 +109,19 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     same adapter, bit for bit.
     """
     from medlora.jobs import here
+    from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, snapshot
 
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
-    plan = resolve(given, environment)
+    given = with_local_config(given, environment)
+    plan = localise(resolve(given, environment), environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:
         _launch(to_start, environment, wait_s)
+        leave(plan)
         return
 
     from medlora.distributed.join import join  # torch and all: only once the config is good
@@ -126,20 +129,22 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
 
     team = join(topology, timeout_s=wait_s, launched=is_launched(environment))
     job.run(plan, stop=stop, fresh=fresh, allow=allow, team=team)
+    leave(plan)
 
 
 def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> None:
     """Run this very command line in several workers; end as they end."""
     from medlora.distributed.launch import launch
-    from medlora.runtime import grace
+    from medlora.runtime import FETCHED, grace, variable
 
-    code = launch(
-        topology,
-        sys.argv[1:],
-        variables=environment.variables,
-        timeout_s=wait_s,
-        grace_s=grace(environment).value,
-    )
+    with variable(FETCHED, "1"):
+        code = launch(
+            topology,
+            sys.argv[1:],
+            variables=environment.variables,
+            timeout_s=wait_s,
+            grace_s=grace(environment).value,
+        )
     if code:
         _tell_platform(f"a worker ended with {code}", code)  # unless that worker has told
         sys.exit(code)
@@ -182,14 +187,17 @@ def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None
     Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
     or 77 where `train` would refuse the data.
     """
+    from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    plan = resolve(Options(**options), snapshot(), needed=("data",))
+    environment = snapshot()
+    plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
 
     from medlora.jobs import check as job
 
     job.run(plan, suites=suites, output=report)
+    leave(plan)
 
 
 @cli.command(short_help="Measure a base, and an adapter on it.")
@@ -230,15 +238,17 @@ def evaluate(
 
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
+    from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    options = Options(config=config, model=model, overrides=overrides)
-    plan = resolve(options, snapshot(), allow_demo=False)
+    options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
+    plan = localise(resolve(options, environment, allow_demo=False), environment)
 
     from medlora.jobs import evaluate as job
 
     job.run(plan, job.Wishes(**wishes))
+    leave(plan)
 
 
 @cli.command(short_help="Print every config key with its value and origin.")

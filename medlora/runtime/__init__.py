@@ -14,8 +14,10 @@ from medlora.runtime.topology import (
     is_launched,
     rendezvous_timeout,
 )
+from medlora.runtime.work import FETCHED, find_work
 
 __all__ = [
+    "FETCHED",
     "LOOPBACK",
     "PLACES",
     "RDZV_TIMEOUT",
@@ -29,6 +31,7 @@ __all__ = [
     "batch_service",
     "find_paths",
     "find_topology",
+    "find_work",
     "given_places",
     "grace",
     "is_launched",
