@@ -106,12 +106,14 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     same adapter, bit for bit.
     """
     from medlora.jobs import here
+    from medlora.jobs.gpu import check_gpu
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, snapshot
 
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
     plan = resolve(given, environment)
+    check_gpu(environment, plan.resolved.config)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:
@@ -140,6 +142,15 @@ def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> 
     if code:
         _tell_platform(f"a worker ended with {code}", code)  # unless that worker has told
         sys.exit(code)
+
+
+@cli.command(short_help="Show what this image is made of.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def version(*, as_json: bool) -> None:
+    """Show versions, CUDA, the oldest driver that will do, and the image's labels."""
+    from medlora.jobs import version as job
+
+    click.echo(job.as_json() if as_json else job.as_text(), nl=False)
 
 
 @cli.command(short_help="Show where this runs, and what is here.")
@@ -227,11 +238,13 @@ def evaluate(
 
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
+    from medlora.jobs.gpu import check_gpu
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    options = Options(config=config, model=model, overrides=overrides)
-    plan = resolve(options, snapshot(), allow_demo=False)
+    options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
+    plan = resolve(options, environment, allow_demo=False)
+    check_gpu(environment, plan.resolved.config)
 
     from medlora.jobs import evaluate as job
 
@@ -337,6 +350,11 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
 
     Ends with 77 where the adapters differ, with 78 where data or base are not the run's.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import reproduce as job
 
     job.run(run, data=data, model=model, stop=stop)
@@ -458,6 +476,11 @@ def measure(
 
     Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import audit_memory as job
 
     chosen = job.Settings(**settings)
@@ -474,6 +497,7 @@ def main() -> NoReturn:
 
     logs.set_up()
     runtime.prepare_process()
+    runtime.close_network(runtime.snapshot())  # before there is a library that could call home
     try:
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
     except MedloraError as error:

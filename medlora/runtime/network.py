@@ -1,0 +1,176 @@
+"""Whom this process may talk to: itself, and where its run meets, unless somebody asked for more.
+
+An audit hook of Python's sees each connection and each look-up of a name that goes through the
+module `socket`, as all libraries written in Python do, and cannot be taken away again.  It does
+not see sockets of compiled code.  Those of torch (gloo, NCCL, its store) are meant to work;
+`medlora.runtime.seal` closes the others where a run has no other worker.
+"""
+
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+from medlora.errors import MedloraError, NetworkRefusedError
+from medlora.logs import logger
+from medlora.runtime.environment import Environment
+from medlora.runtime.seal import seal
+from medlora.runtime.topology import find_topology
+
+NETWORK = "MEDLORA_NETWORK"  # names or addresses, parted by commas; `any` for all
+ANY = "any"
+_CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_LOCAL_NAMES = ("", "localhost", "localhost.localdomain")
+_log = logger(__name__)
+
+
+def close_network(environment: Environment) -> None:
+    """Refuse, from now on and for good, to talk to anything but loopback and `allowed_hosts`.
+
+    Where nobody asked for a host and the run has no other worker, compiled code is refused too.
+    """
+    hosts = allowed_hosts(environment)
+    if hosts is None:
+        return
+    sys.addaudithook(_Guard(hosts).look)
+    if not environment.text(NETWORK) and _is_alone(environment):
+        seal()
+
+
+def allowed_hosts(environment: Environment) -> tuple[str, ...] | None:
+    """Return the hosts beside loopback that may be talked to, None for any.
+
+    They are this machine's own address, those of MEDLORA_NETWORK, and the one where a run of
+    several machines meets.
+    """
+    asked = environment.variables.get(NETWORK, "").lower()
+    hosts = [host.strip() for host in asked.split(",") if host.strip()]
+    if ANY in hosts:
+        return None
+    with suppress(MedloraError):  # whoever needs the topology tells what is wrong with it
+        hosts.append(find_topology(environment).master_addr.value.lower())
+    return (environment.address, *hosts)
+
+
+def network_state(environment: Environment) -> str:
+    """Say for `medlora doctor` what this process may reach."""
+    hosts = allowed_hosts(environment)
+    if hosts is None:
+        return "open"
+    try:
+        socket.socket().close()
+    except OSError:
+        return "closed: the kernel makes no sockets for it"
+    others = [host for host in hosts if not _is_loopback(host)]
+    return f"closed to Python but for loopback{''.join(f', {host}' for host in others)}"
+
+
+def _is_alone(environment: Environment) -> bool:
+    try:
+        return find_topology(environment).world_size == 1
+    except MedloraError:
+        return True
+
+
+class _Guard:
+    """Looks at each event of the interpreter; raises at one that leads to another machine."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._hosts = frozenset((*hosts, *_LOCAL_NAMES))
+        self._addresses: set[IPv4Address | IPv6Address] = set()
+        self._told: set[tuple[str, str]] = set()
+
+    def look(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Do nothing, or raise.
+
+        Raises:
+            NetworkRefusedError: to a library, a connection that failed.
+        """
+        if not event.startswith("socket."):
+            return
+        if event in _CONNECTIONS:
+            one, target = arguments
+            if one.family != socket.AF_UNIX and target is not None:  # None: connected already
+                self._check_target(one.family, target)
+        elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+            if _address(arguments[0]) is None:  # a look-up of a number asks nobody
+                self._check_name(_text(arguments[0]))
+        elif event == "socket.gethostbyaddr":
+            self._check_name(_text(arguments[0]))
+        elif event == "socket.getnameinfo":
+            self._check_name(_text(arguments[0][0]))
+
+    def _check_target(self, family: int, target: Any) -> None:  # noqa: ANN401  (as families have it)
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            self._refuse(f"a socket of family {int(family)}")
+        elif not self._is_allowed(_text(target[0])):
+            self._refuse(f"{_text(target[0])}, port {target[1]}")
+
+    def _check_name(self, name: str) -> None:
+        if not self._is_allowed(name) and not _is_own(name):
+            self._refuse(name)
+
+    def _is_allowed(self, host: str) -> bool:
+        if host in self._hosts:
+            return True
+        address = _address(host)
+        if address is None:
+            return False
+        if _is_loopback(host) or address in self._addresses:
+            return True
+        for name in self._hosts - set(_LOCAL_NAMES):  # they may have moved since
+            with suppress(OSError):
+                found = socket.getaddrinfo(name, None)
+                self._addresses |= {_address(row[4][0]) for row in found} - {None}
+        return address in self._addresses
+
+    def _refuse(self, target: str) -> None:
+        who = _caller()
+        if (who, target) not in self._told:
+            self._told.add((who, target))
+            _log.warning("network: %s wanted to reach %s and was refused", who, target)
+        raise NetworkRefusedError(
+            f"{who} wanted to reach {target}, and nobody asked for the network",
+            fix=f"nothing, where it was not meant to; else set {NETWORK} to that host",
+        )
+
+
+def _text(host: object) -> str:
+    text = host.decode("ascii", errors="replace") if isinstance(host, bytes) else str(host or "")
+    return text.lower().rstrip(".")
+
+
+def _address(host: object) -> IPv4Address | IPv6Address | None:
+    """Return a numeric address, an IPv4 one without its IPv6 dress; None for a name."""
+    try:
+        found = ip_address(_text(host).partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether an address is this machine's to itself; none at all means the same."""
+    address = _address(host)
+    return bool(address and (address.is_loopback or address.is_unspecified))
+
+
+def _is_own(name: str) -> bool:
+    """Tell whether a name is this machine's; only what begins like it is worth a look-up."""
+    short = socket.gethostname().lower()
+    if name == short:
+        return True
+    return name.startswith(f"{short}.") and name == socket.getfqdn().lower()
+
+
+def _caller() -> str:
+    """Return the top-level name of the module that began it: the first outside of the library."""
+    frame = sys._getframe(1)  # noqa: SLF001  (the way to look at callers)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if name not in sys.stdlib_module_names and name != "medlora":
+            return name
+        frame = frame.f_back
+    return "medlora"
