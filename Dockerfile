@@ -12,13 +12,14 @@ ARG APT_SNAPSHOT=20261101T000000Z
 # Versions come with the snapshot. NVIDIA's own package list is dropped, nothing is wanted from it.
 # Logs and ldconfig's cache hold the time of the build, and every file that this step touches gets
 # one fixed time, so that the layer is the same next time.
+# (The secret lies in /dev, which is no part of a layer: a mount's traces have the build's time.)
 # What only other users' programs need goes: setuid bits, and folders that everybody may write to.
 # /tmp is group 0's, which every user of this image is in; a tmpfs there has modes of its own.
 # hadolint ignore=DL3008
-RUN --mount=type=secret,id=ca,mode=0444 \
+RUN --mount=type=secret,id=ca,target=/dev/ca,mode=0444 \
     touch /before \
     && rm -f /etc/apt/sources.list.d/cuda*.list \
-    && if [ -f /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca; fi \
+    && if [ -f /dev/ca ]; then set -- -o Acquire::https::CAInfo=/dev/ca; fi \
     && if [ -n "$APT_SNAPSHOT" ]; then set -- "$@" --snapshot "$APT_SNAPSHOT"; fi \
     && apt-get "$@" update \
     && apt-get "$@" install -y --no-install-recommends ca-certificates python3 \
@@ -71,27 +72,29 @@ RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
     if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi \
     && uv sync $SYNC --no-install-project \
     && rm -f .venv/.lock \
-    && scripts/prune.sh .venv /layers
+    && scripts/prune.sh .venv /layers uv.lock
 
 
 FROM deps AS project
 COPY README.md LICENSE ./
 COPY medlora medlora
-# What the install adds to the environment is set apart, so that the image gets it as a layer of
-# its own. No network: the build backend is part of uv, which would compile everything anew (18 s).
+# What the install adds to the environment is set apart, so that the image gets it as layers of
+# its own: the demo's model and data, which seldom change, and the code. No network: the build backend is part of uv, which would compile everything anew (18 s).
 # uv_cache.json holds the time of the build.
 # hadolint ignore=SC2086
 RUN --network=none --mount=type=cache,target=/root/.cache/uv \
     UV_COMPILE_BYTECODE=0 uv sync $SYNC --no-editable --offline \
     && .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
          .venv/lib/python3*/site-packages/medlora \
-    && mkdir -p /ours/opt/medlora \
+    && mkdir -p /demo/opt/medlora /ours/opt/medlora \
+    && cp -a --parents .venv/lib/python3*/site-packages/medlora/demo /demo/opt/medlora/ \
+    && rm -rf .venv/lib/python3*/site-packages/medlora/demo \
     && cp -a --parents .venv/bin/medlora .venv/lib/python3*/site-packages/medlora \
-         .venv/lib/python3*/site-packages/medlora-*.dist-info uv.lock /ours/opt/medlora/ \
+         .venv/lib/python3*/site-packages/medlora-*.dist-info /ours/opt/medlora/ \
     && find /ours -name uv_cache.json -delete \
     && sed -i '/uv_cache\.json/d' /ours/opt/medlora/.venv/lib/python3*/site-packages/*/RECORD \
-    && chmod -R u=rwX,go=rX /ours \
-    && find /ours -exec touch --no-dereference --date=@315532800 {} +
+    && chmod -R u=rwX,go=rX /demo /ours \
+    && find /demo /ours -exec touch --no-dereference --date=@315532800 {} +
 
 
 # What the labels say, where the program itself can read it.
@@ -113,6 +116,7 @@ FROM base AS runtime
 COPY --link --from=deps /layers/cuda /
 COPY --link --from=deps /layers/torch /
 COPY --link --from=deps /layers/rest /
+COPY --link --from=project /demo /
 COPY --link --from=project /ours /
 COPY --link --from=facts /facts /
 # Nothing a user could want to set: on some runtimes an image's variable beats the host's.

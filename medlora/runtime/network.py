@@ -8,7 +8,7 @@ not see sockets of compiled code.  Those of torch (gloo, NCCL, its store) are me
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from medlora.errors import MedloraError, NetworkRefusedError
 from medlora.logs import logger
 from medlora.runtime.environment import Environment
-from medlora.runtime.seal import seal
+from medlora.runtime.seal import REFUSED, seal
 from medlora.runtime.topology import find_topology
 
 NETWORK = "MEDLORA_NETWORK"  # names or addresses, parted by commas; `any` for all
@@ -34,9 +34,8 @@ def close_network(environment: Environment) -> None:
     hosts = allowed_hosts(environment)
     if hosts is None:
         return
-    sys.addaudithook(_Guard(hosts).look)
-    if not environment.text(NETWORK) and _is_alone(environment):
-        seal()
+    sealed = not environment.text(NETWORK) and _is_alone(environment) and seal()
+    sys.addaudithook(_Guard(hosts, sealed=sealed).look)
 
 
 def allowed_hosts(environment: Environment) -> tuple[str, ...] | None:
@@ -77,10 +76,19 @@ def _is_alone(environment: Environment) -> bool:
 class _Guard:
     """Looks at each event of the interpreter; raises at one that leads to another machine."""
 
-    def __init__(self, hosts: Sequence[str]) -> None:
+    def __init__(self, hosts: Sequence[str], *, sealed: bool) -> None:
+        self._sealed = sealed
         self._hosts = frozenset((*hosts, *_LOCAL_NAMES))
         self._addresses: set[IPv4Address | IPv6Address] = set()
         self._told: set[tuple[str, str]] = set()
+        self._checks: dict[str, Callable[..., None]] = {
+            "socket.__new__": self._check_new,
+            **dict.fromkeys(_CONNECTIONS, self._check_connection),
+            "socket.getaddrinfo": self._check_lookup,
+            "socket.gethostbyname": self._check_lookup,
+            "socket.gethostbyaddr": lambda host: self._check_name(_text(host)),
+            "socket.getnameinfo": lambda target: self._check_name(_text(target[0])),
+        }
 
     def look(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Do nothing, or raise.
@@ -88,19 +96,22 @@ class _Guard:
         Raises:
             NetworkRefusedError: to a library, a connection that failed.
         """
-        if not event.startswith("socket."):
-            return
-        if event in _CONNECTIONS:
-            one, target = arguments
-            if one.family != socket.AF_UNIX and target is not None:  # None: connected already
-                self._check_target(one.family, target)
-        elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-            if _address(arguments[0]) is None:  # a look-up of a number asks nobody
-                self._check_name(_text(arguments[0]))
-        elif event == "socket.gethostbyaddr":
-            self._check_name(_text(arguments[0]))
-        elif event == "socket.getnameinfo":
-            self._check_name(_text(arguments[0][0]))
+        check = self._checks.get(event)
+        if check:
+            check(*arguments)
+
+    def _check_new(self, _: socket.socket, family: int, *_others: object) -> None:
+        """Name who wants what the kernel is about to refuse; we ourselves may ask for it."""
+        if self._sealed and family in REFUSED and _caller() != "medlora":
+            self._refuse("another machine")
+
+    def _check_connection(self, one: socket.socket, target: Any) -> None:  # noqa: ANN401  (as families have it)
+        if one.family != socket.AF_UNIX and target is not None:  # None: connected already
+            self._check_target(one.family, target)
+
+    def _check_lookup(self, host: object, *_: object) -> None:
+        if _address(host) is None:  # a look-up of a number asks nobody
+            self._check_name(_text(host))
 
     def _check_target(self, family: int, target: Any) -> None:  # noqa: ANN401  (as families have it)
         if family not in (socket.AF_INET, socket.AF_INET6):
@@ -123,7 +134,8 @@ class _Guard:
         for name in self._hosts - set(_LOCAL_NAMES):  # they may have moved since
             with suppress(OSError):
                 found = socket.getaddrinfo(name, None)
-                self._addresses |= {_address(row[4][0]) for row in found} - {None}
+                addresses = (_address(row[4][0]) for row in found)
+                self._addresses.update(one for one in addresses if one)
         return address in self._addresses
 
     def _refuse(self, target: str) -> None:
@@ -166,11 +178,12 @@ def _is_own(name: str) -> bool:
 
 
 def _caller() -> str:
-    """Return the top-level name of the module that began it: the first outside of the library."""
+    """Return the top-level name of who began it: the first module outside of the library."""
     frame = sys._getframe(1)  # noqa: SLF001  (the way to look at callers)
-    while frame is not None:
-        name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if name not in sys.stdlib_module_names and name != "medlora":
+    while frame.f_back is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        name = module.partition(".")[0]
+        if module != __name__ and name not in sys.stdlib_module_names:
             return name
         frame = frame.f_back
-    return "medlora"
+    return "Python"

@@ -15,7 +15,7 @@ _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RE
 _NUMBER, _ARCHITECTURE, _FAMILY = 0, 4, 16  # where they stand in seccomp_data; low half first
 _ALLOW = 0x7FFF0000
 _REFUSE = 0x00050000 | errno.EACCES
-_REFUSED = (2, 10, 17, 40)  # AF_INET, AF_INET6, AF_PACKET, AF_VSOCK
+REFUSED = (2, 10, 17, 40)  # AF_INET, AF_INET6, AF_PACKET, AF_VSOCK
 _X32 = 0x40000000  # the same calls by another door
 # machine: AUDIT_ARCH, the numbers of socket() and of seccomp()
 _MACHINES = {"x86_64": (0xC000003E, 41, 317), "aarch64": (0xC00000B7, 198, 277)}
@@ -49,7 +49,7 @@ def seal() -> bool:
 
 def _filter(architecture: int, number: int) -> bytes:
     """Return the program: jumps say how many instructions to leave out if equal, and if not."""
-    families = len(_REFUSED)
+    families = len(REFUSED)
     rows = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 0, families + 5, architecture),  # another one's numbers mean other calls
@@ -57,7 +57,7 @@ def _filter(architecture: int, number: int) -> bytes:
         (_EQUAL, 1, 0, number),
         (_EQUAL, 0, families + 1, number | _X32),
         (_LOAD, 0, 0, _FAMILY),
-        *((_EQUAL, families - index, 0, family) for index, family in enumerate(_REFUSED)),
+        *((_EQUAL, families - index, 0, family) for index, family in enumerate(REFUSED)),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _REFUSE),
     ]
