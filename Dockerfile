@@ -11,20 +11,22 @@ FROM ${BASE_IMAGE} AS base
 ARG APT_SNAPSHOT=20261101T000000Z
 # Versions come with the snapshot. NVIDIA's own package list is dropped, nothing is wanted from it.
 # Logs and ldconfig's cache hold the time of the build, and every file that this step touches gets
-# one fixed time, so that the layer is the same next time.
+# one fixed time, so that the layer is the same next time; what the base has is emptied rather than
+# deleted, for the mark of a deletion has a time of its own that nobody can set.
 # (The secret lies in /dev, which is no part of a layer: a mount's traces have the build's time.)
 # What only other users' programs need goes: setuid bits, and folders that everybody may write to.
 # /tmp is group 0's, which every user of this image is in; a tmpfs there has modes of its own.
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca,target=/dev/ca,mode=0444 \
     touch /before \
-    && rm -f /etc/apt/sources.list.d/cuda*.list \
+    && find /etc/apt/sources.list.d -name 'cuda*' -exec truncate --size 0 {} + \
     && if [ -f /dev/ca ]; then set -- -o Acquire::https::CAInfo=/dev/ca; fi \
     && if [ -n "$APT_SNAPSHOT" ]; then set -- "$@" --snapshot "$APT_SNAPSHOT"; fi \
     && apt-get "$@" update \
     && apt-get "$@" install -y --no-install-recommends ca-certificates python3 \
     && apt-get clean \
-    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
+    && find /var/lib/apt/lists -type f ! -name lock -delete \
+    && find /var/log /var/cache/ldconfig -type f -exec truncate --size 0 {} + \
     && install -d -m 0755 /data /config /models \
     && install -d -m 0775 /checkpoints \
     && find / -xdev -perm /6000 ! -type l -exec chmod ug-s {} + \

@@ -276,6 +276,29 @@ def verify(run: Path) -> None:
     job.run(run)
 
 
+@cli.command(name="model-pack", short_help="Copy a base model to carry it elsewhere.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def model_pack(model: Path, out: Path) -> None:
+    """Copy the base MODEL into the new folder OUT, with the SHA-256 of every file.
+
+    Prints the SHA-256 of that list; tell it by another way than the folder travels.
+    """
+    from medlora.jobs import model_pack as job
+
+    job.pack(model, out)
+
+
+@cli.command(name="model-verify", short_help="Check a base model that was carried.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--expect", metavar="SHA256", help="Of the list, as `model-pack` printed it.")
+def model_verify(folder: Path, expect: str | None) -> None:
+    """Check every file of FOLDER, which `model-pack` wrote; ends with 77 where one is another."""
+    from medlora.jobs import model_pack as job
+
+    job.verify(folder, expect=expect)
+
+
 @cli.command(short_help="Write the model cards of a run.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
