@@ -5,7 +5,8 @@
 # for uv itself (the packages come from the addresses in uv.lock). Both travel as build secrets:
 # neither ends up in the image or its history. SOURCE_URL fills the label of that name, else the
 # checkout's origin does. NO_CACHE=1 builds every layer anew. IMAGE_OUTPUT=FILE writes an OCI archive
-# with rewritten time stamps there instead of loading the image (needs a builder that can).
+# with rewritten time stamps there instead of loading the image, IMAGE_METADATA=FILE pushes it by its
+# digest and leaves BuildKit's metadata there (both need a builder that can rewrite).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +36,6 @@ else
 fi
 options=(
   --network host
-  --tag "$image"
   --build-arg "VERSION=$version"
   --build-arg "REVISION=$revision"
   --build-arg "LOCK_SHA256=${lock%% *}"
@@ -53,8 +53,11 @@ done
 epoch=$(git log -1 --format=%ct 2>/dev/null) && options+=(--build-arg "SOURCE_DATE_EPOCH=$epoch")
 
 if [ -n "${IMAGE_OUTPUT:-}" ]; then
-  options+=(--output "type=oci,dest=$IMAGE_OUTPUT,rewrite-timestamp=true")
+  options+=(--tag "$image" --output "type=oci,dest=$IMAGE_OUTPUT,rewrite-timestamp=true")
+elif [ -n "${IMAGE_METADATA:-}" ]; then
+  options+=(--provenance mode=max --metadata-file "$IMAGE_METADATA" --output
+    "type=image,name=$image,push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true")
 else
-  options+=(--load)
+  options+=(--load --tag "$image")
 fi
 docker buildx build "${options[@]}" .
