@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Compare the file trees of two images: compare_images.py A B [--all]
+"""Compare the file trees of two images.
+
+    compare_images.py A B [--all]
 
 A and B are names of images, or archives that `docker save` wrote. Paths, kinds, modes, owners,
 times, targets of links and contents are compared, each layer as it was saved; the first difference

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""List the licences in a bill of materials and check them: licences.py SBOM [--only NAMES]
+"""List the licences in a bill of materials and check them.
+
+    licences.py SBOM [--only NAMES]
 
 Each Python package must state a licence that scripts/licences.toml allows, all of them where it
 states several; packages that stand apart are named there with the reason.  NAMES: a file with a

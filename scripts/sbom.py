@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Say what is installed here, as CycloneDX 1.6: sbom.py [--lock UV_LOCK] > sbom.cdx.json
+"""Say what is installed here, as CycloneDX 1.6.
+
+    sbom.py [--lock UV_LOCK] > sbom.cdx.json
 
 Runs in the very environment that it describes, with nothing but Python's library; for an image:
 
