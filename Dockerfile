@@ -82,10 +82,11 @@ COPY README.md LICENSE ./
 COPY medlora medlora
 # What the install adds to the environment is set apart, so that the image gets it as layers of
 # its own: the demo's model and data, which seldom change, and the code. No network: the build backend is part of uv, which would compile everything anew (18 s).
+# No cache either: by its own rules uv would take the wheel of an earlier source for this one.
 # uv_cache.json holds the time of the build.
 # hadolint ignore=SC2086
-RUN --network=none --mount=type=cache,target=/root/.cache/uv \
-    UV_COMPILE_BYTECODE=0 uv sync $SYNC --no-editable --offline \
+RUN --network=none \
+    UV_COMPILE_BYTECODE=0 uv sync $SYNC --no-editable --offline --no-cache \
     && .venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
          .venv/lib/python3*/site-packages/medlora \
     && mkdir -p /demo/opt/medlora /ours/opt/medlora \

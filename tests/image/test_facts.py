@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 PROBE = """
@@ -110,6 +111,23 @@ def test_version_as_json_has_the_labels(run_image, inspected) -> None:
     assert facts["cuda"]
     assert facts["minimum_driver"]
     assert {"torch", "transformers", "peft"} <= facts["libraries"].keys()
+
+
+HASHES = """
+import hashlib, medlora, pathlib
+root = pathlib.Path(medlora.__file__).parent
+for file in sorted(root.rglob("*.py")):
+    print(hashlib.sha256(file.read_bytes()).hexdigest(), file.relative_to(root))
+"""
+
+
+def test_the_program_is_that_of_the_checkout(run_image) -> None:
+    """No cache of the build has slipped an earlier source in."""
+    ended = run_image("-c", HASHES, options=("--entrypoint", "python"))
+    root = Path(__file__).parents[2] / "medlora"
+    files = sorted(path for path in root.rglob("*.py"))
+    ours = [f"{sha256(path.read_bytes()).hexdigest()} {path.relative_to(root)}" for path in files]
+    assert ended.stdout.splitlines() == ours
 
 
 def test_a_runs_manifest_has_the_labels(demo, inspected) -> None:
