@@ -109,6 +109,7 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     same adapter, bit for bit.
     """
     from medlora.jobs import here
+    from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, snapshot
@@ -116,7 +117,9 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
     given = with_local_config(given, environment)
-    plan = localise(resolve(given, environment), environment, config=given.config)
+    plan = resolve(given, environment)
+    check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:
@@ -148,6 +151,15 @@ def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> 
     if code:
         _tell_platform(f"a worker ended with {code}", code)  # unless that worker has told
         sys.exit(code)
+
+
+@cli.command(short_help="Show what this image is made of.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def version(*, as_json: bool) -> None:
+    """Show versions, CUDA, the oldest driver that will do, and the image's labels."""
+    from medlora.jobs import version as job
+
+    click.echo(job.as_json() if as_json else job.as_text(), nl=False)
 
 
 @cli.command(short_help="Show where this runs, and what is here.")
@@ -238,12 +250,15 @@ def evaluate(
 
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
+    from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
     options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
-    plan = localise(resolve(options, environment, allow_demo=False), environment)
+    plan = resolve(options, environment, allow_demo=False)
+    check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment)
 
     from medlora.jobs import evaluate as job
 
@@ -274,6 +289,29 @@ def verify(run: Path) -> None:
     from medlora.jobs import verify as job
 
     job.run(run)
+
+
+@cli.command(name="model-pack", short_help="Copy a base model to carry it elsewhere.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def model_pack(model: Path, out: Path) -> None:
+    """Copy the base MODEL into the new folder OUT, with the SHA-256 of every file.
+
+    Prints the SHA-256 of that list; tell it by another way than the folder travels.
+    """
+    from medlora.jobs import model_pack as job
+
+    job.pack(model, out)
+
+
+@cli.command(name="model-verify", short_help="Check a base model that was carried.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--expect", metavar="SHA256", help="Of the list, as `model-pack` printed it.")
+def model_verify(folder: Path, expect: str | None) -> None:
+    """Check every file of FOLDER, which `model-pack` wrote; ends with 77 where one is another."""
+    from medlora.jobs import model_pack as job
+
+    job.verify(folder, expect=expect)
 
 
 @cli.command(short_help="Write the model cards of a run.")
@@ -350,6 +388,11 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
 
     Ends with 77 where the adapters differ, with 78 where data or base are not the run's.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import reproduce as job
 
     job.run(run, data=data, model=model, stop=stop)
@@ -471,6 +514,11 @@ def measure(
 
     Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import audit_memory as job
 
     chosen = job.Settings(**settings)
@@ -483,10 +531,10 @@ def main() -> NoReturn:
         run()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else _BUG
-    leave(code)
+    end(code)
 
 
-def leave(code: int) -> NoReturn:
+def end(code: int) -> NoReturn:
     """End this process without taking its modules apart; what registered for the end still runs.
 
     A signal is not heard any more: what there was to do is done.
@@ -509,6 +557,7 @@ def run() -> NoReturn:
 
     logs.set_up()
     runtime.prepare_process()
+    runtime.close_network(runtime.snapshot())  # before there is a library that could call home
     try:
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
     except MedloraError as error:

@@ -50,7 +50,7 @@ from medlora.model.adapter import (
     trainable_parameters,
 )
 from medlora.model.base import load_base
-from medlora.report.manifest import SCHEMA, config_facts, hardware, software
+from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
@@ -230,6 +230,7 @@ def _train(
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
+        "image": image(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
 

@@ -12,6 +12,7 @@ from medlora.errors import ConfigError
 from medlora.runtime.address import LOOPBACK, own_address
 
 T = TypeVar("T")
+DEVICE = "MEDLORA_DEVICE"  # auto, cuda or cpu
 
 
 class Fact(NamedTuple, Generic[T]):
@@ -114,9 +115,11 @@ _SETTINGS = {
 def prepare_process() -> None:
     """Settle what libraries read when they are imported later; whoever has set one decides.
 
-    No network, no spinning threads, the same bits from cuBLAS.
+    No network, no spinning threads, the same bits from cuBLAS; no GPU where nobody wants one.
     """
     os.environ.update(_OFFLINE)
+    if os.environ.get(DEVICE, "").strip() == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 

@@ -35,7 +35,15 @@ PLACES = (
 )
 # What a platform may give beside the places, by the config key that it sets.
 EXTRAS = {"eval_data": "data.eval_file", "logs": "training.logging_dir"}
-VARIABLES = ("MEDLORA_RUN_NAME", "MEDLORA_NPROC", "MEDLORA_GRACE_S", WORK, FETCHED)
+VARIABLES = (
+    "MEDLORA_RUN_NAME",
+    "MEDLORA_NPROC",
+    "MEDLORA_GRACE_S",
+    "MEDLORA_DEVICE",
+    "MEDLORA_NETWORK",
+    WORK,
+    FETCHED,
+)
 _STRENGTH = ("option", "variable", "platform", "mount")
 
 
