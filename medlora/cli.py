@@ -304,6 +304,34 @@ def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
     job.run(run, job.Wishes(**wishes))
 
 
+@cli.command(short_help="Write report.html of one run or several.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "--evaluation",
+    "evaluations",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Report of `medlora evaluate` on one of these adapters; may be repeated.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where to write; else report.html in the run's folder, of several in this one.",
+)
+def report(runs: tuple[Path, ...], **wishes: Any) -> None:  # noqa: ANN401
+    """Write a page of RUN, or of several side by side, that a browser opens without a network.
+
+    Curves, evaluations with intervals, safety findings, data audit, privacy scan, what was run on
+    what.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a run
+    in its folder; a run that has not finished is shown as far as its newest checkpoint.
+    """
+    from medlora.jobs import report as job
+
+    job.run(runs, job.Wishes(**wishes))
+
+
 @cli.command(short_help="Say what changed from one run to another.")
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))

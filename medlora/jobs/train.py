@@ -16,7 +16,7 @@ from medlora.config import RunConfig
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
-from medlora.jobs import demo, huggingface
+from medlora.jobs import demo, huggingface, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.delivery import check_output, deliver
@@ -113,6 +113,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         team.together(lambda: [1.0])  # there is something to do
         result, release = _train(plan, find_inputs(plan), stop=stop, allow=allow, team=team)
         click.echo(_summary(result, is_demo=plan.demo))
+        report.leave(folder)
         settle(folder, release)
         deliver(folder / FINAL, cfg.training.final_dir)
         team.wait()
@@ -125,6 +126,8 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
             check_rejected(folder / REJECTED, read_inputs(plan))
         return False
     check_finished(folder / FINAL, read_inputs(plan))
+    if not report.is_left(folder):
+        report.leave(folder)
     click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     return True
@@ -150,9 +153,9 @@ def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
         audit = audit_files(found.files, found.sha256, cfg)
         tokenized = tokenize_files(found, cfg)
         split = split_rows(tokenized, cfg, near=audit.near)
-        report = report_on(audit, cfg, split=split, tokenized=tokenized)
-        audited = keep(report, run_folder(plan)) if team.leads else None
-        refuse_leakage(report, cfg.data)
+        found_out = report_on(audit, cfg, split=split, tokenized=tokenized)
+        audited = keep(found_out, run_folder(plan)) if team.leads else None
+        refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
     return _Ready(prepared, {**prepared.counts, "audit": audited, "privacy": privacy})
 
