@@ -257,6 +257,7 @@
     table() {
       const details = make("details", { class: "points" }, this.figure);
       make("summary", {}, details, "The points as a table");
+      details.classList.add("all");
       details.addEventListener(
         "toggle",
         () => {

@@ -50,7 +50,7 @@ def page(runs: Sequence[Run]) -> bytes:
         _environment()
         .from_string(_source("page.html.j2"))
         .render(
-            title=" and ".join(run.label for run in runs),
+            title=", ".join(run.label for run in runs),
             runs=list(each(runs)),
             demo=any(run.fact("demo") for run in runs),
             version=runs[0].fact("software", "medlora"),

@@ -114,10 +114,16 @@ def _curves(panel: Panel, runs: Sequence[Run], found: Sequence[Points]) -> list[
     for place, metric in enumerate(panel.metrics):
         for index, run in enumerate(runs):
             points = found[index].get((metric.kind, metric.field), ())
-            label = metric.label if len(runs) == 1 else f"{run.label}, {metric.label}"
+            label = _label(panel, metric, run, alone=len(runs) == 1)
             if points:
                 curves.append(Curve(index, place, label, points, len(points)))
     return curves
+
+
+def _label(panel: Panel, metric: Metric, run: Run, *, alone: bool) -> str:
+    if alone:
+        return metric.label
+    return run.label if len(panel.metrics) == 1 else f"{run.label}, {metric.label}"
 
 
 def _thinned(curve: Curve, most: int) -> Curve:
