@@ -233,6 +233,8 @@ def _talk(speaker: _Speaker) -> None:
 def _exchange(speaker: _Speaker, history: dict[str, list[dict[str, str]]], line: str) -> None:
     """Have each of them answer a line; it joins the histories only once all have."""
     turn = {"role": "user", "content": line}
+    for said in history.values():
+        encode_prompt(speaker.model, speaker.tokenizer, [*said, turn])  # or nobody answers
 
     def answer(name: str) -> list[dict[str, str]]:
         click.echo(f"{name}> " if len(speaker.names) > 1 else "", nl=False)
