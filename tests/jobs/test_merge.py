@@ -96,6 +96,7 @@ def test_the_template_renders_the_same_without_marks(
             assert rendered[0] == rendered[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_it_keeps_the_base_s_precision(
     saved_run: Callable[..., Path],
@@ -117,6 +118,7 @@ def test_it_keeps_the_base_s_precision(
     assert read_manifest(out)["comparison"]["dtype"] == dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [{"use_dora": True}, {"use_rslora": True}, {"r": 2}])
 def test_variants_merge(
     saved_run: Callable[..., Path], plan: Callable[..., Plan], base_folder: Path, variant
@@ -232,6 +234,7 @@ def test_what_cannot_be_merged_is_refused(
         run(saved_run(base=packed), plan())
 
 
+@pytest.mark.slow
 def test_a_qlora_run_merges_into_the_unquantized_base(
     saved_run: Callable[..., Path], plan: Callable[..., Plan]
 ) -> None:

@@ -84,6 +84,13 @@ PANELS = (
     ),
 )
 
+# What Hugging Face's Trainer says goes by the names of the curves, in lines of one kind.
+_TRAINERS = {
+    ("metrics", "train_loss"): ("train", "loss"),
+    ("metrics", "learning_rate"): ("train", "learning_rate"),
+    ("metrics", "grad_norm"): ("train", "grad_norm"),
+    ("metrics", "eval_loss"): ("eval", "eval_loss"),
+}
 Points = Mapping[tuple[str, str], Sequence[Point]]
 
 
@@ -95,7 +102,8 @@ def points_of(metrics: bytes) -> Points:
         kind, step = record.pop("kind"), record.pop("step")
         for name, value in record.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                found[kind, name].append(Point(step, value))
+                key = (kind, name)
+                found[_TRAINERS.get(key, key)].append(Point(step, value))
     return found
 
 
