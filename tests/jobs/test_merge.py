@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jinja2
 import pytest
 import torch
 from click.testing import CliRunner
@@ -94,6 +95,21 @@ def test_the_template_renders_the_same_without_marks(
                 for one in (tokenizer, saved)
             ]
             assert rendered[0] == rendered[1]
+
+
+def test_the_engine_of_other_servers_takes_the_template() -> None:
+    """minijinja, which TGI has, refuses the marks; without them it renders what Jinja does."""
+    minijinja = pytest.importorskip("minijinja")
+    values = {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True}
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    served = without_marks(PLAIN_TEMPLATE)
+    rendered = minijinja.Environment(templates={"t": served}).render_template(
+        "t", messages=turns, **values
+    )
+    assert rendered == jinja2.Template(served).render(messages=turns, **values)
+    assert "### Answer\nb</s>" in rendered
+    with pytest.raises(minijinja.TemplateError):
+        minijinja.Environment(templates={"t": PLAIN_TEMPLATE}).render_template("t", messages=turns)
 
 
 @pytest.mark.slow
