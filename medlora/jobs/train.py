@@ -113,9 +113,11 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         team.together(lambda: [1.0])  # there is something to do
         result, release = _train(plan, find_inputs(plan), stop=stop, allow=allow, team=team)
         click.echo(_summary(result, is_demo=plan.demo))
-        report.leave(folder)
-        settle(folder, release)
-        deliver(folder / FINAL, cfg.training.final_dir)
+        try:
+            settle(folder, release)
+            deliver(folder / FINAL, cfg.training.final_dir)
+        finally:  # of a rejected one too; last, so that no result waits for its page
+            report.leave(folder)
         team.wait()
 
 
@@ -126,10 +128,10 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
             check_rejected(folder / REJECTED, read_inputs(plan))
         return False
     check_finished(folder / FINAL, read_inputs(plan))
-    if not report.is_left(folder):
-        report.leave(folder)
     click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
+    if not report.is_left(folder):
+        report.leave(folder)
     return True
 
 
