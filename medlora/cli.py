@@ -355,6 +355,34 @@ def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
     job.run(run, job.Wishes(**wishes))
 
 
+@cli.command(short_help="Write report.html of one run or several.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "--evaluation",
+    "evaluations",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Report of `medlora evaluate` on one of these adapters; may be repeated.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where to write; else report.html in the run's folder, of several in this one.",
+)
+def report(runs: tuple[Path, ...], **wishes: Any) -> None:  # noqa: ANN401
+    """Write a page of RUN, or of several side by side, that a browser opens without a network.
+
+    Curves, evaluations with intervals, safety findings, data audit, privacy scan, what was run on
+    what.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a run
+    in its folder; a run that has not finished is shown as far as its newest checkpoint.
+    """
+    from medlora.jobs import report as job
+
+    job.run(runs, job.Wishes(**wishes))
+
+
 @cli.command(short_help="Say what changed from one run to another.")
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
@@ -376,6 +404,75 @@ def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
     from medlora.jobs import diff as job
 
     job.run(run_a, run_b, **wishes)
+
+
+@cli.command(short_help="Ask an adapter: a prompt, a file, a conversation.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="May be repeated.")
+@click.option(
+    "--prompts",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="One prompt a line; .jsonl: rows with prompt or messages; - is standard input.",
+)
+@click.option("--chat", is_flag=True, help="A conversation; on a terminal, where nothing is asked.")
+@click.option("--system", metavar="TEXT", help="The system's turn before each.")
+@click.option("--compare", is_flag=True, help="Have the base answer beside the adapter.")
+@click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one model. key.")
+@click.option("--max-new-tokens", type=click.IntRange(1), default=300, help="Cuts an answer.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, help="Changes the speed alone.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write JSON Lines there instead of printing.",
+)
+def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **wishes: Any) -> None:  # noqa: ANN401
+    """Ask the adapter of RUN on its base, greedily: the same answers each time.
+
+    RUN is a run's folder, one of its checkpoints, or an adapter that PEFT saved.  Answers go to
+    standard output, or to --output; no log has a word of them.  Ends with 77 where the base is not
+    the one that the adapter was trained on.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(model=model, overrides=overrides), snapshot(), allow_demo=False)
+
+    from medlora.jobs import generate as job
+
+    job.run(run, plan, job.Wishes(**wishes))
+
+
+@cli.command(short_help="Merge an adapter into its base.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
+@click.option(
+    "--max-difference",
+    type=click.FloatRange(0),
+    help="How far a logit may be off; else a share of the largest one, by the base's precision.",
+)
+@click.pass_obj
+def merge(
+    stop: "Stop", /, *, run: Path, out: Path, model: str | None, max_difference: float | None
+) -> None:
+    """Merge the adapter of RUN into its unquantized base: the new folder OUT.
+
+    It is in the base's precision, as safetensors with tokenizer, chat template and manifest, for
+    whatever serves a plain model.  What was written is loaded again and compared with base and
+    adapter; ends with 77, and no folder, where they differ by more than rounding.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(model=model), snapshot(), allow_demo=False)
+
+    from medlora.jobs import merge as job
+
+    job.run(run, out, plan, allowed=max_difference, stop=stop)
 
 
 @cli.command(short_help="Train a run again and compare the adapter.")

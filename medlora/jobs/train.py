@@ -16,7 +16,7 @@ from medlora.config import RunConfig
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
-from medlora.jobs import demo, huggingface
+from medlora.jobs import demo, huggingface, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.delivery import check_output, deliver
@@ -121,6 +121,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
                 plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
             )
             click.echo(_summary(result, is_demo=plan.demo))
+            report.leave(folder)  # of a rejected one too; it is mirrored with the rest
             mirror.finish()
             settle(folder, release)
             deliver(folder / FINAL, cfg.training.final_dir)
@@ -137,6 +138,8 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
     check_finished(folder / FINAL, read_inputs(plan))
     click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
+    if not report.is_left(folder):
+        report.leave(folder)
     return True
 
 
@@ -160,9 +163,9 @@ def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
         audit = audit_files(found.files, found.sha256, cfg)
         tokenized = tokenize_files(found, cfg)
         split = split_rows(tokenized, cfg, near=audit.near)
-        report = report_on(audit, cfg, split=split, tokenized=tokenized)
-        audited = keep(report, run_folder(plan)) if team.leads else None
-        refuse_leakage(report, cfg.data)
+        found_out = report_on(audit, cfg, split=split, tokenized=tokenized)
+        audited = keep(found_out, run_folder(plan)) if team.leads else None
+        refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
     return _Ready(prepared, {**prepared.counts, "audit": audited, "privacy": privacy})
 
