@@ -240,15 +240,23 @@ def evaluate(
 
 @cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
-def config(**options: Any) -> None:  # noqa: ANN401
+@click.option("--schema", "form", flag_value="schema", help="Print the JSON Schema, for editors.")
+@click.option("--reference", "form", flag_value="reference", help="Print docs/configuration.md.")
+@click.option("--explain", "key", metavar="KEY", help="Say what one key, or a section, means.")
+def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: ANN401
     """Print every config key with its value and where the value came from."""
+    from medlora.config.explain import explain, reference
+    from medlora.config.jsonschema import json_schema
     from medlora.config.show import as_yaml
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    click.echo(
-        as_yaml(resolve(Options(**options), snapshot(), allow_demo=False).resolved), nl=False
-    )
+    pages = {"schema": json_schema, "reference": reference}
+    if form:
+        click.echo(pages[form]().rstrip("\n"))
+        return
+    resolved = resolve(Options(**options), snapshot(), allow_demo=False).resolved
+    click.echo(explain(key, resolved) if key else as_yaml(resolved).rstrip("\n"))
 
 
 @cli.command(short_help="Check every digest of a run.")

@@ -369,6 +369,10 @@ class RunConfig(Section):
         "run",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="name of the run's folder; a retried job finds its own by it",
+        json_schema_extra={
+            "x-allowed": "letters, digits, dots, hyphens and underscores, 100 at most, of which "
+            "the first is a letter or a digit"
+        },
     )
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()
