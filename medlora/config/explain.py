@@ -60,7 +60,7 @@ UNITS = {
 }
 # Names that are ours although others of their section are a library's.
 _OUR_OWN = frozenset(
-    [
+    (
         "base_model_name",
         "convergence_threshold",
         "convergence_window",
@@ -84,7 +84,7 @@ _OUR_OWN = frozenset(
         "stop_on_convergence",
         "targets_only_loss",
         "warmup_ratio",
-    ]
+    )
 )
 _LIBRARIES = {"lora": "PEFT, LoraConfig", "training": "Hugging Face, TrainingArguments"}
 _OTHERS = {

@@ -1,0 +1,190 @@
+"""What a run will need of a device's memory: predicted from its config and its base's shapes."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig
+
+from medlora.config import RunConfig
+from medlora.jobs.device import memory_in_use
+from medlora.model.adapter import attach
+from medlora.model.base import position_limit
+from medlora.model.skeleton import skeleton
+from medlora.train.footprint import (
+    Footprint,
+    Shape,
+    Walker,
+    adapter_bytes,
+    largest_weight,
+    optimizer_bytes,
+    sums_held,
+    weight_bytes,
+)
+from medlora.train.precision import choose_precision
+
+USABLE = 0.92  # of a device: what is left is lost between blocks of other sizes
+_CONTEXT = 600 * 2**20  # of a process on a GPU: driver, kernels, cuBLAS's workspace
+_LINE = (2048, 4096)  # positions; from here on all chunks of the loss are full
+_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a run is predicted for.
+
+    Attributes:
+        kind: `cuda` or `cpu`.
+        memory: its bytes, whoever has them now.
+        bf16: whether it computes in bfloat16.
+        name: for people.
+    """
+
+    kind: str
+    memory: int
+    bf16: bool = True
+    name: str = ""
+
+
+class Forecast:
+    """Predicts memory for one run's config on one kind of device; builds the shapes once.
+
+    Args:
+        base: folder of the base model.
+        cfg: the run's config.
+        device: what it runs on.
+        longest: tokens of the longest row, where the rows are known.
+
+    Raises:
+        ConfigError: the base has no such target modules.
+        MissingPartError: the base cannot be built.
+    """
+
+    def __init__(
+        self, base: Path, cfg: RunConfig, device: Device, *, longest: int | None = None
+    ) -> None:
+        self.cfg, self.device = cfg, device
+        precision = choose_precision(cfg.training, device=device.kind, bf16_supported=device.bf16)
+        half = _HALVES.get(precision)
+        weights = skeleton(base, cfg.model, half=half if device.kind == "cuda" else None)
+        with torch.device("meta"):
+            self._model = attach(weights, cfg.lora, seed=cfg.training.seed)
+        limit = position_limit(AutoConfig.from_pretrained(base, local_files_only=True))
+        self.length = min(filter(None, (cfg.data.max_length, limit, longest)))
+        self._weights = weight_bytes(
+            self._model,
+            four_bits=cfg.model.load_in_4bit,
+            double_quant=cfg.model.bnb_4bit_use_double_quant,
+        )
+        self._walker = Walker(
+            self._model,
+            lean=cfg.training.lean_lora and not cfg.model.load_in_4bit,
+            targets_only=cfg.training.targets_only_loss,
+            autocast=half,
+            joins=device.kind == "cpu",
+        )
+        self._known: dict[tuple[int, bool], int] = {}
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that may be planned with."""
+        return int(self.device.memory * USABLE)
+
+    @property
+    def trainable(self) -> int:
+        """How many numbers the adapter has."""
+        return self._adapter // 4
+
+    @cached_property
+    def _adapter(self) -> int:
+        return adapter_bytes(self._model)
+
+    def footprint(self, rows: int, accumulated: int, *, positions: int | None = None) -> Footprint:
+        """Return what micro-batches of so many rows need, recomputing only where it must be.
+
+        Args:
+            rows: of a micro-batch.
+            accumulated: micro-batches of a step.
+            positions: of the largest one, where the rows are known; else all are the longest.
+        """
+        plain = self._footprint(rows, accumulated, positions=positions, recompute=False)
+        wanted = self.cfg.training.gradient_checkpointing
+        if wanted is False or (wanted == "auto" and plain.peak <= self.capacity):
+            return plain
+        return self._footprint(rows, accumulated, positions=positions, recompute=True)
+
+    def recomputes(self, rows: int, accumulated: int, *, positions: int | None = None) -> bool:
+        """Tell whether activations are recomputed."""
+        plain = self._footprint(rows, accumulated, positions=positions, recompute=False)
+        wanted = self.cfg.training.gradient_checkpointing
+        return plain.peak > self.capacity if wanted == "auto" else bool(wanted)
+
+    def largest(self, step_rows: int, *, workers: int = 1) -> int | None:
+        """Return the most rows of a micro-batch that fit and divide a step's; None if not one does.
+
+        Args:
+            step_rows: rows of a step, which stay as many.
+            workers: that share a step, each of which gets a micro-batch if there are enough rows.
+        """
+        most = max(1, step_rows // workers)
+        sizes = [size for size in range(1, most + 1) if step_rows % size == 0]
+        for size in reversed(sizes):
+            if self.footprint(size, step_rows // size).peak <= self.capacity:
+                return size
+        return None
+
+    def _footprint(
+        self, rows: int, accumulated: int, *, positions: int | None, recompute: bool
+    ) -> Footprint:
+        shape = self._shape(rows, positions)
+        training = self._training(shape, recompute=recompute)
+        evaluated = self._shape(self.cfg.training.per_device_eval_batch_size, None)
+        # A 4-bit layer's weight is unpacked whole for its product.
+        unpacked = largest_weight(self._model) if self.cfg.model.load_in_4bit else 0
+        return Footprint(
+            weights=self._weights,
+            adapter=self._adapter,
+            optimizer=optimizer_bytes(self._adapter),
+            gradients=self._adapter * sums_held(accumulated),
+            training=training + unpacked,
+            evaluation=self._evaluation(evaluated) + unpacked,
+            other=self._other,
+        )
+
+    def _shape(self, rows: int, positions: int | None) -> Shape:
+        if self.cfg.training.packing is False:
+            return Shape(rows, self.length, padded=True)
+        return Shape(1, positions or rows * self.length)
+
+    def _training(self, shape: Shape, *, recompute: bool) -> int:
+        """Return a micro-batch's bytes; of long packs two are walked, for it is a straight line."""
+        if shape.padded or shape.length <= _LINE[0]:
+            return self._walked(shape, recompute=recompute)
+        first, second = (
+            self._walked(replace(shape, length=length), recompute=recompute) for length in _LINE
+        )
+        slope = (second - first) / (_LINE[1] - _LINE[0])
+        return int(first + slope * (shape.length - _LINE[0]))
+
+    def _walked(self, shape: Shape, *, recompute: bool) -> int:
+        key = (hash(shape), recompute)
+        if key not in self._known:
+            self._known[key] = self._walker.training(shape, recompute=recompute)
+        return self._known[key]
+
+    @cached_property
+    def _other(self) -> int:
+        if self.device.kind == "cuda":
+            return _CONTEXT
+        return int(memory_in_use(torch.device("cpu"))["memory_bytes"])
+
+    def _evaluation(self, shape: Shape) -> int:
+        if shape.positions not in self._evaluated:
+            self._evaluated[shape.positions] = self._walker.evaluating(shape)
+        return self._evaluated[shape.positions]
+
+    @cached_property
+    def _evaluated(self) -> dict[int, int]:
+        return {}
+
