@@ -7,9 +7,7 @@ optimizer's state); on a GPU the allocator's peak, which has the weights as well
 
 import argparse
 import ctypes
-import gc
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +22,9 @@ from medlora.config import from_mapping
 from medlora.data.batches import train_loader
 from medlora.data.layout import Collate, Layout
 from medlora.data.rows import Row
+from medlora.jobs.device import Device, begin_peak, peak_since, this_device
 from medlora.jobs.fit import MedicalLoRATrainer
-from medlora.jobs.footprint import Device, Forecast
+from medlora.jobs.footprint import Forecast
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 
@@ -77,7 +76,7 @@ def measure(name: str) -> dict[str, Any]:
     cfg = from_mapping({**wishes, "training": training, "data": {"max_length": length}})
     with TemporaryDirectory() as folder:
         base = _random_base(Path(folder), shape)
-        device = _device()
+        device = this_device()
         forecast = Forecast(base, cfg, device)
         predicted = forecast.footprint(rows, accumulated)
         half = torch.bfloat16 if device.kind == "cuda" else None
@@ -116,29 +115,11 @@ class _Tokenizer:
 
 
 def _peak_of_steps(trainer: MedicalLoRATrainer, device: Device) -> int:
-    gc.collect()
-    if device.kind == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        list(trainer.steps())
-        return torch.cuda.max_memory_allocated()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM begins anew
+    before = begin_peak(trainer.accelerator.device)
     list(trainer.steps())
-    return _status("VmHWM") - before
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
-
-
-def _device() -> Device:
-    if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        return Device("cuda", properties.total_memory, name=properties.name)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device("cpu", memory, name="cpu")
+    peak = peak_since(trainer.accelerator.device)
+    return peak if device.kind == "cuda" else peak - before
 
 
 def main() -> None:

@@ -156,7 +156,7 @@ def doctor(*, as_json: bool) -> None:
     click.echo(job.as_json(snapshot()) if as_json else job.as_text(snapshot()), nl=False)
 
 
-@cli.command(short_help="Look at the data: duplicates, leakage, lengths.")
+@cli.command(short_help="Say whether a run would go well here.")
 @_run_options
 @click.option(
     "--suite",
@@ -173,20 +173,35 @@ def doctor(*, as_json: bool) -> None:
     metavar="FILE",
     help="Write the whole report there.",
 )
-def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None:  # noqa: ANN401
-    """Look at the data that `train` would train on; trains nothing, shows no row's text.
+@click.option(
+    "--probe/--no-probe",
+    "timed",
+    default=True,
+    help="Take a few steps, where that is quick, to tell how long a run would be.",
+)
+def check(
+    *,
+    suites: tuple[Path, ...],
+    report: Path | None,
+    timed: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Look at what `train` would need: data, model, memory, disk, folders; trains nothing.
 
-    Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
-    or 77 where `train` would refuse the data.
+    Takes the options of `train`, and shows no row's text.  Without a base model, nothing is said
+    of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
+    69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import snapshot
+    from medlora.runtime import snapshot, visible_gpus
 
-    plan = resolve(Options(**options), snapshot(), needed=("data",))
+    environment = snapshot()
+    plan = resolve(Options(**options), environment, needed=("data",))
 
     from medlora.jobs import check as job
 
-    job.run(plan, suites=suites, output=report)
+    gpus = visible_gpus(environment).value
+    job.run(plan, suites=suites, output=report, gpus=gpus, timed=timed)
 
 
 @cli.command(short_help="Measure a base, and an adapter on it.")

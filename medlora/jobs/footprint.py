@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig
 
 from medlora.config import RunConfig
-from medlora.jobs.device import memory_in_use
+from medlora.jobs.device import Device, memory_in_use
 from medlora.model.adapter import attach
 from medlora.model.base import position_limit
 from medlora.model.skeleton import skeleton
@@ -31,20 +31,11 @@ _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """What a run is predicted for.
+class Known:
+    """Positions of the largest packs of a run, where its rows are known; None where not."""
 
-    Attributes:
-        kind: `cuda` or `cpu`.
-        memory: its bytes, whoever has them now.
-        bf16: whether it computes in bfloat16.
-        name: for people.
-    """
-
-    kind: str
-    memory: int
-    bf16: bool = True
-    name: str = ""
+    training: int | None = None
+    evaluation: int | None = None
 
 
 class Forecast:
@@ -54,16 +45,13 @@ class Forecast:
         base: folder of the base model.
         cfg: the run's config.
         device: what it runs on.
-        longest: tokens of the longest row, where the rows are known.
 
     Raises:
         ConfigError: the base has no such target modules.
         MissingPartError: the base cannot be built.
     """
 
-    def __init__(
-        self, base: Path, cfg: RunConfig, device: Device, *, longest: int | None = None
-    ) -> None:
+    def __init__(self, base: Path, cfg: RunConfig, device: Device) -> None:
         self.cfg, self.device = cfg, device
         precision = choose_precision(cfg.training, device=device.kind, bf16_supported=device.bf16)
         half = _HALVES.get(precision)
@@ -71,7 +59,7 @@ class Forecast:
         with torch.device("meta"):
             self._model = attach(weights, cfg.lora, seed=cfg.training.seed)
         limit = position_limit(AutoConfig.from_pretrained(base, local_files_only=True))
-        self.length = min(filter(None, (cfg.data.max_length, limit, longest)))
+        self.length = min(filter(None, (cfg.data.max_length, limit)))
         self._weights = weight_bytes(
             self._model,
             four_bits=cfg.model.load_in_4bit,
@@ -96,29 +84,28 @@ class Forecast:
         """How many numbers the adapter has."""
         return self._adapter // 4
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers the base has."""
+        return sum(one.numel() for one in self._model.parameters() if not one.requires_grad)
+
     @cached_property
     def _adapter(self) -> int:
         return adapter_bytes(self._model)
 
-    def footprint(self, rows: int, accumulated: int, *, positions: int | None = None) -> Footprint:
+    def footprint(self, rows: int, accumulated: int, *, known: Known | None = None) -> Footprint:
         """Return what micro-batches of so many rows need, recomputing only where it must be.
 
         Args:
             rows: of a micro-batch.
             accumulated: micro-batches of a step.
-            positions: of the largest one, where the rows are known; else all are the longest.
+            known: how large they are, where the rows are known; else all rows are the longest.
         """
-        plain = self._footprint(rows, accumulated, positions=positions, recompute=False)
+        plain = self._footprint(rows, accumulated, known=known, recompute=False)
         wanted = self.cfg.training.gradient_checkpointing
         if wanted is False or (wanted == "auto" and plain.peak <= self.capacity):
             return plain
-        return self._footprint(rows, accumulated, positions=positions, recompute=True)
-
-    def recomputes(self, rows: int, accumulated: int, *, positions: int | None = None) -> bool:
-        """Tell whether activations are recomputed."""
-        plain = self._footprint(rows, accumulated, positions=positions, recompute=False)
-        wanted = self.cfg.training.gradient_checkpointing
-        return plain.peak > self.capacity if wanted == "auto" else bool(wanted)
+        return self._footprint(rows, accumulated, known=known, recompute=True)
 
     def largest(self, step_rows: int, *, workers: int = 1) -> int | None:
         """Return the most rows of a micro-batch that fit and divide a step's; None if not one does.
@@ -135,11 +122,12 @@ class Forecast:
         return None
 
     def _footprint(
-        self, rows: int, accumulated: int, *, positions: int | None, recompute: bool
+        self, rows: int, accumulated: int, *, known: Known | None, recompute: bool
     ) -> Footprint:
-        shape = self._shape(rows, positions)
-        training = self._training(shape, recompute=recompute)
-        evaluated = self._shape(self.cfg.training.per_device_eval_batch_size, None)
+        known = known or Known()
+        training = self._training(self._shape(rows, known.training), recompute=recompute)
+        batch = self.cfg.training.per_device_eval_batch_size
+        evaluated = self._evaluation(self._shape(batch, known.evaluation))
         # A 4-bit layer's weight is unpacked whole for its product.
         unpacked = largest_weight(self._model) if self.cfg.model.load_in_4bit else 0
         return Footprint(
@@ -148,14 +136,15 @@ class Forecast:
             optimizer=optimizer_bytes(self._adapter),
             gradients=self._adapter * sums_held(accumulated),
             training=training + unpacked,
-            evaluation=self._evaluation(evaluated) + unpacked,
+            evaluation=evaluated + unpacked,
             other=self._other,
+            recomputed=recompute,
         )
 
     def _shape(self, rows: int, positions: int | None) -> Shape:
         if self.cfg.training.packing is False:
             return Shape(rows, self.length, padded=True)
-        return Shape(1, positions or rows * self.length)
+        return Shape(1, rows * self.length if positions is None else positions)
 
     def _training(self, shape: Shape, *, recompute: bool) -> int:
         """Return a micro-batch's bytes; of long packs two are walked, for it is a straight line."""
@@ -180,6 +169,8 @@ class Forecast:
         return int(memory_in_use(torch.device("cpu"))["memory_bytes"])
 
     def _evaluation(self, shape: Shape) -> int:
+        if not shape.positions:
+            return 0
         if shape.positions not in self._evaluated:
             self._evaluated[shape.positions] = self._walker.evaluating(shape)
         return self._evaluated[shape.positions]
@@ -187,4 +178,3 @@ class Forecast:
     @cached_property
     def _evaluated(self) -> dict[int, int]:
         return {}
-

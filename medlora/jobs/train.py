@@ -19,6 +19,7 @@ from medlora.files import sweep
 from medlora.jobs import demo, huggingface
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
+from medlora.jobs.batch import settle_batch
 from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import check_private, is_private
@@ -81,6 +82,7 @@ def run(
     """
     team = team or Team()
     try:
+        plan = settle_batch(plan, team=team, fresh=fresh)
         if team.leads:
             _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
         elif team.together(tuple):  # the first one says whether there is something to do

@@ -4,6 +4,7 @@ from medlora.runtime.address import LOOPBACK
 from medlora.runtime.environment import Environment, Fact, prepare_process, snapshot, variable
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
+from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
@@ -39,4 +40,5 @@ __all__ = [
     "report_failure",
     "snapshot",
     "variable",
+    "visible_gpus",
 ]

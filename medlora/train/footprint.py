@@ -52,6 +52,7 @@ class Footprint:
     training: int  # activations, temporaries and logits of a micro-batch, forth and back
     evaluation: int  # the same of an evaluation batch, forth alone
     other: int  # what the process has before: libraries, a GPU's context
+    recomputed: bool = False  # activations are made a second time instead of kept
 
     @property
     def lasting(self) -> int:
