@@ -43,6 +43,7 @@ check: setup ## format, lint, types, imports, unit tests
 
 torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hundreds of times (an hour)
 	$(BIN)/python tests/torture/kill.py --kills 200
+	$(BIN)/python tests/torture/elastic.py --kills 40
 	$(BIN)/python tests/torture/power.py --states 3000
 	$(BIN)/python tests/torture/faults.py --every 1
 	$(BIN)/python tests/torture/signals.py --loads 40
@@ -51,6 +52,7 @@ torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hund
 
 torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/kill.py --kills 20
+	$(BIN)/python tests/torture/elastic.py --kills 3
 	$(BIN)/python tests/torture/power.py --states 300
 	$(BIN)/python tests/torture/faults.py --every 61
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1

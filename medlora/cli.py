@@ -4,10 +4,13 @@ Stays free of torch so that `--help` and usage errors answer at once: heavy impo
 inside the commands.
 """
 
+import atexit
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -488,6 +491,28 @@ def measure(
 
 
 def main() -> NoReturn:
+    """Run the command line and leave at once: taking torch apart lasts longer than a save."""
+    try:
+        run()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else _BUG
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process without taking its modules apart; what registered for the end still runs.
+
+    A signal is not heard any more: what there was to do is done.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    atexit._run_exitfuncs()  # noqa: SLF001  (temporary folders, trackers; only this runs them)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+            stream.flush()
+    os._exit(code)
+
+
+def run() -> NoReturn:
     """Run the command line; an expected failure ends with its code and without a traceback."""
     from medlora.runtime.stop import EXIT_CODE, Stop
 
@@ -545,7 +570,3 @@ def _report_bug(error: BaseException) -> None:
             "(MEDLORA_SHOW_BUG_MESSAGES=1 shows it)",
             err=True,
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys, runpy\n"
         f"sys.argv = ['medlora', *{arguments!r}]\n"
-        "try:\n    from medlora.cli import main; main()\n"
+        "try:\n    from medlora.cli import run; run()\n"
         "except SystemExit as end:\n    assert end.code == 0, end.code\n"
         "heavy = {'torch', 'transformers', 'peft', 'accelerate', 'numpy', 'pydantic'}\n"
         "found = heavy & set(sys.modules)\n"
@@ -42,8 +42,8 @@ def test_an_error_in_the_config_does_not_import_torch(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         f"sys.argv = ['medlora', 'config', '--config', {str(config)!r}]\n"
-        "from medlora.cli import main\n"
-        "try:\n    main()\n"
+        "from medlora.cli import run\n"
+        "try:\n    run()\n"
         "except SystemExit as end:\n    assert end.code == 78, end.code\n"
         "assert 'torch' not in sys.modules\n"
     )
@@ -56,8 +56,8 @@ def test_doctor_reads_the_environment_without_torch() -> None:
     code = (
         "import sys\n"
         "sys.argv = ['medlora', 'doctor', '--json']\n"
-        "from medlora.cli import main\n"
-        "try:\n    main()\n"
+        "from medlora.cli import run\n"
+        "try:\n    run()\n"
         "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules, file=sys.stderr)\n"
     )
     for variables, ends in (({}, "0 False"), ({"RANK": "1", "WORLD_SIZE": "1"}, "78 False")):

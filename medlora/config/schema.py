@@ -120,6 +120,11 @@ class TrainingConfig(Section):
         None, ge=0, lt=1, description="the same as a share of all steps, instead of warmup_steps"
     )
     min_lr_rate: float = Field(0.1, ge=0, le=1, description="floor as a share of the peak")
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="where the base's weights are: whole on each worker, or spread over all of "
+        "them (FSDP2), for models that do not fit on one device",
+    )
     gradient_reduction: Literal["tree", "all_reduce"] = Field(
         "tree",
         description="how several workers add up gradients: in one order, the same bits for any "

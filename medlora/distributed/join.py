@@ -1,5 +1,7 @@
 """Become one of a run's workers."""
 
+import ctypes
+import signal
 import socket
 from datetime import timedelta
 
@@ -11,8 +13,10 @@ from medlora.distributed.meeting import call_roll, open_store
 from medlora.distributed.team import Team
 from medlora.runtime import Topology
 
+_PDEATHSIG = 1
 # Longer than any work that one worker does while the others wait; who is lost is told by the
 # connection that ends, or by the launcher, not by the clock.
+
 _PATIENCE = timedelta(days=7)
 
 
@@ -29,6 +33,8 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
     """
     if topology.world_size == 1 or topology.rank is None or topology.local_rank is None:
         return Team()
+    if launched:
+        _end_with_the_launcher()
     rank, local = topology.rank.value, topology.local_rank.value
     on_gpu = torch.cuda.is_available()
     if on_gpu:
@@ -57,3 +63,11 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
         device_id=torch.device("cuda", torch.cuda.current_device()) if on_gpu else None,
     )
     return Team(local_rank=local)
+
+
+def _end_with_the_launcher() -> None:
+    """Have the kernel send SIGTERM when the launcher is gone, and nobody would end this worker.
+
+    Source: prctl(2), PR_SET_PDEATHSIG.
+    """
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)

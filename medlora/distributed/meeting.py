@@ -3,7 +3,6 @@
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 import psutil
@@ -77,9 +76,11 @@ def call_roll(
                 fix=f"see why it did not start, or cannot reach the first {what}; "
                 f"{RDZV_TIMEOUT} sets the seconds",
             )
-        _log.info("waiting for %s %s", what, ", ".join(str(one + 1) for one in missing))
-        with suppress(RuntimeError):  # it did not come in this while
+        try:
             store.wait([_key(missing[0])], timedelta(seconds=min(left, _LOOK_S)))
+        except RuntimeError:  # torch's DistError: it did not come in this while
+            numbers = ", ".join(str(one + 1) for one in missing)
+            _log.info("waiting for %s %s of %d", what, numbers, count)
     return [store.get(_key(one)).decode() for one in range(count)]
 
 

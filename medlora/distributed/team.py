@@ -35,12 +35,15 @@ class Team:
     Attributes:
         rank: of this worker, from 0; the first one leads: it alone writes and prints.
         size: how many there are.
+        in_step: whether a forward pass takes all workers at once, as sharded weights do: then
+            nobody may be a pass ahead, or leave one out.
     """
 
     def __init__(self, *, local_rank: int = 0) -> None:
         there = dist.is_available() and dist.is_initialized()
         self.rank, self.size = (dist.get_rank(), dist.get_world_size()) if there else (0, 1)
         self._local_rank = local_rank
+        self.in_step = False
 
     @property
     def leads(self) -> bool:
@@ -51,6 +54,26 @@ class Team:
         """Return which of `count` things in a row are a worker's: as many for each, within one."""
         rank = self.rank if rank is None else rank
         return range(rank * count // self.size, (rank + 1) * count // self.size)
+
+    def turns(self, count: int) -> int:
+        """Return how many passes over `count` things a worker makes, empty ones counted."""
+        return -(-count // self.size) if self.in_step else len(self.share(count))
+
+    def poll(self, ask: Callable[[], None]) -> None:
+        """Ask whether to go on; in step, all workers stop if one is to.
+
+        Raises:
+            InterruptError: no.
+        """
+        if not self.in_step:
+            ask()
+            return
+
+        def asked() -> Sequence[float]:
+            ask()
+            return ()
+
+        self.together(asked)
 
     def together(
         self,
@@ -94,13 +117,15 @@ class Team:
     def lead(self, work: Callable[[], object]) -> None:
         """Have the first worker do something alone, and the others wait for its end.
 
+        In step, all do it: it may need a forward pass.
+
         Raises:
             InterruptError: on all workers, if the first was interrupted.
             PeerLostError: one of them is gone.
         """
 
         def alone() -> Sequence[float]:
-            if self.leads:
+            if self.leads or self.in_step:
                 work()
             return ()
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import nn
@@ -56,13 +57,15 @@ def held_out_loss(
 
     def pass_through() -> list[float]:
         nonlocal targets
-        nats, number = [], 0
-        for item in batches:
-            for batch in micro_batches(item):
-                if number % team.size == team.rank:
-                    nats.append(_nats_that_fit(forward, batch, device=device, fit=fit, poll=poll))
-                targets += count_targets(batch["labels"])
-                number += 1
+        nats, each = [], (batch for item in batches for batch in micro_batches(item))
+        while group := list(islice(each, team.size)):
+            targets += sum(count_targets(batch["labels"]) for batch in group)
+            mine = team.rank < len(group)
+            if not mine and not team.in_step:
+                continue
+            batch = group[team.rank] if mine else group[0]  # where others need this one's weights
+            found = _nats_that_fit(forward, batch, device=device, fit=fit, poll=poll, team=team)
+            nats += [found] if mine else []
         return nats
 
     try:
@@ -84,16 +87,17 @@ def _nats_that_fit(
     device: torch.device,
     fit: Fit,
     poll: Callable[[], None],
+    team: Team,
 ) -> float:
     """Return the summed loss of a batch, in smaller pieces for as long as memory runs out."""
     while True:
         pieces, nats = pieces_of([batch], fit.rows), 0.0
         try:
             for piece in pieces:
-                poll()
+                team.poll(poll)
                 nats += float(forward.nats(move(piece, device)))
         except BaseException as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or team.in_step:
                 raise
         else:
             return nats

@@ -44,6 +44,7 @@ from medlora.model.attention import attend_by_record
 from medlora.model.frozen import frozen_linears
 from medlora.model.kernels import check_kernels, compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
+from medlora.model.sharded import shard_base
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
@@ -114,6 +115,7 @@ class MedicalLoRATrainer:
             use_liger_kernel=cfg.use_liger_kernel,
             device=device_type(),
         )
+        sharded = cfg.sharding == "full" and self.team.size > 1
         self.accelerator = Accelerator(mixed_precision=self.precision)
         self._bare, self._lean = model, cfg.lean_lora and not private  # no hook can watch these
         self._change_layers()
@@ -121,8 +123,7 @@ class MedicalLoRATrainer:
         self._adamw = build_optimizer(
             model.parameters(), cfg, multipliers=faster, fused=self.precision != "fp16"
         )
-        # Never in a wrapper that adds up gradients: the loop does, in an order of its own.
-        self.model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        self.model = self._placed(model) if not sharded else self._sharded(model)
         self.optimizer = self.accelerator.prepare_optimizer(self._adamw)
         self.forward = Forward(
             self.model, autocast=self.accelerator.autocast, targets_only=cfg.targets_only_loss
@@ -302,7 +303,7 @@ class MedicalLoRATrainer:
                 done: list[T] = []
 
                 def share() -> Sequence[float]:
-                    done.append(work(self._poll))
+                    done.append(work(self._poll_all))
                     return ()
 
                 self.team.together(share)
@@ -320,13 +321,26 @@ class MedicalLoRATrainer:
             "targets_only_loss": self.forward.targets_only,
             "lean_lora": self._lean,
             "gradient_checkpointing": self.recomputes,
-            "onednn": cfg.onednn and device_type() == "cpu",
+            "onednn": self._packs_weights,
+            "sharding": "full" if self.team.in_step else "none",
             "torch_compile": cfg.torch_compile,
             "use_liger_kernel": cfg.use_liger_kernel,
             "deterministic": cfg.deterministic,
             "workers": self.team.size,
             "gradient_reduction": cfg.gradient_reduction,
         }
+
+    def _placed(self, model: PeftModel) -> Any:  # noqa: ANN401  (accelerate's own type)
+        """Return the model on this worker's device.
+
+        Never in a wrapper that adds up gradients: the loop does, in an order of its own.
+        """
+        return self.accelerator.prepare_model(model, evaluation_mode=True)
+
+    def _sharded(self, model: PeftModel) -> PeftModel:
+        shard_base(model, device=self.accelerator.device, workers=self.team.size)
+        self.team.in_step = True
+        return model
 
     def _change_layers(self) -> None:
         """Have the layers compute the same in other ways, as the config says."""
@@ -336,8 +350,14 @@ class MedicalLoRATrainer:
             lean_linears(self._bare)
         if cfg.use_liger_kernel:
             liger_kernels(base)
-        if cfg.onednn and device_type() == "cpu":
+        if self._packs_weights:
             frozen_linears(self._bare)
+
+    @property
+    def _packs_weights(self) -> bool:
+        """Tell whether the CPU gets its frozen weights in an order of its own."""
+        cfg = self.config.training
+        return cfg.onednn and device_type() == "cpu" and cfg.sharding == "none"
 
     def _choose_recomputation(self) -> bool:
         """Recompute activations where the config says so, or where they do not fit."""
@@ -522,13 +542,18 @@ class MedicalLoRATrainer:
 
     def _ask(self, *, step: int) -> None:
         """Record how the model answers; a look that memory has no room for is left out."""
-        self.team.lead(partial(self._ask_alone, step))
+        self.team.lead(partial(self._ask_here, step))
 
-    def _ask_alone(self, step: int) -> None:
+    def _ask_here(self, step: int) -> None:
         try:
             with self.accelerator.autocast():
                 self._history.log_model_performance(
-                    self.model, self.tokenizer, self._prompts, step, poll=self._poll
+                    self.model,
+                    self.tokenizer,
+                    self._prompts,
+                    step,
+                    poll=self._poll_all,
+                    keep=self.team.leads,
                 )
         except Exception as error:
             if not is_out_of_memory(error):
@@ -536,9 +561,13 @@ class MedicalLoRATrainer:
             _log.warning("step %d: out of memory while the model answered; on without", step)
 
     def _poll(self) -> None:
+        """Raise what ends this worker's part; where passes take all, `Team.poll` asks for all."""
         self._writer.check()
         if self._stop.requested:
             raise InterruptError
+
+    def _poll_all(self) -> None:
+        self.team.poll(self._poll)
 
     def _commit_stop(self, cause: InterruptError | PeerLostError) -> NoReturn:
         """Commit the last completed step and end with 143."""

@@ -83,7 +83,7 @@ def workers_to_start(topology: Topology, cfg: RunConfig) -> Topology | None:
 
 
 def _meeting(topology: Topology) -> str:
-    if topology.world_size == 1:
+    if topology.num_nodes.value == 1:
         return ""
     address, port = topology.master_addr, topology.master_port
     return f", meeting at {address.value}:{port.value} ({address.source})"

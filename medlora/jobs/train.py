@@ -179,7 +179,15 @@ def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
     trainer.resume()
     with stop.gently():
         trainer.train(prompts=prompts)
-        trainer.interruptibly(lambda _: None)
+        autocast = trainer.accelerator.autocast
+        trainer.interruptibly(
+            lambda poll: (
+                team.in_step
+                and judge_adapter(
+                    model, ready.prepared.tokenizer, cfg, found.suites, poll=poll, autocast=autocast
+                )
+            )
+        )
         trainer.save(FINAL)
 
 
@@ -248,7 +256,7 @@ def _train(
                 facts={**final, "compute": trainer.compute_facts},
                 files=release.files,
             )
-    if plan.demo:
+    if plan.demo and not team.in_step:  # who would need the others to answer
         demo.show(before, demo.ask(model, prepared.tokenizer))
     return result, release
 
@@ -279,7 +287,8 @@ def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
     halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
     device = device_type()
     half = halves.get(_precision(cfg)) if device == "cuda" else None
-    loaded = load_base(base, cfg.model, half=half, device=device)
+    waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
+    loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
     model = attach(loaded, cfg.lora, seed=cfg.training.seed)
     modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
     _log.info(

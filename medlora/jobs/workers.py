@@ -23,6 +23,7 @@ def check_workers(cfg: RunConfig, workers: int) -> None:
                 f"{workers} workers are asked for and {what}, which is for a single one",
                 fix="set MEDLORA_NPROC=1 and ask for one machine, or change that key",
             )
+    _check_sharding(cfg)
     parts = cfg.training.gradient_accumulation_steps
     if parts < workers:
         _log.warning(
@@ -32,6 +33,23 @@ def check_workers(cfg: RunConfig, workers: int) -> None:
             parts,
             workers - parts,
         )
+
+
+def _check_sharding(cfg: RunConfig) -> None:
+    if cfg.training.sharding == "none":
+        return
+    conflicts = {
+        "model.load_in_4bit is true": cfg.model.load_in_4bit,
+        "training.torch_compile is true": cfg.training.torch_compile,
+        "training.fp16 is true": cfg.training.fp16,
+    }
+    for what, applies in conflicts.items():
+        if applies:
+            raise ConfigError(
+                f"training.sharding is full and {what}",
+                fix="change one of the two: sharded weights are neither quantized, compiled nor "
+                "trained with a loss scaler here",
+            )
 
 
 def useful_workers(cfg: RunConfig, gpus: int) -> int:

@@ -103,6 +103,7 @@ class TrainingMonitor:
         step: int,
         *,
         poll: Poll = lambda: None,
+        keep: bool = True,
     ) -> None:
         """Ask the model, greedy and without a random number, and log how it writes.
 
@@ -112,13 +113,17 @@ class TrainingMonitor:
             test_prompts: at least one.
             step: where in the run this is; 0 is the base model.
             poll: called at every token; what it raises ends the asking, and nothing is logged.
+            keep: false on a worker that only helps with the asking.
 
         Raises:
             DataError: there is no prompt, or one that cannot be asked.
         """
         score = self._assess_response_quality
         measured = performance(model, tokenizer, test_prompts, score=score, poll=poll)
-        self.log_metrics({f"performance/{name}": value for name, value in measured.items()}, step)
+        if keep:
+            self.log_metrics(
+                {f"performance/{name}": value for name, value in measured.items()}, step
+            )
 
     def plot_training_curves(self) -> Path:
         """Write training_curves.png into the run's folder; return its path.

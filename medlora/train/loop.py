@@ -27,7 +27,7 @@ from medlora.data.layout import Batch, count_tokens, move
 from medlora.data.poisson import PoissonSteps
 from medlora.distributed.team import Team
 from medlora.distributed.tree import GradientSum
-from medlora.errors import DataError
+from medlora.errors import DataError, OutOfMemoryError
 from medlora.logs import logger
 from medlora.train.forward import Forward
 from medlora.train.loss import count_targets
@@ -239,6 +239,12 @@ def _take_step_that_fits(  # noqa: PLR0913
             optimizer.zero_grad()
             if not is_out_of_memory(error):
                 raise
+            if team.in_step:  # the others are in the middle of a pass that takes all
+                raise OutOfMemoryError(
+                    "out of memory with sharded weights",
+                    fix="lower training.per_device_train_batch_size (and raise "
+                    "gradient_accumulation_steps), shorten data.max_length, or take more workers",
+                ) from error
         # Outside of the handler, which keeps the failed pass's tensors alive.
         fit.shrink(pieces)
         _log.warning("out of memory: on with at most %d rows in a micro-batch", fit.rows)
@@ -270,22 +276,27 @@ def _take_step(  # noqa: PLR0913
     )
 
     def pass_through() -> list[float]:
-        shares = []
-        for index in team.share(len(parts)):
-            poll()
+        shares, own = [], list(team.share(len(parts)))
+        for turn in range(team.turns(len(parts))):
+            team.poll(poll)
+            index = own[turn] if turn < len(own) else 0  # where others need this one's weights
             seed_micro_batch(cfg.seed, step=step, index=index)
             share = forward.nats(move(parts[index], accelerator.device)) / targets
             # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
             accelerator.backward(share)
-            gradients.take(index)
-            shares.append(share.detach())
+            if turn < len(own):
+                gradients.take(index)
+                shares.append(share.detach())
+            else:
+                optimizer.zero_grad()
         meanwhile()  # a GPU is still at work until somebody asks for a number
         numbers: list[float] = torch.stack(shares).tolist() if shares else []
-        poll()
+        team.poll(poll)
         return numbers
 
     # From here on all workers take this step, or none does.
-    loss = math.fsum(team.together(pass_through, full=is_out_of_memory))
+    full = (lambda _: False) if team.in_step else is_out_of_memory
+    loss = math.fsum(team.together(pass_through, full=full))
     gradients.give(len(parts))
     norm = _clip(accelerator, optimizer, cfg.max_grad_norm)
     # A loss scaler finds Inf in the gradient by itself, skips, and must be stepped to recover.

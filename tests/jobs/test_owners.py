@@ -267,7 +267,7 @@ def test_a_base_that_we_may_not_read_is_no_bug(
     monkeypatch.setattr(Stop, "listen", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["medlora", "train", "--model", str(base_folder), *ELSE])
     with as_user(US), pytest.raises(SystemExit) as end:
-        cli.main()
+        cli.run()
     assert end.value.code == 74
     printed = capsys.readouterr().err
     assert f"error: {base_folder}/config.json: Permission denied\n  fix: let uid 12345" in printed

@@ -100,7 +100,7 @@ class Arena:
             from medlora import cli
 
             sys.argv = ["medlora", *arguments]
-            cli.main()
+            cli.run()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 70
         finally:
