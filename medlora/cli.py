@@ -523,9 +523,10 @@ def run() -> NoReturn:
     logs.set_up()
     runtime.prepare_process()
     try:
+        logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
     except MedloraError as error:
-        click.echo(f"error: {error}", err=True)
+        logs.complain(str(error), exit_code=error.exit_code)
         _tell_platform(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except click.ClickException as error:

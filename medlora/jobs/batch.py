@@ -83,7 +83,8 @@ def choose_rows(plan: Plan, device: Device, *, workers: int = 1) -> tuple[int, s
         return DEFAULT_ROWS, "the default, for rows have gradients of their own"
     where = f"{device.memory / _GIB:.1f} GiB of {device.name}"
     try:
-        fitting = _forecast(plan, cfg, device).largest(cfg.training.step_rows, workers=workers)
+        forecast = _forecast(plan, cfg, device, workers=workers)
+        fitting = forecast.largest(cfg.training.step_rows, workers=workers)
     except MissingPartError as error:
         _log.warning("%s", str(error).splitlines()[0])
         return DEFAULT_ROWS, "the default, for memory cannot be predicted"
@@ -93,11 +94,11 @@ def choose_rows(plan: Plan, device: Device, *, workers: int = 1) -> tuple[int, s
     return fitting, f"fits into {where}"
 
 
-def _forecast(plan: Plan, cfg: RunConfig, device: Device) -> Forecast:
+def _forecast(plan: Plan, cfg: RunConfig, device: Device, *, workers: int) -> Forecast:
     mount = plan.mount("model")
     base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
     check_base(base)
-    return Forecast(base, cfg, device)
+    return Forecast(base, cfg, device, workers=workers)
 
 
 def rows_of(run: Path) -> int | None:

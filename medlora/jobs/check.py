@@ -106,7 +106,7 @@ def run(
     _check_place(plan, checked, gpus=gpus, workers=workers)
     if plan.has_model:
         with checked.noting():
-            _check_memory(plan, checked, timed=timed)
+            _check_memory(plan, checked, workers=workers, timed=timed)
     _tell(checked, output)
 
 
@@ -160,19 +160,21 @@ def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> No
     checked.lines += place_lines(checked.report["devices"], folders)
 
 
-def _check_memory(plan: Plan, checked: Checked, *, timed: bool) -> None:
+def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool) -> None:
     """Look at model, adapter, memory and disk; time a few steps where that is quick."""
     cfg, mount = plan.resolved.config, plan.mount("model")
     base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
     check_base(base)
-    memory, forecast = look_at_memory(base, cfg, prepared=checked.prepared)
+    memory, forecast = look_at_memory(base, cfg, prepared=checked.prepared, workers=workers)
     checked.report["memory"] = memory
     checked.add("disk", look_at_disk(cfg, adapter_bytes=memory["parts"]["adapter"]))
     checked.report["warnings"] += memory_warnings(memory)
     with checked.noting():
         refuse_too_small(memory)
     positions, measured = memory["positions"], None
-    worth = timed and is_worth_it(forecast, cfg, positions=positions)
+    # What is spread over several devices is not tried on one.
+    alone = cfg.training.sharding == "none"
+    worth = timed and alone and is_worth_it(forecast, cfg, positions=positions)
     if worth and checked.prepared and not checked.errors:
         measured = probe(base, checked.prepared, cfg)
         measured["predicted_bytes"] = predicted_of_steps(memory)

@@ -5,7 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import AutoConfig
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medlora.config import RunConfig
 from medlora.jobs.device import Device, memory_in_use
@@ -44,14 +46,15 @@ class Forecast:
     Args:
         base: folder of the base model.
         cfg: the run's config.
-        device: what it runs on.
+        device: what each worker runs on.
+        workers: that share the weights, where the config spreads them.
 
     Raises:
         ConfigError: the base has no such target modules.
         MissingPartError: the base cannot be built.
     """
 
-    def __init__(self, base: Path, cfg: RunConfig, device: Device) -> None:
+    def __init__(self, base: Path, cfg: RunConfig, device: Device, *, workers: int = 1) -> None:
         self.cfg, self.device = cfg, device
         precision = choose_precision(cfg.training, device=device.kind, bf16_supported=device.bf16)
         half = _HALVES.get(precision)
@@ -65,6 +68,9 @@ class Forecast:
             four_bits=cfg.model.load_in_4bit,
             double_quant=cfg.model.bnb_4bit_use_double_quant,
         )
+        if cfg.training.sharding == "full" and workers > 1:
+            # Its own part of all layers, and two of them whole: one computes, one is fetched.
+            self._weights = self._weights // workers + 2 * _largest_layer(self._model)
         self._walker = Walker(
             self._model,
             lean=cfg.training.lean_lora and not cfg.model.load_in_4bit,
@@ -110,15 +116,21 @@ class Forecast:
     def largest(self, step_rows: int, *, workers: int = 1) -> int | None:
         """Return the most rows of a micro-batch that fit and divide a step's; None if not one does.
 
+        Where both are free to choose, smaller ones that keep their activations come before larger
+        ones that recompute them, which takes a third more time.
+
         Args:
             step_rows: rows of a step, which stay as many.
             workers: that share a step, each of which gets a micro-batch if there are enough rows.
         """
         most = max(1, step_rows // workers)
-        sizes = [size for size in range(1, most + 1) if step_rows % size == 0]
-        for size in reversed(sizes):
-            if self.footprint(size, step_rows // size).peak <= self.capacity:
-                return size
+        sizes = [size for size in range(most, 0, -1) if step_rows % size == 0]
+        wanted = self.cfg.training.gradient_checkpointing
+        for recompute in (False, True) if wanted == "auto" else (wanted,):
+            for size in sizes:
+                told = self._footprint(size, step_rows // size, known=None, recompute=recompute)
+                if told.peak <= self.capacity:
+                    return size
         return None
 
     def _footprint(
@@ -178,3 +190,10 @@ class Forecast:
     @cached_property
     def _evaluated(self) -> dict[int, int]:
         return {}
+
+
+def _largest_layer(model: nn.Module) -> int:
+    """Return the bytes of the largest decoder layer."""
+    layers = (one for one in model.modules() if isinstance(one, GradientCheckpointingLayer))
+    sizes = (sum(p.numel() * p.element_size() for p in one.parameters()) for one in layers)
+    return max(sizes, default=0)

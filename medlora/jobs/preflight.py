@@ -34,7 +34,7 @@ def settled(plan: Plan, *, workers: int) -> Plan:
 
 
 def look_at_memory(
-    base: Path, cfg: RunConfig, *, prepared: Prepared | None
+    base: Path, cfg: RunConfig, *, prepared: Prepared | None, workers: int = 1
 ) -> tuple[dict[str, Any], Forecast]:
     """Return the predicted memory of a run on this device as JSON values, and what predicted it.
 
@@ -42,13 +42,14 @@ def look_at_memory(
         base: folder of the base model.
         cfg: with a number for the rows of a micro-batch.
         prepared: the rows, where they are known.
+        workers: that share a step.
 
     Raises:
         ConfigError: the base has no such target modules.
         MissingPartError: the base cannot be built, or its memory cannot be told from shapes.
     """
     device, training = this_device(), cfg.training
-    forecast = Forecast(base, cfg, device)
+    forecast = Forecast(base, cfg, device, workers=workers)
     rows, parts = training.micro_batch_rows, training.gradient_accumulation_steps
     known = known_packs(prepared, cfg, limit=forecast.length) if prepared else Known()
     told = forecast.footprint(rows, parts, known=known)
@@ -142,7 +143,8 @@ def memory_warnings(memory: dict[str, Any]) -> Iterator[str]:
     needed, usable = (memory[name] / _GIB for name in ("peak_bytes", "capacity_bytes"))
     yield (
         f"micro-batches of {memory['rows']} rows need {needed:.1f} GiB and {usable:.1f} can be "
-        "used: the run would fall back to smaller ones; set training.per_device_train_batch_size to auto "
+        "used: the run would fall back to smaller ones; set "
+        "training.per_device_train_batch_size to auto "
         f"or to {memory['largest_rows']} at most"
     )
 

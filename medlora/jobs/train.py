@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from peft import PeftModel
 
@@ -42,7 +41,7 @@ from medlora.jobs.release import Release, check_prompts, check_rejected, judge_a
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL, REJECTED, Save
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
+from medlora.logs import logger, say
 from medlora.model.adapter import (
     adapted_modules,
     attach,
@@ -114,7 +113,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
             return
         team.together(lambda: [1.0])  # there is something to do
         result, release = _train(plan, find_inputs(plan), stop=stop, allow=allow, team=team)
-        click.echo(_summary(result, is_demo=plan.demo))
+        say(_summary(result, is_demo=plan.demo))
         settle(folder, release)
         deliver(folder / FINAL, cfg.training.final_dir)
         team.wait()
@@ -127,7 +126,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
             check_rejected(folder / REJECTED, read_inputs(plan))
         return False
     check_finished(folder / FINAL, read_inputs(plan))
-    click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
+    say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     return True
 

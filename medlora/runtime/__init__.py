@@ -1,7 +1,14 @@
 """Where am I: the only reader of the environment (variables, mounts, services)."""
 
 from medlora.runtime.address import LOOPBACK
-from medlora.runtime.environment import Environment, Fact, prepare_process, snapshot, variable
+from medlora.runtime.environment import (
+    Environment,
+    Fact,
+    log_settings,
+    prepare_process,
+    snapshot,
+    variable,
+)
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
 from medlora.runtime.gpus import visible_gpus
@@ -34,6 +41,7 @@ __all__ = [
     "grace",
     "is_launched",
     "job_facts",
+    "log_settings",
     "platform",
     "prepare_process",
     "rendezvous_timeout",
