@@ -179,14 +179,14 @@ def doctor(*, as_json: bool) -> None:
 @click.option(
     "--probe/--no-probe",
     "timed",
-    default=True,
-    help="Take a few steps, where that is quick, to tell how long a run would be.",
+    default=None,
+    help="Take a few steps to tell how long a run would be.  [default: on a GPU]",
 )
 def check(
     *,
     suites: tuple[Path, ...],
     report: Path | None,
-    timed: bool,
+    timed: bool | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Look at what `train` would need: data, model, memory, disk, folders; trains nothing.

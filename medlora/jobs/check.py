@@ -37,6 +37,7 @@ from medlora.jobs.place import (
     place_lines,
 )
 from medlora.jobs.preflight import (
+    can_be_timed,
     look_at_memory,
     memory_lines,
     memory_warnings,
@@ -45,7 +46,6 @@ from medlora.jobs.preflight import (
     settled,
 )
 from medlora.jobs.privacy import scan_files
-from medlora.jobs.probe import is_worth_it, probe
 from medlora.jobs.settings import Plan
 from medlora.jobs.targets import judge_targets
 from medlora.jobs.workers import useful_workers
@@ -83,7 +83,7 @@ def run(
     suites: tuple[Path, ...] = (),
     output: Path | None = None,
     gpus: int = 0,
-    timed: bool = True,
+    timed: bool | None = None,
 ) -> None:
     """Check, print a page, write the report if wanted; trains nothing.
 
@@ -92,7 +92,7 @@ def run(
         suites: files whose prompts must not stand in the data, beside our own.
         output: where the report goes, as JSON.
         gpus: how many the machine lets this process see.
-        timed: whether a few steps are taken to tell how long a run would be, where that is quick.
+        timed: whether a few steps are taken to tell how long a run would be; on a GPU where None.
 
     Raises:
         MedloraError: the first of what would stop a run, with the exit code that it would have.
@@ -160,22 +160,21 @@ def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> No
     checked.lines += place_lines(checked.report["devices"], folders)
 
 
-def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool) -> None:
+def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:
     """Look at model, adapter, memory and disk; time a few steps where that is quick."""
     cfg, mount = plan.resolved.config, plan.mount("model")
     base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
     check_base(base)
-    memory, forecast = look_at_memory(base, cfg, prepared=checked.prepared, workers=workers)
+    memory = look_at_memory(base, cfg, prepared=checked.prepared, workers=workers)
     checked.report["memory"] = memory
     checked.add("disk", look_at_disk(cfg, adapter_bytes=memory["parts"]["adapter"]))
     checked.report["warnings"] += memory_warnings(memory)
     with checked.noting():
         refuse_too_small(memory)
-    positions, measured = memory["positions"], None
-    # What is spread over several devices is not tried on one.
-    alone = cfg.training.sharding == "none"
-    worth = timed and alone and is_worth_it(forecast, cfg, positions=positions)
-    if worth and checked.prepared and not checked.errors:
+    measured = None
+    if checked.prepared and not checked.errors and can_be_timed(cfg, wanted=timed):
+        from medlora.jobs.probe import probe  # all of training
+
         measured = probe(base, checked.prepared, cfg)
         measured["predicted_bytes"] = predicted_of_steps(memory)
         checked.report["probe"] = measured

@@ -10,7 +10,7 @@ from transformers import AutoConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medlora.config import RunConfig
-from medlora.jobs.device import Device, memory_in_use
+from medlora.jobs.device import Device
 from medlora.model.adapter import attach
 from medlora.model.base import position_limit
 from medlora.model.skeleton import skeleton
@@ -27,7 +27,10 @@ from medlora.train.footprint import (
 from medlora.train.precision import choose_precision
 
 USABLE = 0.92  # of a device: what is left is lost between blocks of other sizes
-_CONTEXT = 600 * 2**20  # of a process on a GPU: driver, kernels, cuBLAS's workspace
+# Of a process: driver, kernels and cuBLAS's workspace on a GPU, Python and its libraries on a CPU.
+_PROCESS = {"cuda": 600 * 2**20, "cpu": 900 * 2**20}
+# Code and buffers that oneDNN, MKL and autograd bring into a process with its first step.
+_FIRST_STEP = {"cuda": 0, "cpu": 20 * 2**20}
 _LINE = (2048, 4096)  # positions; from here on all chunks of the loss are full
 _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -90,11 +93,6 @@ class Forecast:
         """How many numbers the adapter has."""
         return self._adapter // 4
 
-    @property
-    def parameters(self) -> int:
-        """How many numbers the base has."""
-        return sum(one.numel() for one in self._model.parameters() if not one.requires_grad)
-
     @cached_property
     def _adapter(self) -> int:
         return adapter_bytes(self._model)
@@ -147,9 +145,9 @@ class Forecast:
             adapter=self._adapter,
             optimizer=optimizer_bytes(self._adapter),
             gradients=self._adapter * sums_held(accumulated),
-            training=training + unpacked,
+            training=training + unpacked + _FIRST_STEP[self.device.kind],
             evaluation=evaluated + unpacked,
-            other=self._other,
+            other=_PROCESS[self.device.kind],
             recomputed=recompute,
         )
 
@@ -173,12 +171,6 @@ class Forecast:
         if key not in self._known:
             self._known[key] = self._walker.training(shape, recompute=recompute)
         return self._known[key]
-
-    @cached_property
-    def _other(self) -> int:
-        if self.device.kind == "cuda":
-            return _CONTEXT
-        return int(memory_in_use(torch.device("cpu"))["memory_bytes"])
 
     def _evaluation(self, shape: Shape) -> int:
         if not shape.positions:

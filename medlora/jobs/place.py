@@ -50,10 +50,7 @@ def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
     if device_type() == "cuda":
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
-            free, total = torch.cuda.mem_get_info(index)
-            facts["gpus"].append(
-                {"name": properties.name, "memory_bytes": total, "free_bytes": free}
-            )
+            facts["gpus"].append({"name": properties.name, "memory_bytes": properties.total_memory})
     elif gpus_given or facts["driver"]:
         warnings.append(
             f"there is a GPU (driver {facts['driver'] or 'unknown'}) and torch cannot use it: the "
@@ -79,7 +76,7 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
     facts, errors, warnings = {}, list[MedloraError](), []
     for name, folder in folders.items():
         there = _nearest(folder)
-        facts[name] = {"folder": str(folder), "writable": os.access(there, os.W_OK | os.X_OK)}
+        facts[name] = {"writable": os.access(there, os.W_OK | os.X_OK)}
         if not facts[name]["writable"]:
             errors.append(
                 StorageError(

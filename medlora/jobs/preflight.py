@@ -13,7 +13,7 @@ from medlora.data.batches import epoch_order
 from medlora.data.layout import fill_packs
 from medlora.errors import OutOfMemoryError
 from medlora.jobs.batch import AUTO, choose_rows, with_rows
-from medlora.jobs.device import this_device
+from medlora.jobs.device import device_type, this_device
 from medlora.jobs.footprint import Forecast, Known
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.loaders import EVAL_BATCHES
@@ -35,8 +35,8 @@ def settled(plan: Plan, *, workers: int) -> Plan:
 
 def look_at_memory(
     base: Path, cfg: RunConfig, *, prepared: Prepared | None, workers: int = 1
-) -> tuple[dict[str, Any], Forecast]:
-    """Return the predicted memory of a run on this device as JSON values, and what predicted it.
+) -> dict[str, Any]:
+    """Return the predicted memory of a run on this device as JSON values.
 
     Args:
         base: folder of the base model.
@@ -65,7 +65,7 @@ def look_at_memory(
         "fits": told.peak <= forecast.capacity,
         "largest_rows": most_rows(forecast, parts),
         "trainable_parameters": forecast.trainable,
-    }, forecast
+    }
 
 
 def most_rows(forecast: Forecast, parts: int) -> int | None:
@@ -179,6 +179,15 @@ def _probe_lines(probe: dict[str, Any]) -> Iterator[str]:
             f"  these steps took {_size(probe['peak_bytes'])} of memory, "
             f"{_size(probe['predicted_bytes'])} were predicted ({error:+.0%})"
         )
+
+
+def can_be_timed(cfg: RunConfig, *, wanted: bool | None) -> bool:
+    """Tell whether a few steps are taken: where somebody wants it, else on a GPU."""
+    training, private = cfg.training, cfg.privacy.dp.target_epsilon is not None
+    # What is spread over several devices is not tried on one; what is compiled takes minutes.
+    plain = training.engine == "medlora" and training.sharding == "none"
+    possible = plain and not private and not training.torch_compile
+    return possible and (device_type() == "cuda" if wanted is None else wanted)
 
 
 def predicted_of_steps(memory: dict[str, Any]) -> int:

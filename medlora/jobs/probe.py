@@ -8,9 +8,7 @@ import torch
 
 from medlora.config import RunConfig
 from medlora.jobs.device import begin_peak, device_type, has_bf16, peak_since
-from medlora.jobs.dp import is_private
 from medlora.jobs.fit import MedicalLoRATrainer
-from medlora.jobs.footprint import Forecast
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.loaders import make_loaders
 from medlora.model.adapter import attach
@@ -19,16 +17,7 @@ from medlora.train.precision import choose_precision
 
 _STEPS, _LONG_S = 3, 4.0  # probed at most; no further step begins after so long
 _FORWARD = 0.4  # of a step's time a token, which has a backward pass as well
-_MOST_ON_CPU = 2e11  # multiplications of a step: a few seconds
 _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def is_worth_it(forecast: Forecast, cfg: RunConfig, *, positions: int) -> bool:
-    """Tell whether steps can be timed: on a GPU, or on a CPU where they are short."""
-    if is_private(cfg) or cfg.training.engine != "medlora" or cfg.training.torch_compile:
-        return False
-    work = 3 * forecast.parameters * positions * cfg.training.gradient_accumulation_steps
-    return device_type() == "cuda" or work <= _MOST_ON_CPU
 
 
 def probe(base: Path, prepared: Prepared, cfg: RunConfig) -> dict[str, Any]:
