@@ -138,18 +138,26 @@ class Forecast:
         training = self._training(self._shape(rows, known.training), recompute=recompute)
         batch = self.cfg.training.per_device_eval_batch_size
         evaluated = self._evaluation(self._shape(batch, known.evaluation))
-        # A 4-bit layer's weight is unpacked whole for its product.
-        unpacked = largest_weight(self._model) if self.cfg.model.load_in_4bit else 0
         return Footprint(
             weights=self._weights,
             adapter=self._adapter,
             optimizer=optimizer_bytes(self._adapter),
             gradients=self._adapter * sums_held(accumulated),
-            training=training + unpacked + _FIRST_STEP[self.device.kind],
-            evaluation=evaluated + unpacked,
+            training=training + self._scratch,
+            evaluation=evaluated + self._scratch,
             other=_PROCESS[self.device.kind],
             recomputed=recompute,
         )
+
+    @cached_property
+    def _scratch(self) -> int:
+        """Bytes that the kernels of a pass have for themselves."""
+        scratch = _FIRST_STEP[self.device.kind]
+        if self.cfg.model.load_in_4bit:  # a layer's weight is unpacked whole for its product
+            scratch += largest_weight(self._model, head=False)
+        if self.device.kind == "cpu" and self.cfg.training.onednn:  # put into another order
+            scratch += largest_weight(self._model, head=True)
+        return scratch
 
     def _shape(self, rows: int, positions: int | None) -> Shape:
         if self.cfg.training.packing is False:

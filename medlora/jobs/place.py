@@ -76,7 +76,7 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
     facts, errors, warnings = {}, list[MedloraError](), []
     for name, folder in folders.items():
         there = _nearest(folder)
-        facts[name] = {"writable": os.access(there, os.W_OK | os.X_OK)}
+        facts[name] = {"writable": _can_write(there)}
         if not facts[name]["writable"]:
             errors.append(
                 StorageError(
@@ -125,6 +125,10 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
     elif needed > _TIGHT * usage.free:
         warnings.append(said)
     return Place(facts, errors, warnings)
+
+
+def _can_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _nearest(folder: Path) -> Path:

@@ -182,10 +182,17 @@ def weight_bytes(model: PeftModel, *, four_bits: bool, double_quant: bool = True
     return int(total)
 
 
-def largest_weight(model: PeftModel) -> int:
-    """Return the bytes of the base's largest linear layer but the head, as it computes."""
-    head: Any = model.get_base_model().get_output_embeddings()
-    linear = (one for one in model.modules() if isinstance(one, nn.Linear) and one is not head)
+def largest_weight(model: PeftModel, *, head: bool) -> int:
+    """Return the bytes of the base's largest linear layer, as it computes.
+
+    Args:
+        model: a skeleton with an adapter.
+        head: whether the projection onto the vocabulary counts as well.
+    """
+    last: Any = model.get_base_model().get_output_embeddings()
+    linear = (
+        one for one in model.modules() if isinstance(one, nn.Linear) and (head or one is not last)
+    )
     return max((one.weight.numel() * one.weight.element_size() for one in linear), default=0)
 
 

@@ -53,7 +53,7 @@ def test_a_ready_config_fits_the_device_that_it_names(name: str, bases: dict[int
         one, two = (Forecast(base, cfg, device).footprint(rows, parts) for base in bases.values())
         peak = one.peak + (LAYERS - 1) * (two.peak - one.peak)
     assert peak <= forecasts[1].capacity
-    assert peak > 0.3 * device.memory  # it is made for this device, not for a much smaller one
+    assert peak > 0.2 * device.memory  # it is made for this device, not for a much smaller one
 
 
 def test_every_kind_that_people_ask_for_is_there() -> None:

@@ -57,12 +57,12 @@ def test_everything_that_would_stop_a_run_is_told_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Adapter targets, and folders; the first of them decides the exit code."""
-    monkeypatch.setattr(place.tempfile, "gettempdir", lambda: "/proc")
+    monkeypatch.setattr(place, "_can_write", lambda _: False)  # root may write anywhere
     plan = tough_plan("a", "lora.target_modules=[q_proj,c_attn]")
-    with pytest.raises(StorageError, match=r"/proc \(temporary\) cannot be written"):
+    with pytest.raises(StorageError, match=r"\(checkpoints\) cannot be written"):
         report_of(plan, tmp_path)
     errors = json.loads((tmp_path / "report.json").read_bytes())["errors"]
-    assert len(errors) == 2
+    assert len(errors) == 3
     assert "the base model has no c_attn" in errors[-1]
     assert "error: lora.target_modules: the base model has no c_attn" in capsys.readouterr().err
 
