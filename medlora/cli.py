@@ -176,7 +176,7 @@ def doctor(*, as_json: bool) -> None:
     click.echo(job.as_json(snapshot()) if as_json else job.as_text(snapshot()), nl=False)
 
 
-@cli.command(short_help="Look at the data: duplicates, leakage, lengths.")
+@cli.command(short_help="Say whether a run would go well here.")
 @_run_options
 @click.option(
     "--suite",
@@ -193,22 +193,36 @@ def doctor(*, as_json: bool) -> None:
     metavar="FILE",
     help="Write the whole report there.",
 )
-def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None:  # noqa: ANN401
-    """Look at the data that `train` would train on; trains nothing, shows no row's text.
+@click.option(
+    "--probe/--no-probe",
+    "timed",
+    default=None,
+    help="Take a few steps to tell how long a run would be.  [default: on a GPU]",
+)
+def check(
+    *,
+    suites: tuple[Path, ...],
+    report: Path | None,
+    timed: bool | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Look at what `train` would need: data, model, memory, disk, folders; trains nothing.
 
-    Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
-    or 77 where `train` would refuse the data.
+    Takes the options of `train`, and shows no row's text.  Without a base model, nothing is said
+    of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
+    69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import snapshot
+    from medlora.runtime import snapshot, visible_gpus
 
     environment = snapshot()
     plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
 
     from medlora.jobs import check as job
 
-    job.run(plan, suites=suites, output=report)
+    gpus = visible_gpus(environment).value
+    job.run(plan, suites=suites, output=report, gpus=gpus, timed=timed)
     leave(plan)
 
 
@@ -268,15 +282,23 @@ def evaluate(
 
 @cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
-def config(**options: Any) -> None:  # noqa: ANN401
+@click.option("--schema", "form", flag_value="schema", help="Print the JSON Schema, for editors.")
+@click.option("--reference", "form", flag_value="reference", help="Print docs/configuration.md.")
+@click.option("--explain", "key", metavar="KEY", help="Say what one key, or a section, means.")
+def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: ANN401
     """Print every config key with its value and where the value came from."""
+    from medlora.config.explain import explain, reference
+    from medlora.config.jsonschema import json_schema
     from medlora.config.show import as_yaml
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    click.echo(
-        as_yaml(resolve(Options(**options), snapshot(), allow_demo=False).resolved), nl=False
-    )
+    pages = {"schema": json_schema, "reference": reference}
+    if form:
+        click.echo(pages[form]().rstrip("\n"))
+        return
+    resolved = resolve(Options(**options), snapshot(), allow_demo=False).resolved
+    click.echo(explain(key, resolved) if key else as_yaml(resolved).rstrip("\n"))
 
 
 @cli.command(short_help="Check every digest of a run.")
@@ -626,8 +648,8 @@ def main() -> NoReturn:
     """Run the command line and leave at once: taking torch apart lasts longer than a save."""
     try:
         run()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else _BUG
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else _BUG
     end(code)
 
 
@@ -656,9 +678,10 @@ def run() -> NoReturn:
     runtime.prepare_process()
     runtime.close_network(runtime.snapshot())  # before there is a library that could call home
     try:
+        logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
     except MedloraError as error:
-        click.echo(f"error: {error}", err=True)
+        logs.complain(str(error), exit_code=error.exit_code)
         _tell_platform(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except click.ClickException as error:

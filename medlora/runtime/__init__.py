@@ -5,12 +5,14 @@ from medlora.runtime.environment import (
     DEVICE,
     Environment,
     Fact,
+    log_settings,
     prepare_process,
     snapshot,
     variable,
 )
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
+from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.network import close_network, network_state
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
@@ -46,6 +48,7 @@ __all__ = [
     "grace",
     "is_launched",
     "job_facts",
+    "log_settings",
     "network_state",
     "platform",
     "prepare_process",
@@ -53,4 +56,5 @@ __all__ = [
     "report_failure",
     "snapshot",
     "variable",
+    "visible_gpus",
 ]
