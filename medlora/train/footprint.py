@@ -198,7 +198,7 @@ def largest_weight(model: PeftModel, *, head: bool) -> int:
 
 def adapter_bytes(model: PeftModel) -> int:
     """Return the bytes of what trains, which is float32."""
-    return sum(one.numel() for one in model.parameters() if one.requires_grad) * _FLOAT
+    return int(sum(one.numel() for one in model.parameters() if one.requires_grad)) * _FLOAT
 
 
 def sums_held(micro_batches: int) -> int:
