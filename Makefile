@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow lint check fuzz pull sbom scan airgap airgap-test reproducible image-figures torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke clean parity
+.PHONY: help setup demo demo-data test test-slow lint check fuzz pull sbom scan airgap airgap-test reproducible image-figures torture torture-short bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -86,6 +86,9 @@ bench-128k: setup ## the same with a vocabulary of 128k
 
 bench-ablation: setup ## ours with each lever off in turn
 	@$(BENCH) --ablation $(BENCH_ARGS)
+
+bench-scaling: setup ## tokens/s with 1 and 2 workers, as a ratio
+	$(BIN)/python -m benchmarks.scaling $(BENCH_ARGS)
 
 memorisation: setup ## what LoRA learns by heart, and what differential privacy leaves of it: minutes
 	$(BIN)/python -m benchmarks.memorisation --folder "$$(mktemp -d)/memorisation" $(BENCH_ARGS)

@@ -217,7 +217,7 @@ class MedicalLoRATrainer:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
         if self.team.leads:
             self._history.restart(files[METRICS])
-            _log.info("going on from step %d of %d", self.progress.step, self.total_steps)
+            _log.info("going on from step_%d of %d steps", self.progress.step, self.total_steps)
         return self.progress.step
 
     def _newest_files(

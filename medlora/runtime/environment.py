@@ -108,6 +108,7 @@ _SETTINGS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     # Without a workspace of fixed size cuBLAS is not deterministic.  Source: its manual.
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",  # a peer that leaves is told of in our own words
 }
 
 
