@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow lint check fuzz pull sbom scan airgap airgap-test reproducible image-figures torture torture-short bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity
+.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -52,6 +52,7 @@ torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hund
 	$(BIN)/python tests/torture/faults.py --every 1
 	$(BIN)/python tests/torture/signals.py --loads 40
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/cloud.py --kills 60
 	$(BIN)/python tests/torture/leaks.py
 
 torture-short: setup ## the same in about two minutes, as CI does it
@@ -61,6 +62,7 @@ torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/faults.py --every 61
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/leaks.py
 
 # Peers have a virtual environment of their own: nothing of them enters the project's lock.
@@ -121,6 +123,9 @@ image: ## build the image: make image [IMAGE=name:tag] [BASE_IMAGE=local/base]
 
 smoke: setup ## run the container tests against the image
 	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest tests/image
+
+batch: setup ## run the image as a job of AWS Batch, by moto on loopback, killed once
+	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest -s tests/image/test_batch.py
 
 pull: ## fetch the image: make pull IMAGE=name@sha256:...
 	docker pull --quiet "$(IMAGE)"

@@ -110,17 +110,21 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     """
     from medlora.jobs import here
     from medlora.jobs.gpu import check_gpu
+    from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, snapshot
 
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
+    given = with_local_config(given, environment)
     plan = resolve(given, environment)
     check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:
         _launch(to_start, environment, wait_s)
+        leave(plan)
         return
 
     from medlora.distributed.join import join  # torch and all: only once the config is good
@@ -128,20 +132,22 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
 
     team = join(topology, timeout_s=wait_s, launched=is_launched(environment))
     job.run(plan, stop=stop, fresh=fresh, allow=allow, team=team)
+    leave(plan)
 
 
 def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> None:
     """Run this very command line in several workers; end as they end."""
     from medlora.distributed.launch import launch
-    from medlora.runtime import grace
+    from medlora.runtime import FETCHED, grace, variable
 
-    code = launch(
-        topology,
-        sys.argv[1:],
-        variables=environment.variables,
-        timeout_s=wait_s,
-        grace_s=grace(environment).value,
-    )
+    with variable(FETCHED, "1"):
+        code = launch(
+            topology,
+            sys.argv[1:],
+            variables=environment.variables,
+            timeout_s=wait_s,
+            grace_s=grace(environment).value,
+        )
     if code:
         _tell_platform(f"a worker ended with {code}", code)  # unless that worker has told
         sys.exit(code)
@@ -193,14 +199,17 @@ def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None
     Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
     or 77 where `train` would refuse the data.
     """
+    from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    plan = resolve(Options(**options), snapshot(), needed=("data",))
+    environment = snapshot()
+    plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
 
     from medlora.jobs import check as job
 
     job.run(plan, suites=suites, output=report)
+    leave(plan)
 
 
 @cli.command(short_help="Measure a base, and an adapter on it.")
@@ -242,16 +251,19 @@ def evaluate(
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
     from medlora.jobs.gpu import check_gpu
+    from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
     options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
     plan = resolve(options, environment, allow_demo=False)
     check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment)
 
     from medlora.jobs import evaluate as job
 
     job.run(plan, job.Wishes(**wishes))
+    leave(plan)
 
 
 @cli.command(short_help="Print every config key with its value and origin.")
@@ -519,10 +531,10 @@ def main() -> NoReturn:
         run()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else _BUG
-    leave(code)
+    end(code)
 
 
-def leave(code: int) -> NoReturn:
+def end(code: int) -> NoReturn:
     """End this process without taking its modules apart; what registered for the end still runs.
 
     A signal is not heard any more: what there was to do is done.

@@ -30,7 +30,7 @@ SPECIAL = ["<|end|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>"]
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every test starts without our variables, offline, in a folder of its own."""
     for name in list(os.environ):
-        if name.startswith(("MEDLORA_", "AWS_BATCH_", "SM_", "AIP_", "SLURM_", "PET_")):
+        if name.startswith(("MEDLORA_", "AWS_", "GOOGLE_", "SM_", "AIP_", "SLURM_", "PET_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -15,12 +15,15 @@ from medlora.runtime import (
     attempt,
     find_paths,
     find_topology,
+    find_work,
     grace,
     network_state,
     platform,
 )
 from medlora.runtime.driver import driver_version
 from medlora.runtime.image import cuda_of_torch, oldest_driver
+from medlora.storage.location import is_location
+from medlora.storage.outlook import outlook
 
 _PACKAGES = ("medlora", "torch", "transformers", "peft", "accelerate", "bitsandbytes")
 _PATHS = ("data", "model", "checkpoints", "output")
@@ -62,11 +65,12 @@ def as_text(environment: Environment) -> str:
     parts = {
         "place": [(name, str(fact.value), fact.source) for name, fact in facts],
         "paths": [(name, fact.value, fact.source) for name, fact in paths.items()],
+        "object storage": outlook(environment, paths),
         "versions": [(name, _version(name), "") for name in _PACKAGES],
         "devices": list(_devices(environment)),
         "folders": list(_folders(environment, paths)),
     }
-    return "\n".join("".join(_table(name, rows)) for name, rows in parts.items())
+    return "\n".join("".join(_table(name, rows)) for name, rows in parts.items() if rows)
 
 
 def _place(environment: Environment) -> dict[str, Fact[Any]]:
@@ -122,7 +126,11 @@ def _devices(environment: Environment) -> Iterator[Row]:
 def _folders(environment: Environment, paths: dict[str, Fact[str]]) -> Iterator[Row]:
     """Yield what can be read, written and filled of each folder that a run may touch."""
     named = {environment.root / "dev/shm": "", environment.root / "tmp": ""}
+    if any(is_location(path.value) for path in paths.values()):
+        named[Path(find_work(environment).value)] = "working directory"
     for name, path in paths.items():
+        if is_location(path.value):
+            continue
         named[Path(path.value)] = ", ".join(filter(None, (named.get(Path(path.value)), name)))
     for folder, use in named.items():
         yield str(folder), _state(folder, environment), use

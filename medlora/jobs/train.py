@@ -35,6 +35,7 @@ from medlora.jobs.inputs import (
     tokenize_files,
 )
 from medlora.jobs.loaders import make_loaders
+from medlora.jobs.mirror import Mirror, open_mirror
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.privacy import check_privacy
 from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
@@ -98,10 +99,14 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
     check_private(cfg)
-    folder = run_folder(plan)
+    folder, mirror = run_folder(plan), open_mirror(plan)
     if fresh:
+        mirror.set_aside()
         set_aside(folder)
+    mirror.restore()
     if _is_finished(plan, folder):
+        mirror.finish()
+        mirror.deliver()
         team.wait()
         return
     with only_writer(folder), _memory_errors(cfg):
@@ -111,10 +116,15 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
             team.wait()
             return
         team.together(lambda: [1.0])  # there is something to do
-        result, release = _train(plan, find_inputs(plan), stop=stop, allow=allow, team=team)
-        click.echo(_summary(result, is_demo=plan.demo))
-        settle(folder, release)
-        deliver(folder / FINAL, cfg.training.final_dir)
+        with mirror.claimed():
+            result, release = _train(
+                plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
+            )
+            click.echo(_summary(result, is_demo=plan.demo))
+            mirror.finish()
+            settle(folder, release)
+            deliver(folder / FINAL, cfg.training.final_dir)
+            mirror.deliver()
         team.wait()
 
 
@@ -190,7 +200,13 @@ def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
 
 
 def _train(
-    plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...], team: Team
+    plan: Plan,
+    found: Found,
+    *,
+    stop: Stop,
+    allow: tuple[str, ...],
+    team: Team,
+    mirror: Mirror,
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
@@ -244,6 +260,7 @@ def _train(
         release = releases[0]
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop, team=team)
+        trainer.committed = mirror.push
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)

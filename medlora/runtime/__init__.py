@@ -22,9 +22,11 @@ from medlora.runtime.topology import (
     is_launched,
     rendezvous_timeout,
 )
+from medlora.runtime.work import FETCHED, find_work
 
 __all__ = [
     "DEVICE",
+    "FETCHED",
     "LOOPBACK",
     "PLACES",
     "RDZV_TIMEOUT",
@@ -39,6 +41,7 @@ __all__ = [
     "close_network",
     "find_paths",
     "find_topology",
+    "find_work",
     "given_places",
     "grace",
     "is_launched",

@@ -13,6 +13,7 @@ from medlora.runtime.given import Given
 from medlora.runtime.sagemaker import sagemaker_places
 from medlora.runtime.services import platform
 from medlora.runtime.vertex import mounted_path, vertex_places
+from medlora.runtime.work import FETCHED, WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ VARIABLES = (
     "MEDLORA_GRACE_S",
     "MEDLORA_DEVICE",
     "MEDLORA_NETWORK",
+    WORK,
+    FETCHED,
 )
 _STRENGTH = ("option", "variable", "platform", "mount")
 
