@@ -11,7 +11,12 @@ from medlora.runtime.environment import (
 )
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
-from medlora.runtime.network import close_network, network_state
+from medlora.runtime.network import (
+    allow_hosts,
+    close_network,
+    network_state,
+    seal_network,
+)
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
@@ -36,6 +41,7 @@ __all__ = [
     "Place",
     "Stop",
     "Topology",
+    "allow_hosts",
     "attempt",
     "batch_service",
     "close_network",
@@ -51,6 +57,7 @@ __all__ = [
     "prepare_process",
     "rendezvous_timeout",
     "report_failure",
+    "seal_network",
     "snapshot",
     "variable",
 ]
