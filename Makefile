@@ -30,7 +30,7 @@ demo-data: setup ## rebuild the demo's data, tokenizer and base model
 test: setup ## unit tests
 	$(BIN)/pytest -n 2
 
-test-slow: setup ## tests of many whole runs, which `make test` leaves out
+test-slow: setup ## tests of many whole runs, and of the page in Chromium, which `make test` leaves out
 	$(BIN)/pytest -n 2 -m slow
 
 lint: setup ## format, lint, types, imports, delivery files, licences

@@ -5,12 +5,14 @@ from medlora.runtime.environment import (
     DEVICE,
     Environment,
     Fact,
+    log_settings,
     prepare_process,
     snapshot,
     variable,
 )
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
+from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.network import (
     allow_hosts,
     close_network,
@@ -52,6 +54,7 @@ __all__ = [
     "grace",
     "is_launched",
     "job_facts",
+    "log_settings",
     "network_state",
     "platform",
     "prepare_process",
@@ -60,4 +63,5 @@ __all__ = [
     "seal_network",
     "snapshot",
     "variable",
+    "visible_gpus",
 ]

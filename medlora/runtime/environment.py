@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from medlora.errors import ConfigError
+from medlora.logs import INTERVAL_S, Form
 from medlora.runtime.address import LOOPBACK, own_address
 
 T = TypeVar("T")
@@ -99,6 +100,28 @@ def snapshot() -> Environment:
     """Return the surroundings of this process."""
     return Environment(
         dict(os.environ), _mount_points(Path("/proc/self/mountinfo")), address=own_address()
+    )
+
+
+LOG_FORMAT, LOG_INTERVAL = "MEDLORA_LOG_FORMAT", "MEDLORA_LOG_INTERVAL_S"
+
+
+def log_settings(environment: Environment) -> tuple[Form, float]:
+    """Return the form of log lines, and the seconds between two lines of progress.
+
+    Raises:
+        ConfigError: a variable says something else.
+    """
+    form = environment.text(LOG_FORMAT)
+    seconds = environment.number(LOG_INTERVAL, least=1)
+    every = float(seconds.value if seconds else INTERVAL_S)
+    if form is None or form.value == "text":
+        return "text", every
+    if form.value == "json":
+        return "json", every
+    raise ConfigError(
+        f"variable {LOG_FORMAT}: must be text or json (got {kind_of(form.value)})",
+        fix=f"set it to json, or take {LOG_FORMAT} away",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from medlora.runtime.environment import Environment, Fact
+from medlora.runtime.environment import LOG_FORMAT, LOG_INTERVAL, Environment, Fact
 from medlora.runtime.given import Given
 from medlora.runtime.sagemaker import sagemaker_places
 from medlora.runtime.services import platform
@@ -43,6 +43,8 @@ VARIABLES = (
     "MEDLORA_NETWORK",
     WORK,
     FETCHED,
+    LOG_FORMAT,
+    LOG_INTERVAL,
 )
 _STRENGTH = ("option", "variable", "platform", "mount")
 
