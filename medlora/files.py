@@ -255,6 +255,61 @@ def new_file(path: Path) -> Iterator[Callable[[bytes], None]]:
             raise
 
 
+@contextmanager
+def received_file(path: Path) -> Iterator[Path]:
+    """Have a library write a file; it gets its name at the end of the block, or never.
+
+    Yields:
+        The name to write to.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
+    with storage_errors(path):
+        try:
+            yield temporary
+            _share(temporary, others=False)
+            disk.sync(temporary)
+            disk.rename(temporary, path)
+            disk.sync(path.parent)
+        except BaseException:
+            _remove_quietly(temporary)
+            raise
+
+
+@contextmanager
+def received_folder(path: Path) -> Iterator[Path]:
+    """Have a library fill a folder; it gets its name at the end of the block, whole, or never.
+
+    One that has the name by then is replaced.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        StorageError: the disk is full or the parent cannot be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
+    with storage_errors(path):
+        try:
+            disk.mkdir(temporary)
+            _share(temporary)
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                _share(file)
+                disk.sync(file)
+            disk.sync(temporary)
+            old = _step_aside(path)
+            disk.rename(temporary, path)
+            disk.sync(path.parent)
+        except BaseException:
+            _remove_quietly(temporary)
+            raise
+    if old:
+        remove(old)
+
+
 class NewFolder:
     """A folder that grows piece by piece under a temporary name; `new_folder` makes it."""
 

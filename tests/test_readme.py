@@ -9,7 +9,7 @@ import pytest
 
 from medlora import errors
 from medlora.cli import cli
-from medlora.config.load import KEYS
+from medlora.config.names import KEYS
 from medlora.runtime import PLACES
 
 ROOT = Path(__file__).parents[1]

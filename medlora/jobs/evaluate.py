@@ -24,7 +24,7 @@ from medlora.model.adapter import WEIGHTS
 from medlora.model.base import check_base, digest_base, find_base
 from medlora.model.quantize import check_quantizer
 from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes, table
-from medlora.report.manifest import software
+from medlora.report.manifest import image, software
 
 _log = logger(__name__)
 
@@ -89,6 +89,7 @@ def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) 
         "checker": evaluation.ruleset,
         "max_new_tokens": asking.max_new_tokens,
         "software": software(),
+        "image": image(),
         "gate": apply_gate(cfg.gate, summaries) if gated else None,
     }
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from peft import PeftModel
 
@@ -19,6 +18,7 @@ from medlora.files import sweep
 from medlora.jobs import demo, huggingface, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
+from medlora.jobs.batch import settle_batch
 from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import check_private, is_private
@@ -35,13 +35,14 @@ from medlora.jobs.inputs import (
     tokenize_files,
 )
 from medlora.jobs.loaders import make_loaders
+from medlora.jobs.mirror import Mirror, open_mirror
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.privacy import check_privacy
 from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL, REJECTED, Save
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
+from medlora.logs import logger, say
 from medlora.model.adapter import (
     adapted_modules,
     attach,
@@ -49,7 +50,7 @@ from medlora.model.adapter import (
     trainable_parameters,
 )
 from medlora.model.base import load_base
-from medlora.report.manifest import SCHEMA, config_facts, hardware, software
+from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
@@ -81,6 +82,7 @@ def run(
     """
     team = team or Team()
     try:
+        plan = settle_batch(plan, team=team, fresh=fresh)
         if team.leads:
             _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
         elif team.together(tuple):  # the first one says whether there is something to do
@@ -98,10 +100,14 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
     check_private(cfg)
-    folder = run_folder(plan)
+    folder, mirror = run_folder(plan), open_mirror(plan)
     if fresh:
+        mirror.set_aside()
         set_aside(folder)
+    mirror.restore()
     if _is_finished(plan, folder):
+        mirror.finish()
+        mirror.deliver()
         team.wait()
         return
     with only_writer(folder), _memory_errors(cfg):
@@ -111,13 +117,16 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
             team.wait()
             return
         team.together(lambda: [1.0])  # there is something to do
-        result, release = _train(plan, find_inputs(plan), stop=stop, allow=allow, team=team)
-        click.echo(_summary(result, is_demo=plan.demo))
-        try:
+        with mirror.claimed():
+            result, release = _train(
+                plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
+            )
+            say(_summary(result, is_demo=plan.demo))
+            report.leave(folder)  # of a rejected one too; it is mirrored with the rest
+            mirror.finish()
             settle(folder, release)
             deliver(folder / FINAL, cfg.training.final_dir)
-        finally:  # of a rejected one too; last, so that no result waits for its page
-            report.leave(folder)
+            mirror.deliver()
         team.wait()
 
 
@@ -128,7 +137,7 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
             check_rejected(folder / REJECTED, read_inputs(plan))
         return False
     check_finished(folder / FINAL, read_inputs(plan))
-    click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
+    say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     if not report.is_left(folder):
         report.leave(folder)
@@ -195,7 +204,13 @@ def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
 
 
 def _train(
-    plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...], team: Team
+    plan: Plan,
+    found: Found,
+    *,
+    stop: Stop,
+    allow: tuple[str, ...],
+    team: Team,
+    mirror: Mirror,
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
@@ -219,6 +234,7 @@ def _train(
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
+        "image": image(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
 
@@ -248,6 +264,7 @@ def _train(
         release = releases[0]
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop, team=team)
+        trainer.committed = mirror.push
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)
