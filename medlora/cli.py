@@ -109,16 +109,22 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     same adapter, bit for bit.
     """
     from medlora.jobs import here
+    from medlora.jobs.gpu import check_gpu
+    from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, snapshot
 
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
+    given = with_local_config(given, environment)
     plan = resolve(given, environment)
+    check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:
         _launch(to_start, environment, wait_s)
+        leave(plan)
         return
 
     from medlora.distributed.join import join  # torch and all: only once the config is good
@@ -126,23 +132,34 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
 
     team = join(topology, timeout_s=wait_s, launched=is_launched(environment))
     job.run(plan, stop=stop, fresh=fresh, allow=allow, team=team)
+    leave(plan)
 
 
 def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> None:
     """Run this very command line in several workers; end as they end."""
     from medlora.distributed.launch import launch
-    from medlora.runtime import grace
+    from medlora.runtime import FETCHED, grace, variable
 
-    code = launch(
-        topology,
-        sys.argv[1:],
-        variables=environment.variables,
-        timeout_s=wait_s,
-        grace_s=grace(environment).value,
-    )
+    with variable(FETCHED, "1"):
+        code = launch(
+            topology,
+            sys.argv[1:],
+            variables=environment.variables,
+            timeout_s=wait_s,
+            grace_s=grace(environment).value,
+        )
     if code:
         _tell_platform(f"a worker ended with {code}", code)  # unless that worker has told
         sys.exit(code)
+
+
+@cli.command(short_help="Show what this image is made of.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def version(*, as_json: bool) -> None:
+    """Show versions, CUDA, the oldest driver that will do, and the image's labels."""
+    from medlora.jobs import version as job
+
+    click.echo(job.as_json() if as_json else job.as_text(), nl=False)
 
 
 @cli.command(short_help="Show where this runs, and what is here.")
@@ -195,16 +212,18 @@ def check(
     of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
     69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
+    from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot, visible_gpus
 
     environment = snapshot()
-    plan = resolve(Options(**options), environment, needed=("data",))
+    plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
 
     from medlora.jobs import check as job
 
     gpus = visible_gpus(environment).value
     job.run(plan, suites=suites, output=report, gpus=gpus, timed=timed)
+    leave(plan)
 
 
 @cli.command(short_help="Measure a base, and an adapter on it.")
@@ -245,15 +264,20 @@ def evaluate(
 
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    options = Options(config=config, model=model, overrides=overrides)
-    plan = resolve(options, snapshot(), allow_demo=False)
+    options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
+    plan = resolve(options, environment, allow_demo=False)
+    check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment)
 
     from medlora.jobs import evaluate as job
 
     job.run(plan, job.Wishes(**wishes))
+    leave(plan)
 
 
 @cli.command(short_help="Print every config key with its value and origin.")
@@ -287,6 +311,29 @@ def verify(run: Path) -> None:
     from medlora.jobs import verify as job
 
     job.run(run)
+
+
+@cli.command(name="model-pack", short_help="Copy a base model to carry it elsewhere.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def model_pack(model: Path, out: Path) -> None:
+    """Copy the base MODEL into the new folder OUT, with the SHA-256 of every file.
+
+    Prints the SHA-256 of that list; tell it by another way than the folder travels.
+    """
+    from medlora.jobs import model_pack as job
+
+    job.pack(model, out)
+
+
+@cli.command(name="model-verify", short_help="Check a base model that was carried.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--expect", metavar="SHA256", help="Of the list, as `model-pack` printed it.")
+def model_verify(folder: Path, expect: str | None) -> None:
+    """Check every file of FOLDER, which `model-pack` wrote; ends with 77 where one is another."""
+    from medlora.jobs import model_pack as job
+
+    job.verify(folder, expect=expect)
 
 
 @cli.command(short_help="Write the model cards of a run.")
@@ -330,6 +377,34 @@ def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
     job.run(run, job.Wishes(**wishes))
 
 
+@cli.command(short_help="Write report.html of one run or several.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "--evaluation",
+    "evaluations",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Report of `medlora evaluate` on one of these adapters; may be repeated.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where to write; else report.html in the run's folder, of several in this one.",
+)
+def report(runs: tuple[Path, ...], **wishes: Any) -> None:  # noqa: ANN401
+    """Write a page of RUN, or of several side by side, that a browser opens without a network.
+
+    Curves, evaluations with intervals, safety findings, data audit, privacy scan, what was run on
+    what.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a run
+    in its folder; a run that has not finished is shown as far as its newest checkpoint.
+    """
+    from medlora.jobs import report as job
+
+    job.run(runs, job.Wishes(**wishes))
+
+
 @cli.command(short_help="Say what changed from one run to another.")
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
@@ -353,6 +428,75 @@ def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
     job.run(run_a, run_b, **wishes)
 
 
+@cli.command(short_help="Ask an adapter: a prompt, a file, a conversation.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="May be repeated.")
+@click.option(
+    "--prompts",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="One prompt a line; .jsonl: rows with prompt or messages; - is standard input.",
+)
+@click.option("--chat", is_flag=True, help="A conversation; on a terminal, where nothing is asked.")
+@click.option("--system", metavar="TEXT", help="The system's turn before each.")
+@click.option("--compare", is_flag=True, help="Have the base answer beside the adapter.")
+@click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one model. key.")
+@click.option("--max-new-tokens", type=click.IntRange(1), default=300, help="Cuts an answer.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, help="Changes the speed alone.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write JSON Lines there instead of printing.",
+)
+def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **wishes: Any) -> None:  # noqa: ANN401
+    """Ask the adapter of RUN on its base, greedily: the same answers each time.
+
+    RUN is a run's folder, one of its checkpoints, or an adapter that PEFT saved.  Answers go to
+    standard output, or to --output; no log has a word of them.  Ends with 77 where the base is not
+    the one that the adapter was trained on.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(model=model, overrides=overrides), snapshot(), allow_demo=False)
+
+    from medlora.jobs import generate as job
+
+    job.run(run, plan, job.Wishes(**wishes))
+
+
+@cli.command(short_help="Merge an adapter into its base.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
+@click.option(
+    "--max-difference",
+    type=click.FloatRange(0),
+    help="How far a logit may be off; else a share of the largest one, by the base's precision.",
+)
+@click.pass_obj
+def merge(
+    stop: "Stop", /, *, run: Path, out: Path, model: str | None, max_difference: float | None
+) -> None:
+    """Merge the adapter of RUN into its unquantized base: the new folder OUT.
+
+    It is in the base's precision, as safetensors with tokenizer, chat template and manifest, for
+    whatever serves a plain model.  What was written is loaded again and compared with base and
+    adapter; ends with 77, and no folder, where they differ by more than rounding.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(model=model), snapshot(), allow_demo=False)
+
+    from medlora.jobs import merge as job
+
+    job.run(run, out, plan, allowed=max_difference, stop=stop)
+
+
 @cli.command(short_help="Train a run again and compare the adapter.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved.")
@@ -363,6 +507,11 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
 
     Ends with 77 where the adapters differ, with 78 where data or base are not the run's.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import reproduce as job
 
     job.run(run, data=data, model=model, stop=stop)
@@ -484,6 +633,11 @@ def measure(
 
     Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import audit_memory as job
 
     chosen = job.Settings(**settings)
@@ -494,12 +648,12 @@ def main() -> NoReturn:
     """Run the command line and leave at once: taking torch apart lasts longer than a save."""
     try:
         run()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else _BUG
-    leave(code)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else _BUG
+    end(code)
 
 
-def leave(code: int) -> NoReturn:
+def end(code: int) -> NoReturn:
     """End this process without taking its modules apart; what registered for the end still runs.
 
     A signal is not heard any more: what there was to do is done.
@@ -522,6 +676,7 @@ def run() -> NoReturn:
 
     logs.set_up()
     runtime.prepare_process()
+    runtime.close_network(runtime.snapshot())  # before there is a library that could call home
     try:
         logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)

@@ -30,7 +30,7 @@ SPECIAL = ["<|end|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>"]
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every test starts without our variables, offline, in a folder of its own."""
     for name in list(os.environ):
-        if name.startswith(("MEDLORA_", "AWS_BATCH_", "SM_", "AIP_", "SLURM_", "PET_")):
+        if name.startswith(("MEDLORA_", "AWS_", "GOOGLE_", "SM_", "AIP_", "SLURM_", "PET_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -160,3 +160,11 @@ def adapted(base_folder: Path):
         return model.eval()
 
     return make
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Callable[..., list[object]]:
+    """Return a function that has so many workers do something and returns what each came to."""
+    from tests.forks import run_forked
+
+    return lambda count, work: run_forked(count, work, tmp_path)

@@ -131,7 +131,8 @@ class _Workers:
             _show(cause, logs, here=self._topology)
         if self._pulse:
             waits = code == EXIT_CODE and not self._asked
-            self._pulse.end(code, wait_s=_CAUSE_S if waits else 0.0)
+            hosts = self._topology.is_master
+            self._pulse.end(code, hosts=hosts, wait_s=_CAUSE_S if waits else 0.0)
             if waits and self._pulse.ended:
                 code = self._pulse.ended
         return code

@@ -13,6 +13,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 _EVERY_S = 1.0
 _LOST_AFTER_S = 20.0
+_HEARD_S = 5.0  # that the machine with the store stays for the others to read its code
 
 
 class Pulse:
@@ -46,11 +47,12 @@ class Pulse:
         self._thread = Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def end(self, code: int, *, wait_s: float = 0.0) -> None:
+    def end(self, code: int, *, hosts: bool, wait_s: float = 0.0) -> None:
         """Tell the others how this machine ends.
 
         Args:
             code: of the process.
+            hosts: whether the store ends with this process.
             wait_s: how long to wait first for another's code, which may be the cause.
         """
         if wait_s:
@@ -59,7 +61,10 @@ class Pulse:
         self._thread.join()
         try:
             self._store.set(f"ended/{self._me}", str(code))
-        except RuntimeError:  # nobody is left to tell
+            if hosts and code:
+                others = [f"ended/{one}" for one in self._seen]
+                self._store.wait(others, timedelta(seconds=_HEARD_S))
+        except RuntimeError:  # torch's DistError: nobody is left to tell, or to wait for
             return
 
     def _watch(self) -> None:

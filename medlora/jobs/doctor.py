@@ -9,7 +9,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from medlora.runtime import Environment, Fact, attempt, find_paths, find_topology, grace, platform
+from medlora.runtime import (
+    Environment,
+    Fact,
+    attempt,
+    find_paths,
+    find_topology,
+    find_work,
+    grace,
+    network_state,
+    platform,
+)
+from medlora.runtime.driver import driver_version
+from medlora.runtime.image import cuda_of_torch, oldest_driver
+from medlora.storage.location import is_location
+from medlora.storage.outlook import outlook
 
 _PACKAGES = ("medlora", "torch", "transformers", "peft", "accelerate", "bitsandbytes")
 _PATHS = ("data", "model", "checkpoints", "output")
@@ -47,14 +61,16 @@ def as_text(environment: Environment) -> str:
     facts = [*_place(environment).items(), *((("attempt", number),) if number else ())]
     interface = find_topology(environment).network_interface
     facts += [("network_interface", interface)] if interface else []
+    facts.append(("network", Fact(network_state(environment), "")))
     parts = {
         "place": [(name, str(fact.value), fact.source) for name, fact in facts],
         "paths": [(name, fact.value, fact.source) for name, fact in paths.items()],
+        "object storage": outlook(environment, paths),
         "versions": [(name, _version(name), "") for name in _PACKAGES],
         "devices": list(_devices(environment)),
         "folders": list(_folders(environment, paths)),
     }
-    return "\n".join("".join(_table(name, rows)) for name, rows in parts.items())
+    return "\n".join("".join(_table(name, rows)) for name, rows in parts.items() if rows)
 
 
 def _place(environment: Environment) -> dict[str, Fact[Any]]:
@@ -89,7 +105,8 @@ def _devices(environment: Environment) -> Iterator[Row]:
     cpus = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield "cpu", f"{cpus} usable", f"{memory / _GIB:.1f} GiB of memory"
-    yield "driver", _driver(environment.root / "proc/driver/nvidia/version"), ""
+    needed = oldest_driver(cuda_of_torch())
+    yield "driver", driver_version(environment.root) or "none", f"{needed} or newer is needed"
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         import torch
@@ -106,20 +123,14 @@ def _devices(environment: Environment) -> Iterator[Row]:
     yield "cuda", str(torch.version.cuda or "none"), "what torch was built for"
 
 
-def _driver(file: Path) -> str:
-    """Return the NVIDIA driver's version, which its module's line ends in."""
-    try:
-        words = file.read_text(encoding="ascii", errors="replace").splitlines()[0].split()
-    except (OSError, IndexError):
-        return "none"
-    numbers = (word for word in words if word[:1].isdigit() and "." in word)
-    return next(numbers, "unknown")
-
-
 def _folders(environment: Environment, paths: dict[str, Fact[str]]) -> Iterator[Row]:
     """Yield what can be read, written and filled of each folder that a run may touch."""
     named = {environment.root / "dev/shm": "", environment.root / "tmp": ""}
+    if any(is_location(path.value) for path in paths.values()):
+        named[Path(find_work(environment).value)] = "working directory"
     for name, path in paths.items():
+        if is_location(path.value):
+            continue
         named[Path(path.value)] = ", ".join(filter(None, (named.get(Path(path.value)), name)))
     for folder, use in named.items():
         yield str(folder), _state(folder, environment), use

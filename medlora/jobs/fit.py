@@ -35,7 +35,16 @@ from medlora.jobs.dp import (
 from medlora.jobs.due import Due, due_after
 from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
 from medlora.jobs.outcome import TrainResult
-from medlora.jobs.saving import BEST, Save, adapter, checkpoint, is_saved, write_all
+from medlora.jobs.rundir import check_local
+from medlora.jobs.saving import (
+    BEST,
+    Committed,
+    Save,
+    adapter,
+    checkpoint,
+    is_saved,
+    write_all,
+)
 from medlora.jobs.workers import check_workers
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
@@ -82,8 +91,13 @@ class MedicalLoRATrainer:
 
     Raises:
         ConfigError: the config or the device cannot do what was asked.
+
+    Attributes:
+        committed: is told the names of folders once they are written, with `keep` and `step`, in
+            the thread that writes; what it raises ends the run as a failed writing does.
     """
 
+    committed: Committed | None = None
     _prompts: tuple[str, ...] = ()
 
     def __init__(  # noqa: PLR0913  (the seed's five, and two for jobs)
@@ -103,6 +117,7 @@ class MedicalLoRATrainer:
         self.train_dataloader = train_dataloader
         self.eval_dataloader = eval_dataloader
         self.team = team or Team()
+        check_local(self.config.training.output_dir)
         check_private(self.config)
         if self.team.size > 1:
             check_workers(self.config, self.team.size)
@@ -217,7 +232,7 @@ class MedicalLoRATrainer:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
         if self.team.leads:
             self._history.restart(files[METRICS])
-            _log.info("going on from step %d of %d", self.progress.step, self.total_steps)
+            _log.info("going on from step_%d of %d steps", self.progress.step, self.total_steps)
         return self.progress.step
 
     def _newest_files(
@@ -431,6 +446,9 @@ class MedicalLoRATrainer:
             keep=self.config.training.save_total_limit,
         )
         self._view.saved(saves[-1].name)
+        if self.committed:
+            names = [one.name for one in saves]
+            self.committed(names, keep=self.config.training.save_total_limit, step=facts["step"])
 
     def _stated_progress(self) -> Progress:
         scaler = self.accelerator.scaler

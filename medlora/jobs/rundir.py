@@ -14,6 +14,7 @@ from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.report.fingerprint import changed_names, differences
 from medlora.report.manifest import software
+from medlora.storage.location import is_location
 
 _log = logger(__name__)
 GATE = "gate"  # names below it decide what an adapter may be called, not what it is
@@ -36,6 +37,19 @@ def run_folder(plan: Plan) -> Path:
     folder = Path(cfg.training.output_dir) / cfg.run_name
     make_folder(folder)
     return folder
+
+
+def check_local(folder: str) -> None:
+    """Refuse a URL as the folder of runs where nobody copies them there.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if is_location(folder):
+        raise ConfigError(
+            "training.output_dir: must be a folder here",
+            fix="give the URL to `medlora train`, which keeps runs there",
+        )
 
 
 def set_aside(folder: Path) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import PROGRESS, Progress
@@ -16,6 +16,13 @@ from medlora.logs import logger
 _log = logger(__name__)
 BEST, FINAL = "best_model", "final"
 REJECTED = "rejected"  # in place of the final one, where the gate said no
+
+
+class Committed(Protocol):
+    """Takes over folders that were just written, e.g. to copy them elsewhere."""
+
+    def __call__(self, names: Sequence[str], *, keep: int, step: int) -> None:
+        """Take over the folders of these names, and know what is kept of the steps."""
 
 
 @dataclass(frozen=True, slots=True)

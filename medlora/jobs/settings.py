@@ -18,6 +18,7 @@ from medlora.runtime import PLACES, Environment, Given, batch_service, given_pla
 from medlora.runtime.places import EXTRAS, VARIABLES, near_miss, platform_places, strongest
 from medlora.runtime.sagemaker import CHANNELS, hyperparameters_file
 from medlora.runtime.services import Service
+from medlora.storage.location import Location
 
 CONFIG_NAMES = ("config.yaml", "config.yml")
 STATEMENTS = "card.yaml"  # what people say of the model, beside the config
@@ -63,6 +64,8 @@ class Plan:
     statements: Path | None = None  # what people say of the model, for its cards
     job: Mapping[str, Any] = field(default_factory=dict)  # platform, job and attempt
     folders: Mapping[str, Path] = field(default_factory=dict)  # where the platform puts places
+    remote: Mapping[str, Location] = field(default_factory=dict)  # results that are copied there
+    temporary: tuple[Path, ...] = ()  # copies of what an object store holds, to be deleted
 
     def mount(self, name: str) -> Path:
         """Return where a place is mounted, whether it is or not; relative names count from it."""

@@ -15,7 +15,7 @@ from medlora.config import RunConfig
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
-from medlora.jobs import demo, huggingface
+from medlora.jobs import demo, huggingface, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.batch import settle_batch
@@ -35,6 +35,7 @@ from medlora.jobs.inputs import (
     tokenize_files,
 )
 from medlora.jobs.loaders import make_loaders
+from medlora.jobs.mirror import Mirror, open_mirror
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.privacy import check_privacy
 from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
@@ -49,7 +50,7 @@ from medlora.model.adapter import (
     trainable_parameters,
 )
 from medlora.model.base import load_base
-from medlora.report.manifest import SCHEMA, config_facts, hardware, software
+from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
@@ -99,10 +100,14 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
     check_private(cfg)
-    folder = run_folder(plan)
+    folder, mirror = run_folder(plan), open_mirror(plan)
     if fresh:
+        mirror.set_aside()
         set_aside(folder)
+    mirror.restore()
     if _is_finished(plan, folder):
+        mirror.finish()
+        mirror.deliver()
         team.wait()
         return
     with only_writer(folder), _memory_errors(cfg):
@@ -112,10 +117,16 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
             team.wait()
             return
         team.together(lambda: [1.0])  # there is something to do
-        result, release = _train(plan, find_inputs(plan), stop=stop, allow=allow, team=team)
-        say(_summary(result, is_demo=plan.demo))
-        settle(folder, release)
-        deliver(folder / FINAL, cfg.training.final_dir)
+        with mirror.claimed():
+            result, release = _train(
+                plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
+            )
+            say(_summary(result, is_demo=plan.demo))
+            report.leave(folder)  # of a rejected one too; it is mirrored with the rest
+            mirror.finish()
+            settle(folder, release)
+            deliver(folder / FINAL, cfg.training.final_dir)
+            mirror.deliver()
         team.wait()
 
 
@@ -128,6 +139,8 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
     check_finished(folder / FINAL, read_inputs(plan))
     say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
+    if not report.is_left(folder):
+        report.leave(folder)
     return True
 
 
@@ -151,9 +164,9 @@ def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
         audit = audit_files(found.files, found.sha256, cfg)
         tokenized = tokenize_files(found, cfg)
         split = split_rows(tokenized, cfg, near=audit.near)
-        report = report_on(audit, cfg, split=split, tokenized=tokenized)
-        audited = keep(report, run_folder(plan)) if team.leads else None
-        refuse_leakage(report, cfg.data)
+        found_out = report_on(audit, cfg, split=split, tokenized=tokenized)
+        audited = keep(found_out, run_folder(plan)) if team.leads else None
+        refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
     return _Ready(prepared, {**prepared.counts, "audit": audited, "privacy": privacy})
 
@@ -191,7 +204,13 @@ def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
 
 
 def _train(
-    plan: Plan, found: Found, *, stop: Stop, allow: tuple[str, ...], team: Team
+    plan: Plan,
+    found: Found,
+    *,
+    stop: Stop,
+    allow: tuple[str, ...],
+    team: Team,
+    mirror: Mirror,
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
@@ -215,6 +234,7 @@ def _train(
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
+        "image": image(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
 
@@ -244,6 +264,7 @@ def _train(
         release = releases[0]
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop, team=team)
+        trainer.committed = mirror.push
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)

@@ -2,6 +2,7 @@
 
 from medlora.runtime.address import LOOPBACK
 from medlora.runtime.environment import (
+    DEVICE,
     Environment,
     Fact,
     log_settings,
@@ -12,6 +13,7 @@ from medlora.runtime.environment import (
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
 from medlora.runtime.gpus import visible_gpus
+from medlora.runtime.network import close_network, network_state
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
@@ -22,8 +24,11 @@ from medlora.runtime.topology import (
     is_launched,
     rendezvous_timeout,
 )
+from medlora.runtime.work import FETCHED, find_work
 
 __all__ = [
+    "DEVICE",
+    "FETCHED",
     "LOOPBACK",
     "PLACES",
     "RDZV_TIMEOUT",
@@ -35,13 +40,16 @@ __all__ = [
     "Topology",
     "attempt",
     "batch_service",
+    "close_network",
     "find_paths",
     "find_topology",
+    "find_work",
     "given_places",
     "grace",
     "is_launched",
     "job_facts",
     "log_settings",
+    "network_state",
     "platform",
     "prepare_process",
     "rendezvous_timeout",

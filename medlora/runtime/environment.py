@@ -13,6 +13,7 @@ from medlora.logs import INTERVAL_S, Form
 from medlora.runtime.address import LOOPBACK, own_address
 
 T = TypeVar("T")
+DEVICE = "MEDLORA_DEVICE"  # auto, cuda or cpu
 
 
 class Fact(NamedTuple, Generic[T]):
@@ -130,15 +131,18 @@ _SETTINGS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     # Without a workspace of fixed size cuBLAS is not deterministic.  Source: its manual.
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",  # a peer that leaves is told of in our own words
 }
 
 
 def prepare_process() -> None:
     """Settle what libraries read when they are imported later; whoever has set one decides.
 
-    No network, no spinning threads, the same bits from cuBLAS.
+    No network, no spinning threads, the same bits from cuBLAS; no GPU where nobody wants one.
     """
     os.environ.update(_OFFLINE)
+    if os.environ.get(DEVICE, "").strip() == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 

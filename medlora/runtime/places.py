@@ -13,6 +13,7 @@ from medlora.runtime.given import Given
 from medlora.runtime.sagemaker import sagemaker_places
 from medlora.runtime.services import platform
 from medlora.runtime.vertex import mounted_path, vertex_places
+from medlora.runtime.work import FETCHED, WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,17 @@ PLACES = (
 )
 # What a platform may give beside the places, by the config key that it sets.
 EXTRAS = {"eval_data": "data.eval_file", "logs": "training.logging_dir"}
-VARIABLES = ("MEDLORA_RUN_NAME", "MEDLORA_NPROC", "MEDLORA_GRACE_S", LOG_FORMAT, LOG_INTERVAL)
+VARIABLES = (
+    "MEDLORA_RUN_NAME",
+    "MEDLORA_NPROC",
+    "MEDLORA_GRACE_S",
+    "MEDLORA_DEVICE",
+    "MEDLORA_NETWORK",
+    WORK,
+    FETCHED,
+    LOG_FORMAT,
+    LOG_INTERVAL,
+)
 _STRENGTH = ("option", "variable", "platform", "mount")
 
 

@@ -87,9 +87,10 @@ def find_topology(environment: Environment) -> Topology:
         ConfigError: a value is no number, or two contradict each other.
         MissingPartError: a part of a whole is not set.
     """
-    claims = [claim for source in _SOURCES if (claim := source(environment))]
-    if claims and "GROUP_RANK" in environment.variables and claims[0].rank:
-        claims = claims[:1]  # torchrun's: it may use a part of what a scheduler gave
+    # A launcher's own worker: it may use a part of what a scheduler gave, or another address.
+    started = {"GROUP_RANK", "LOCAL_RANK"} <= environment.variables.keys()
+    sources = (from_worker,) if started else _SOURCES
+    claims = [claim for source in sources if (claim := source(environment))]
     for one, other in combinations(claims, 2):
         _agree(one.node_rank, other.node_rank, "this machine's rank")
         _agree(one.num_nodes, other.num_nodes, "the number of machines")

@@ -1,11 +1,13 @@
 """What is said and refused before anything heavy is loaded."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 
-from medlora.errors import ConfigError, MissingPartError
+from medlora.config import from_mapping
+from medlora.errors import ConfigError
 from medlora.jobs import doctor, here
 from medlora.jobs.settings import Options, resolve
 from medlora.runtime import Environment
@@ -23,34 +25,74 @@ def test_the_attempt_is_in_the_plan(tmp_path: Path) -> None:
         resolve(options, wrong)
 
 
+def _asked_for(variables: dict[str, str], root: Path, *, gpus: int = 0, **keys: object) -> object:
+    """The workers to start on a machine with these variables, None for this process alone."""
+    case = platforms.Recorded(variables, "local", (0, 1), gpus=gpus)
+    topology = here.announce(case.environment(root), {})
+    cfg = from_mapping({"training": {"gradient_accumulation_steps": 4}, **keys})
+    return here.workers_to_start(topology, cfg)
+
+
 @pytest.mark.parametrize(
-    "variables",
+    ("variables", "workers"),
     [
-        {"MEDLORA_NPROC": "2"},
-        platforms.batch_nodes(1),
-        platforms.pet(0, 1, "2"),
-        platforms.torchrun(1, 1, workers=2, world=2),
+        ({"MEDLORA_NPROC": "2"}, 2),
+        (platforms.batch_nodes(1), 1),
+        (platforms.pet(0, 1, "2"), 2),
+        (platforms.torchrun(1, 1, workers=2, world=2), None),  # it is one of them
+        ({}, None),
     ],
 )
-def test_several_workers_are_refused_for_now(variables: dict[str, str], tmp_path: Path) -> None:
-    """69, said plainly, before anything is loaded."""
-    with pytest.raises(MissingPartError, match="more than one worker is not built yet") as error:
-        here.announce(Environment(variables, frozenset(), tmp_path), {})
-    assert error.value.exit_code == 69
-
-
-def test_several_gpus_by_chance_are_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_started_here(
+    variables: dict[str, str], workers: int | None, tmp_path: Path
 ) -> None:
-    """The run goes on with the first, and says so."""
+    """Workers where several are asked for, and where nobody has started them."""
+    found = _asked_for(variables, tmp_path)
+    assert (found and found.workers_per_node.value) == workers
+
+
+@pytest.mark.parametrize(("gpus", "workers"), [(1, None), (2, 2), (8, 4)])
+def test_each_visible_gpu_has_a_worker_as_far_as_a_step_has_work(
+    gpus: int, workers: int | None, tmp_path: Path
+) -> None:
+    """A step of four micro-batches occupies four."""
+    found = _asked_for({}, tmp_path, gpus=gpus)
+    assert (found and found.workers_per_node.value) == workers
+
+
+PRIVATE = {"privacy": {"dp": {"target_epsilon": 8}}}
+
+
+def test_what_is_for_one_worker_gets_one_or_is_refused(tmp_path: Path) -> None:
+    """By chance visible GPUs are left alone; a number that was asked for is refused with 78."""
+    assert _asked_for({}, tmp_path, gpus=2, **PRIVATE) is None
+    with pytest.raises(ConfigError, match=r"2 workers are asked for and privacy\.dp") as error:
+        _asked_for({"MEDLORA_NPROC": "2"}, tmp_path, **PRIVATE)
+    assert error.value.exit_code == 78
+    sharded = {"training": {"sharding": "full"}, "model": {"load_in_4bit": True}}
+    with pytest.raises(ConfigError, match=r"sharding is full and model\.load_in_4bit is true"):
+        _asked_for({"MEDLORA_NPROC": "2"}, tmp_path, **sharded)
+
+
+def test_a_worker_that_is_not_the_first_says_nothing(tmp_path: Path) -> None:
+    """Whoever started it has said it; its own lines are warnings and worse."""
+    variables = platforms.torchrun(1, 1, workers=2, world=2)
+    try:
+        here.announce(Environment(variables, frozenset(), tmp_path), {})
+        assert not logging.getLogger("medlora").isEnabledFor(logging.INFO)
+    finally:
+        logging.getLogger("medlora").setLevel(logging.NOTSET)
+
+
+def test_the_place_in_a_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value with its source."""
     lines: list[str] = []
     monkeypatch.setattr(here._log, "info", lambda text, *values: lines.append(text % values))
     case = platforms.Recorded({}, "local", (0, 1), gpus=4)
     here.announce(case.environment(tmp_path), {"checkpoints": "/runs"})
-    assert lines[-1] == "4 GPUs are visible; training uses the first"
     assert lines[0] == "place: local (default), 10 s to end in (default)"
     assert "checkpoints /runs (option --checkpoints)" in lines[2]
-    assert len(lines) == 4
+    assert len(lines) == 3
 
 
 def test_doctor_as_json_has_the_stated_keys(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.settings import Options, resolve
 from medlora.runtime import Environment, Stop
+from medlora.storage.outlook import outlook
 from tests.runtime import platforms
 
 SHORT = {
@@ -289,3 +290,33 @@ def test_doctor_for_people_has_all_of_it(sagemaker: Environment) -> None:
     version.parent.mkdir(parents=True)
     version.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05  Tue Sep 23\n")
     assert "580.95.05" in doctor.as_text(sagemaker)
+
+
+def test_doctor_says_what_it_would_do_with_buckets(tmp_path: Path) -> None:
+    """What would be fetched and mirrored, with whose credentials; nothing is sent or shown."""
+    variables = {
+        "MEDLORA_DATA": "s3://bucket/data",
+        "MEDLORA_CHECKPOINTS": "gs://bucket/runs",
+        "MEDLORA_WORK": str(tmp_path),
+        "AWS_ACCESS_KEY_ID": "AKIAX",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }
+    environment = Environment(variables, frozenset(), tmp_path / "root")
+    rows = {row[0]: row[1:] for row in outlook(environment, runtime.find_paths(environment))}
+    assert rows.pop("S3: library")[1] == "s3fs"
+    assert rows.pop("Cloud Storage: library")[1] == "gcsfs"
+    assert rows == {
+        "data": ("would be fetched", "s3://bucket/data"),
+        "checkpoints": ("would be mirrored", "gs://bucket/runs"),
+        "working directory": (str(tmp_path), "variable MEDLORA_WORK"),
+        "S3: credentials": ("named", "variable AWS_ACCESS_KEY_ID"),
+        "S3: address": ("given", "variable AWS_ENDPOINT_URL"),
+        "Cloud Storage: credentials": ("none named", "the machine's own role would be asked for"),
+        "Cloud Storage: address": ("its own", ""),
+    }
+    said = doctor.as_text(environment)
+    assert "object storage\n" in said
+    assert "AKIAX" not in said
+    paths = json.loads(doctor.as_json(environment))["paths"]
+    assert (paths["data"], paths["checkpoints"]) == ("s3://bucket/data", "gs://bucket/runs")
+    assert outlook(Environment({}, frozenset(), tmp_path), {}) == []

@@ -13,19 +13,27 @@ from medlora.runtime import Environment
 ADDRESS = "10.0.7.7"  # of this machine
 
 
+IMAGE = ("data", "config", "models", "checkpoints")
+IN_IMAGE = {"data": "data", "model": "models", "checkpoints": "checkpoints"}
+NO_IMAGE = {"data": "data", "model": "models"}  # the defaults, where nothing is mounted
+
+
 @dataclass(frozen=True)
 class Recorded:
-    """An environment, and what it is to be resolved to; files and paths are below the root."""
+    """An environment, and what it is to be resolved to; files and paths are below the root.
+
+    The image's empty folders are there unless `folders` says otherwise.
+    """
 
     variables: dict[str, str]
     platform: str
     nodes: tuple[int, int]  # rank, number
     workers: int = 1
     master: tuple[str, int] = ("127.0.0.1", 29500)
-    paths: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=lambda: IN_IMAGE)
     grace_s: int = 30
     files: dict[str, Any] = field(default_factory=dict)
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...] = IMAGE
     gpus: int = 0
 
     def environment(self, root: Path) -> Environment:
@@ -40,10 +48,6 @@ class Recorded:
             (root / "dev").mkdir(exist_ok=True)
             (root / f"dev/nvidia{number}").touch()
         return Environment(self.variables, frozenset(), root, ADDRESS)
-
-
-IMAGE = ("data", "config", "models", "checkpoints")
-IN_IMAGE = {"data": "data", "model": "models", "checkpoints": "checkpoints"}
 
 
 def batch(**more: str) -> dict[str, str]:
@@ -185,14 +189,12 @@ def torchrun(rank: int, local: int, *, workers: int, world: int) -> dict[str, st
 
 DOCKER = {".dockerenv": ""}
 PLATFORMS = {
-    "local": Recorded({}, "local", (0, 1), grace_s=10),
+    "local": Recorded({}, "local", (0, 1), paths=NO_IMAGE, folders=(), grace_s=10),
     "local, 4 GPUs": Recorded({}, "local", (0, 1), 4, gpus=4, grace_s=10),
     "local, 2 of 4 GPUs": Recorded(
         {"CUDA_VISIBLE_DEVICES": "1,3"}, "local", (0, 1), 2, gpus=4, grace_s=10
     ),
-    "docker": Recorded(
-        {}, "docker", (0, 1), paths=IN_IMAGE, files=DOCKER, folders=IMAGE, grace_s=10
-    ),
+    "docker": Recorded({}, "docker", (0, 1), files=DOCKER, grace_s=10),
     "docker, 2 workers": Recorded(
         {"MEDLORA_NPROC": "2", "MEDLORA_CHECKPOINTS": "/mnt/runs", "MEDLORA_GRACE_S": "60"},
         "docker",
@@ -200,15 +202,25 @@ PLATFORMS = {
         2,
         paths={"data": "data", "checkpoints": "/mnt/runs", "output": "/mnt/runs"},
         files=DOCKER,
-        folders=IMAGE,
         grace_s=60,
     ),
-    "aws-batch": Recorded(batch(), "aws-batch", (0, 1), paths=IN_IMAGE, folders=IMAGE),
+    "docker, second of 2": Recorded(
+        torchrun(3, 1, workers=2, world=4),
+        "docker",
+        (1, 2),
+        2,
+        ("head", 29400),
+        IN_IMAGE,
+        10,
+        DOCKER,
+        IMAGE,
+    ),
+    "aws-batch": Recorded(batch(), "aws-batch", (0, 1)),
     "aws-batch, main of 2": Recorded(
-        batch_nodes(0), "aws-batch", (0, 2), 8, (ADDRESS, 29500), gpus=8, folders=IMAGE
+        batch_nodes(0), "aws-batch", (0, 2), 8, (ADDRESS, 29500), IN_IMAGE, gpus=8
     ),
     "aws-batch, second of 2": Recorded(
-        batch_nodes(1), "aws-batch", (1, 2), 8, ("10.0.0.4", 29500), gpus=8, folders=IMAGE
+        batch_nodes(1), "aws-batch", (1, 2), 8, ("10.0.0.4", 29500), IN_IMAGE, gpus=8
     ),
     "sagemaker": Recorded(
         {},
@@ -247,8 +259,6 @@ PLATFORMS = {
         {"KUBERNETES_SERVICE_HOST": "10.96.0.1"},
         "kubernetes",
         (0, 1),
-        paths=IN_IMAGE,
-        folders=IMAGE,
     ),
     "kubernetes, indexed, alone": Recorded({"JOB_COMPLETION_INDEX": "0"}, "kubernetes", (0, 1)),
     "kubernetes, indexed, third of 4": Recorded(
@@ -265,9 +275,7 @@ PLATFORMS = {
     "kubeflow v1, third of 3": Recorded(
         pytorch_job(2, 3, 4), "kubeflow", (2, 3), 4, ("tune-master-0", 23456)
     ),
-    "slurm": Recorded(
-        slurm(0, 1, 0, 1, "cpu7"), "slurm", (0, 1), 1, ("cpu7", 61004), IN_IMAGE, folders=IMAGE
-    ),
+    "slurm": Recorded(slurm(0, 1, 0, 1, "cpu7"), "slurm", (0, 1), 1, ("cpu7", 61004)),
     "slurm, a task a machine": Recorded(
         slurm(1, 2, 1, 2, "gpu[03-04]"), "slurm", (1, 2), 4, ("gpu03", 61004), gpus=4
     ),

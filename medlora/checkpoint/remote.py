@@ -1,0 +1,137 @@
+"""Checkpoint folders in an object store, under the rules that hold on a disk.
+
+A folder counts when its manifest is there, unchanged, and every file is as it says.  Objects
+appear one by one, so the manifest comes last and goes first.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.errors import StorageError
+from medlora.files import received_folder
+from medlora.logs import logger
+from medlora.storage.store import Object, Store, at_once
+
+_log = logger(__name__)
+_STEP = re.compile(r"step_\d+")
+RESUMABLE = re.compile(r"(step|epoch)_\d+")
+_TRIES = 2  # a folder is called damaged only where it arrives so every time
+Folders = Mapping[str, Mapping[str, Object]]
+
+
+def upload(store: Store, folder: Path) -> None:
+    """Copy a committed folder to its place; it counts there once all of it is there.
+
+    Args:
+        store: of the folder's own place.
+        folder: here, with a manifest.
+
+    Raises:
+        StorageError: the service failed; the folder here is as it was.
+    """
+    content = (folder / MANIFEST).read_bytes()
+    if store.read(MANIFEST) == content:
+        return
+    there = store.objects()
+    remove(store, there)
+    files = json.loads(content)["files"]
+    at_once(lambda name: store.put(folder / name, name), files)
+    arrived = {name: one.size for name, one in store.objects().items()}
+    if arrived != {name: (folder / name).stat().st_size for name in files}:
+        raise StorageError(
+            f"{store.location}: what is there is not what was written",
+            fix="see that nothing else writes there, and run it again",
+        )
+    store.put(folder / MANIFEST, MANIFEST)
+
+
+def download(store: Store, folder: Path) -> None:
+    """Copy a folder here; it appears whole and proven, or not at all.
+
+    Args:
+        store: of the folder's own place.
+        folder: its name here; one that is there is replaced.
+
+    Raises:
+        DamagedError: says what is not as it was written.
+        StorageError: the service failed, or the disk is full.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with received_folder(folder) as temporary:
+                _fill(store, temporary)
+        except DamagedError:
+            if attempt == _TRIES:
+                raise
+        else:
+            return
+
+
+def _fill(store: Store, temporary: Path) -> None:
+    names = store.objects()
+    nested = [name for name in names if "/" in name or name in {"", ".."}]
+    if nested:
+        raise DamagedError(f"{nested[0]} does not belong to it")
+    at_once(lambda name: store.get(name, temporary / name), names)
+    read_manifest(temporary)
+
+
+def remove(store: Store, names: Mapping[str, Object]) -> None:
+    """Delete a folder's objects, its manifest first."""
+    store.remove(sorted(names, key=lambda name: (name != MANIFEST, name)))
+
+
+def set_aside(store: Store, name: str, reason: DamagedError) -> None:
+    """Rename a damaged folder `broken-...`, with a line."""
+    number = next(n for n in range(1, 1000) if not store.objects(f"broken-{name}-{n}"))
+    move(store, name, f"broken-{name}-{number}")
+    _log.warning(
+        "checkpoint %s is skipped, now broken-%s-%d: %s",
+        store.location / name,
+        name,
+        number,
+        reason,
+    )
+
+
+def move(store: Store, old: str, new: str) -> None:
+    """Rename a folder; what is lost on the way is done again by whoever calls this again."""
+    names = store.objects(old)
+    at_once(lambda name: store.copy(f"{old}/{name}", f"{new}/{name}"), names)
+    remove(store.below(old), names)
+
+
+def prune(store: Store, *, keep: int, step: int) -> None:
+    """Delete all but the newest `keep` step checkpoints, as `resume.prune` does here."""
+    folders = by_folder(store.objects())
+    own = sorted(
+        (int(name.partition("_")[2]), name)
+        for name, files in folders.items()
+        if _STEP.fullmatch(name) and MANIFEST in files
+    )
+    for _, name in [entry for entry in own if entry[0] <= step][:-keep]:
+        remove(store.below(name), folders[name])
+
+
+def by_folder(objects: Mapping[str, Object]) -> dict[str, dict[str, Object]]:
+    """Return {folder: {name in it: object}}; what lies beside the folders is left out."""
+    folders: dict[str, dict[str, Object]] = {}
+    for path, one in objects.items():
+        folder, slash, name = path.partition("/")
+        if slash:
+            folders.setdefault(folder, {})[name] = one
+    return folders
+
+
+def claimed_step(store: Store, name: str) -> int:
+    """Return the step that a folder says it has, unchecked; for its place in the line only."""
+    if _STEP.fullmatch(name):
+        return int(name.partition("_")[2])
+    try:
+        step = json.loads(store.read(f"{name}/{MANIFEST}") or b"")["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+    return step if isinstance(step, int) else 0
