@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation memorisation memorisation-short gpu format image smoke batch clean parity
+.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -30,16 +30,20 @@ demo-data: setup ## rebuild the demo's data, tokenizer and base model
 test: setup ## unit tests
 	$(BIN)/pytest -n 2
 
-test-slow: setup ## tests of many whole runs, which `make test` leaves out
+test-slow: setup ## tests of many whole runs, and of the page in Chromium, which `make test` leaves out
 	$(BIN)/pytest -n 2 -m slow
 
-check: setup ## format, lint, types, imports, unit tests
+lint: setup ## format, lint, types, imports, delivery files, licences
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	scripts/lint-delivery.sh
-	$(BIN)/pytest -n 2
+
+check: lint test ## lint and unit tests
+
+fuzz: setup ## damaged data, configs and model lists: a clear error or none, never a bug
+	$(BIN)/python tests/torture/fuzz.py --rounds 20000
 
 torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hundreds of times (an hour)
 	$(BIN)/python tests/torture/kill.py --kills 200
@@ -85,6 +89,9 @@ bench-128k: setup ## the same with a vocabulary of 128k
 bench-ablation: setup ## ours with each lever off in turn
 	@$(BENCH) --ablation $(BENCH_ARGS)
 
+bench-scaling: setup ## tokens/s with 1 and 2 workers, as a ratio
+	$(BIN)/python -m benchmarks.scaling $(BENCH_ARGS)
+
 memorisation: setup ## what LoRA learns by heart, and what differential privacy leaves of it: minutes
 	$(BIN)/python -m benchmarks.memorisation --folder "$$(mktemp -d)/memorisation" $(BENCH_ARGS)
 
@@ -120,5 +127,26 @@ smoke: setup ## run the container tests against the image
 batch: setup ## run the image as a job of AWS Batch, by moto on loopback, killed once
 	MEDLORA_IMAGE="$(IMAGE)" $(BIN)/pytest -s tests/image/test_batch.py
 
+pull: ## fetch the image: make pull IMAGE=name@sha256:...
+	docker pull --quiet "$(IMAGE)"
+
+reproducible: ## build the image twice from nothing and compare the trees: 0 differences
+	scripts/reproducible.sh "$(BASE_IMAGE)"
+
+sbom: ## what is installed in the image (CycloneDX), and whether its licences are allowed
+	scripts/sbom.sh "$(IMAGE)"
+
+scan: setup ## known vulnerabilities of the lock; needs the network, SCAN_STRICT=1 insists on an answer
+	scripts/scan-lock.sh
+
+airgap: ## the image and all that belongs to it, for a place without a network: dist/airgap
+	scripts/airgap.sh "$(IMAGE)"
+
+airgap-test: ## load that into a second engine without a network, run the demo, tamper with it
+	scripts/airgap-test.sh
+
+image-figures: ## sizes by layer and times of the image
+	scripts/image-figures.sh "$(IMAGE)" "$(BASE_IMAGE)"
+
 clean: ## delete what the targets made here
-	rm -rf .venv .venv-bench .venv-parity .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-actionlint .venv-bench .venv-parity .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

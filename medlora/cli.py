@@ -109,6 +109,7 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     same adapter, bit for bit.
     """
     from medlora.jobs import here
+    from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, snapshot
@@ -116,7 +117,9 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
     given = with_local_config(given, environment)
-    plan = localise(resolve(given, environment), environment, config=given.config)
+    plan = resolve(given, environment)
+    check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:
@@ -150,6 +153,15 @@ def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> 
         sys.exit(code)
 
 
+@cli.command(short_help="Show what this image is made of.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def version(*, as_json: bool) -> None:
+    """Show versions, CUDA, the oldest driver that will do, and the image's labels."""
+    from medlora.jobs import version as job
+
+    click.echo(job.as_json() if as_json else job.as_text(), nl=False)
+
+
 @cli.command(short_help="Show where this runs, and what is here.")
 @click.option("--json", "as_json", is_flag=True, help="The place alone, for programs.")
 def doctor(*, as_json: bool) -> None:
@@ -164,7 +176,7 @@ def doctor(*, as_json: bool) -> None:
     click.echo(job.as_json(snapshot()) if as_json else job.as_text(snapshot()), nl=False)
 
 
-@cli.command(short_help="Look at the data: duplicates, leakage, lengths.")
+@cli.command(short_help="Say whether a run would go well here.")
 @_run_options
 @click.option(
     "--suite",
@@ -181,22 +193,36 @@ def doctor(*, as_json: bool) -> None:
     metavar="FILE",
     help="Write the whole report there.",
 )
-def check(suites: tuple[Path, ...], report: Path | None, **options: Any) -> None:  # noqa: ANN401
-    """Look at the data that `train` would train on; trains nothing, shows no row's text.
+@click.option(
+    "--probe/--no-probe",
+    "timed",
+    default=None,
+    help="Take a few steps to tell how long a run would be.  [default: on a GPU]",
+)
+def check(
+    *,
+    suites: tuple[Path, ...],
+    report: Path | None,
+    timed: bool | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Look at what `train` would need: data, model, memory, disk, folders; trains nothing.
 
-    Takes the options of `train`.  Without a base model, nothing is said of tokens.  Ends with 65
-    or 77 where `train` would refuse the data.
+    Takes the options of `train`, and shows no row's text.  Without a base model, nothing is said
+    of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
+    69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import snapshot
+    from medlora.runtime import snapshot, visible_gpus
 
     environment = snapshot()
     plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
 
     from medlora.jobs import check as job
 
-    job.run(plan, suites=suites, output=report)
+    gpus = visible_gpus(environment).value
+    job.run(plan, suites=suites, output=report, gpus=gpus, timed=timed)
     leave(plan)
 
 
@@ -238,12 +264,15 @@ def evaluate(
 
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
+    from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
     options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
-    plan = localise(resolve(options, environment, allow_demo=False), environment)
+    plan = resolve(options, environment, allow_demo=False)
+    check_gpu(environment, plan.resolved.config)
+    plan = localise(plan, environment)
 
     from medlora.jobs import evaluate as job
 
@@ -253,15 +282,23 @@ def evaluate(
 
 @cli.command(short_help="Print every config key with its value and origin.")
 @_run_options
-def config(**options: Any) -> None:  # noqa: ANN401
+@click.option("--schema", "form", flag_value="schema", help="Print the JSON Schema, for editors.")
+@click.option("--reference", "form", flag_value="reference", help="Print docs/configuration.md.")
+@click.option("--explain", "key", metavar="KEY", help="Say what one key, or a section, means.")
+def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: ANN401
     """Print every config key with its value and where the value came from."""
+    from medlora.config.explain import explain, reference
+    from medlora.config.jsonschema import json_schema
     from medlora.config.show import as_yaml
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
-    click.echo(
-        as_yaml(resolve(Options(**options), snapshot(), allow_demo=False).resolved), nl=False
-    )
+    pages = {"schema": json_schema, "reference": reference}
+    if form:
+        click.echo(pages[form]().rstrip("\n"))
+        return
+    resolved = resolve(Options(**options), snapshot(), allow_demo=False).resolved
+    click.echo(explain(key, resolved) if key else as_yaml(resolved).rstrip("\n"))
 
 
 @cli.command(short_help="Check every digest of a run.")
@@ -274,6 +311,29 @@ def verify(run: Path) -> None:
     from medlora.jobs import verify as job
 
     job.run(run)
+
+
+@cli.command(name="model-pack", short_help="Copy a base model to carry it elsewhere.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def model_pack(model: Path, out: Path) -> None:
+    """Copy the base MODEL into the new folder OUT, with the SHA-256 of every file.
+
+    Prints the SHA-256 of that list; tell it by another way than the folder travels.
+    """
+    from medlora.jobs import model_pack as job
+
+    job.pack(model, out)
+
+
+@cli.command(name="model-verify", short_help="Check a base model that was carried.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--expect", metavar="SHA256", help="Of the list, as `model-pack` printed it.")
+def model_verify(folder: Path, expect: str | None) -> None:
+    """Check every file of FOLDER, which `model-pack` wrote; ends with 77 where one is another."""
+    from medlora.jobs import model_pack as job
+
+    job.verify(folder, expect=expect)
 
 
 @cli.command(short_help="Write the model cards of a run.")
@@ -317,6 +377,34 @@ def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
     job.run(run, job.Wishes(**wishes))
 
 
+@cli.command(short_help="Write report.html of one run or several.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "--evaluation",
+    "evaluations",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Report of `medlora evaluate` on one of these adapters; may be repeated.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where to write; else report.html in the run's folder, of several in this one.",
+)
+def report(runs: tuple[Path, ...], **wishes: Any) -> None:  # noqa: ANN401
+    """Write a page of RUN, or of several side by side, that a browser opens without a network.
+
+    Curves, evaluations with intervals, safety findings, data audit, privacy scan, what was run on
+    what.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a run
+    in its folder; a run that has not finished is shown as far as its newest checkpoint.
+    """
+    from medlora.jobs import report as job
+
+    job.run(runs, job.Wishes(**wishes))
+
+
 @cli.command(short_help="Say what changed from one run to another.")
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
@@ -340,6 +428,75 @@ def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
     job.run(run_a, run_b, **wishes)
 
 
+@cli.command(short_help="Ask an adapter: a prompt, a file, a conversation.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="May be repeated.")
+@click.option(
+    "--prompts",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="One prompt a line; .jsonl: rows with prompt or messages; - is standard input.",
+)
+@click.option("--chat", is_flag=True, help="A conversation; on a terminal, where nothing is asked.")
+@click.option("--system", metavar="TEXT", help="The system's turn before each.")
+@click.option("--compare", is_flag=True, help="Have the base answer beside the adapter.")
+@click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one model. key.")
+@click.option("--max-new-tokens", type=click.IntRange(1), default=300, help="Cuts an answer.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, help="Changes the speed alone.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write JSON Lines there instead of printing.",
+)
+def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **wishes: Any) -> None:  # noqa: ANN401
+    """Ask the adapter of RUN on its base, greedily: the same answers each time.
+
+    RUN is a run's folder, one of its checkpoints, or an adapter that PEFT saved.  Answers go to
+    standard output, or to --output; no log has a word of them.  Ends with 77 where the base is not
+    the one that the adapter was trained on.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(model=model, overrides=overrides), snapshot(), allow_demo=False)
+
+    from medlora.jobs import generate as job
+
+    job.run(run, plan, job.Wishes(**wishes))
+
+
+@cli.command(short_help="Merge an adapter into its base.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
+@click.option(
+    "--max-difference",
+    type=click.FloatRange(0),
+    help="How far a logit may be off; else a share of the largest one, by the base's precision.",
+)
+@click.pass_obj
+def merge(
+    stop: "Stop", /, *, run: Path, out: Path, model: str | None, max_difference: float | None
+) -> None:
+    """Merge the adapter of RUN into its unquantized base: the new folder OUT.
+
+    It is in the base's precision, as safetensors with tokenizer, chat template and manifest, for
+    whatever serves a plain model.  What was written is loaded again and compared with base and
+    adapter; ends with 77, and no folder, where they differ by more than rounding.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(model=model), snapshot(), allow_demo=False)
+
+    from medlora.jobs import merge as job
+
+    job.run(run, out, plan, allowed=max_difference, stop=stop)
+
+
 @cli.command(short_help="Train a run again and compare the adapter.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved.")
@@ -350,6 +507,11 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
 
     Ends with 77 where the adapters differ, with 78 where data or base are not the run's.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import reproduce as job
 
     job.run(run, data=data, model=model, stop=stop)
@@ -471,6 +633,11 @@ def measure(
 
     Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
     """
+    from medlora.jobs.gpu import check_gpu
+    from medlora.runtime import snapshot
+
+    check_gpu(snapshot())
+
     from medlora.jobs import audit_memory as job
 
     chosen = job.Settings(**settings)
@@ -481,12 +648,12 @@ def main() -> NoReturn:
     """Run the command line and leave at once: taking torch apart lasts longer than a save."""
     try:
         run()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else _BUG
-    leave(code)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else _BUG
+    end(code)
 
 
-def leave(code: int) -> NoReturn:
+def end(code: int) -> NoReturn:
     """End this process without taking its modules apart; what registered for the end still runs.
 
     A signal is not heard any more: what there was to do is done.
@@ -509,10 +676,12 @@ def run() -> NoReturn:
 
     logs.set_up()
     runtime.prepare_process()
+    runtime.close_network(runtime.snapshot())  # before there is a library that could call home
     try:
+        logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
     except MedloraError as error:
-        click.echo(f"error: {error}", err=True)
+        logs.complain(str(error), exit_code=error.exit_code)
         _tell_platform(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except click.ClickException as error:

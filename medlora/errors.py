@@ -4,6 +4,7 @@ The codes are a contract with batch services (README, "Exit codes"): they tell "
 from "run me again" without anybody reading a log.
 """
 
+import errno
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -27,6 +28,17 @@ class MissingPartError(MedloraError):
     """Something that the run needs is not there: a model, data, a mount, a device."""
 
     exit_code = 69
+
+
+class NetworkRefusedError(MissingPartError, OSError):
+    """Something wanted to reach a machine that this process may not talk to.
+
+    To a library it is a connection that failed, which it may do without.
+    """
+
+    def __init__(self, problem: str, *, fix: str) -> None:
+        super().__init__(problem, fix=fix)
+        self.errno = errno.EACCES
 
 
 class RunInUseError(MedloraError):

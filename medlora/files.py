@@ -85,11 +85,16 @@ def sha256_file(path: Path) -> str:
     Raises:
         StorageError: the file cannot be read.
     """
+    digest: str = _digest_of(path).hexdigest()
+    return digest
+
+
+def _digest_of(path: Path) -> Any:  # noqa: ANN401  (hashlib's own type has no public name)
     digest = hashlib.sha256()
     with storage_errors(path), path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
-    return digest.hexdigest()
+    return digest
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -204,7 +209,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         TakenError: the folder is there and may not be replaced.
         StorageError: too little space, or the parent cannot be written.
     """
-    _check_space(path.parent, sum(map(len, files.values())))
+    check_space(path.parent, sum(map(len, files.values())))
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
     with storage_errors(path):
         try:
@@ -321,6 +326,23 @@ class NewFolder:
         disk.append(self.path / name, content)
         self._digests[name].update(content)
 
+    def fill(self, write: Callable[[Path], None]) -> None:
+        """Have a library write files that are too large to be held in memory.
+
+        Args:
+            write: gets the folder; what it leaves there counts as written here.
+
+        Raises:
+            StorageError: it could not.
+        """
+        with _library_errors(self.path):
+            write(self.path)
+        for file in sorted(self.path.iterdir()):
+            if file.is_file() and file.name not in self._digests:
+                # Some libraries make files for their owner alone, whatever the umask says.
+                disk.chmod(file, self.path.stat().st_mode & 0o666)
+                self._digests[file.name] = _digest_of(file)
+
     def sync(self) -> dict[str, str]:
         """Wait until all files are on the disk; return {name: SHA-256 of what was written}."""
         for name in self._digests:
@@ -429,8 +451,26 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(problem, fix="free space or mend the mount") from error
 
 
-def _check_space(folder: Path, needed: int) -> None:
-    """Refuse early what cannot fit; a quota that nobody reports still ends in ENOSPC."""
+@contextmanager
+def _library_errors(path: Path) -> Iterator[None]:
+    """Turn what safetensors says of a disk, which is no OSError, into a StorageError."""
+    with storage_errors(path):
+        try:
+            yield
+        except Exception as error:
+            if type(error).__name__ != "SafetensorError":
+                raise
+            raise StorageError(
+                f"{path}: {str(error).splitlines()[0]}", fix="free space or mend the mount"
+            ) from error
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse early what cannot fit; a quota that nobody reports still ends in ENOSPC.
+
+    Raises:
+        StorageError: too few bytes are free.
+    """
     with storage_errors(folder):
         free = shutil.disk_usage(folder).free
     if needed > free:

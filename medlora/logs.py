@@ -1,27 +1,57 @@
-"""What a person reads while a run goes on: plain lines on standard error, never record text."""
+"""What a person, or a program, reads while a run goes on: our own lines, never record text.
 
+Plain lines on standard error; or, as JSON Lines, everything, so that a collector of logs needs no
+rules of its own.
+"""
+
+import json
 import logging
 import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import click
 
 LOGGER = "medlora"
+INTERVAL_S = 30.0  # between two lines of progress
+Form = Literal["text", "json"]
 
 
 class _Line(logging.Handler):
-    """Write through click, which knows about terminals."""
+    """Writes through click, which knows about terminals."""
+
+    def __init__(self, form: Form = "text", interval_s: float = INTERVAL_S) -> None:
+        super().__init__()
+        self.form, self.interval_s = form, interval_s
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self.form == "json":
+            click.echo(json.dumps(_fields(record)), file=sys.stderr)
+            return
         mark = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         click.echo(f"{mark}{record.getMessage()}", file=sys.stderr)
 
 
-def set_up() -> None:
-    """Send our own log lines to standard error, and nobody else's: what fails raises."""
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return a line as JSON values: time, level, message, and what its writer gave beside."""
+    when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    more: dict[str, Any] = getattr(record, "fields", {})
+    level = record.levelname.lower()
+    return {"time": when, "level": level, "message": record.getMessage(), **more}
+
+
+def set_up(form: Form = "text", interval_s: float = INTERVAL_S) -> None:
+    """Send our own log lines to standard error, and nobody else's: what fails raises.
+
+    Args:
+        form: plain lines, or JSON Lines.
+        interval_s: seconds between two lines of progress, where there is no terminal.
+    """
     # Without a handler of its own, a foreign logger's warnings go to standard error.
     logging.getLogger().addHandler(logging.NullHandler())
     logger = logging.getLogger(LOGGER)
-    logger.handlers = [_Line()]
+    logger.handlers = [_Line(form, interval_s)]
     logger.setLevel(logging.INFO)
     logger.propagate = False
 
@@ -29,6 +59,44 @@ def set_up() -> None:
 def set_quiet() -> None:
     """Send warnings and errors alone: another worker of the run says the rest."""
     logging.getLogger(LOGGER).setLevel(logging.WARNING)
+
+
+def is_json() -> bool:
+    """Tell whether lines are JSON."""
+    return _handler().form == "json"
+
+
+def interval_s() -> float:
+    """Return the seconds between two lines of progress."""
+    return _handler().interval_s
+
+
+def _handler() -> _Line:
+    handlers = logging.getLogger(LOGGER).handlers
+    return next((one for one in handlers if isinstance(one, _Line)), _Line())
+
+
+def say(text: str) -> None:
+    """Print a result on standard output; where lines are JSON, as one of them."""
+    if is_json():
+        record = {"time": _now(), "level": "info", "message": text.strip()}
+        click.echo(json.dumps(record), file=sys.stderr)
+    else:
+        click.echo(text)
+
+
+def complain(text: str, *, exit_code: int) -> None:
+    """Print why the process ends; where lines are JSON, as one of them."""
+    if is_json():
+        problem, _, fix = text.partition("\n  fix: ")
+        fields = {"message": problem, "exit_code": exit_code, **({"fix": fix} if fix else {})}
+        click.echo(json.dumps({"time": _now(), "level": "error", **fields}), err=True)
+    else:
+        click.echo(f"error: {text}", err=True)
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
 
 
 def logger(name: str) -> logging.Logger:

@@ -3,7 +3,10 @@
 #
 # Behind a proxy that opens TLS, set SSL_CERT_FILE to its CA bundle; PIP_INDEX_URL names a mirror
 # for uv itself (the packages come from the addresses in uv.lock). Both travel as build secrets:
-# neither ends up in the image or its history. SOURCE_URL fills the label of that name.
+# neither ends up in the image or its history. SOURCE_URL fills the label of that name, else the
+# checkout's origin does. NO_CACHE=1 builds every layer anew. IMAGE_OUTPUT=FILE writes an OCI archive
+# with rewritten time stamps there instead of loading the image, IMAGE_METADATA=FILE pushes it by its
+# digest and leaves BuildKit's metadata there (both need a builder that can rewrite).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,15 +26,24 @@ docker version >/dev/null 2>&1 || fail "no Docker engine answers" "start one, or
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -1)
 revision=$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null) || revision=unknown
 lock=$(sha256sum uv.lock)
+origin=$(git config --get remote.origin.url 2>/dev/null) || origin=
+case $origin in https://*@*) origin= ;; https://*) ;; *) origin= ;; esac # no path, no password
+source_url=${SOURCE_URL:-$origin}
+if [ -n "$base" ]; then # a local one has no digest of a registry, but an id, and no snapshots
+  digest=$(docker image inspect --format '{{.Id}}' "$base" 2>/dev/null) || digest=unknown
+else
+  digest=$(sed -n 's/^ARG BASE_IMAGE=.*@//p' Dockerfile)
+fi
 options=(
   --network host
-  --tag "$image"
   --build-arg "VERSION=$version"
   --build-arg "REVISION=$revision"
   --build-arg "LOCK_SHA256=${lock%% *}"
 )
-[ -z "$base" ] || options+=(--build-arg "BASE_IMAGE=$base")
-[ -z "${SOURCE_URL:-}" ] || options+=(--build-arg "SOURCE=$SOURCE_URL")
+options+=(--build-arg "BASE_DIGEST=$digest")
+[ -z "$base" ] || options+=(--build-arg "BASE_IMAGE=$base" --build-arg "APT_SNAPSHOT=${APT_SNAPSHOT:-}")
+[ -z "$source_url" ] || options+=(--build-arg "SOURCE=$source_url")
+[ "${NO_CACHE:-}" != 1 ] || options+=(--no-cache)
 [ ! -f "${SSL_CERT_FILE:-}" ] || options+=(--secret "id=ca,src=$SSL_CERT_FILE")
 [ -z "${PIP_INDEX_URL:-}" ] || options+=(--secret "id=pip-index,env=PIP_INDEX_URL")
 for name in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
@@ -40,4 +52,12 @@ done
 # The commit's time, so that the same commit gives the same image config.
 epoch=$(git log -1 --format=%ct 2>/dev/null) && options+=(--build-arg "SOURCE_DATE_EPOCH=$epoch")
 
-docker buildx build --load "${options[@]}" .
+if [ -n "${IMAGE_OUTPUT:-}" ]; then
+  options+=(--tag "$image" --output "type=oci,dest=$IMAGE_OUTPUT,rewrite-timestamp=true")
+elif [ -n "${IMAGE_METADATA:-}" ]; then
+  options+=(--provenance mode=max --metadata-file "$IMAGE_METADATA" --output
+    "type=image,name=$image,push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true")
+else
+  options+=(--load --tag "$image")
+fi
+docker buildx build "${options[@]}" .

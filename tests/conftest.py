@@ -160,3 +160,11 @@ def adapted(base_folder: Path):
         return model.eval()
 
     return make
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Callable[..., list[object]]:
+    """Return a function that has so many workers do something and returns what each came to."""
+    from tests.forks import run_forked
+
+    return lambda count, work: run_forked(count, work, tmp_path)

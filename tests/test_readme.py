@@ -1,4 +1,4 @@
-"""What the README says is so: its commands parse, its tables match the code."""
+"""What README and docs say is so: their commands parse, their tables match the code."""
 
 import re
 import shlex
@@ -9,12 +9,13 @@ import pytest
 
 from medlora import errors
 from medlora.cli import cli
-from medlora.config.load import KEYS
+from medlora.config.names import KEYS
 from medlora.runtime import PLACES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+TEXTS = [README, *(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md")))]
+BLOCKS = [block for text in TEXTS for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
 COMMANDS = [
     line.split("#")[0].strip()
     for block in BLOCKS

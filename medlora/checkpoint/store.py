@@ -35,10 +35,19 @@ def write_checkpoint(folder: Path, files: Mapping[str, bytes], facts: Mapping[st
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    digests = {name: sha256_bytes(content) for name, content in sorted(files.items())}
-    stated = {**facts, "files": digests}
-    manifest = {**stated, "sha256": sha256_json(stated)}
-    write_folder(folder, {**files, MANIFEST: json_bytes(manifest)})
+    digests = {name: sha256_bytes(content) for name, content in files.items()}
+    write_folder(folder, {**files, MANIFEST: manifest_bytes(digests, facts)})
+
+
+def manifest_bytes(digests: Mapping[str, str], facts: Mapping[str, Any]) -> bytes:
+    """Return the content of a manifest.
+
+    Args:
+        digests: {file name: SHA-256} of all that is to lie beside it.
+        facts: JSON values; `files` and `sha256` are added.
+    """
+    stated = {**facts, "files": dict(sorted(digests.items()))}
+    return json_bytes({**stated, "sha256": sha256_json(stated)})
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -87,9 +96,12 @@ def _unreadable(path: Path) -> UnreadableError:
 def _is_unchanged(manifest: dict[str, Any], raw: bytes) -> bool:
     """Tell whether the manifest is what we would write, to the byte, and vouches for itself."""
     stated = {key: value for key, value in manifest.items() if key != "sha256"}
-    if not isinstance(manifest.get("files"), dict) or json_bytes(manifest) != raw:
+    try:
+        if not isinstance(manifest.get("files"), dict) or json_bytes(manifest) != raw:
+            return False
+        return bool(manifest.get("sha256") == sha256_json(stated))
+    except ValueError:  # NaN, or half of a character: we would not write it
         return False
-    return bool(manifest.get("sha256") == sha256_json(stated))
 
 
 def _compare(stated: dict[str, str], found: dict[str, str]) -> None:

@@ -1,6 +1,8 @@
 """The run as data: one schema, four ways to set any key, each value with its origin."""
 
+from medlora.config.file import from_yaml
 from medlora.config.load import Resolved, from_mapping, load
+from medlora.config.names import KEYS
 from medlora.config.schema import (
     ColumnsConfig,
     DataConfig,
@@ -14,6 +16,7 @@ from medlora.config.schema import (
 from medlora.config.sources import Setting
 
 __all__ = [
+    "KEYS",
     "ColumnsConfig",
     "DataConfig",
     "DpConfig",
@@ -25,5 +28,6 @@ __all__ = [
     "Setting",
     "TrainingConfig",
     "from_mapping",
+    "from_yaml",
     "load",
 ]

@@ -1,15 +1,17 @@
 """Merge the sources, weakest first, and report every problem at once with its origin."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from medlora.config.allowed import allowed, choices
+from medlora.config.names import KEYS, nearest, nearest_key, nearest_section
 from medlora.config.schema import RunConfig, all_keys, section_at
 from medlora.config.sources import Setting
-from medlora.errors import ConfigError, listed
+from medlora.errors import ConfigError
 
 DEFAULT = "default"
 
@@ -33,6 +35,16 @@ class Resolved:
                 value = getattr(value, name)
             yield key, value, self.origin(key)
 
+    def with_values(self, values: Mapping[str, Any], *, origin: str) -> "Resolved":
+        """Return the same with other values for some keys, all of one origin."""
+        settings = [Setting(tuple(key.split(".")), value, origin) for key, value in values.items()]
+        kept = [
+            Setting(tuple(key.split(".")), value, source)
+            for key, value, source in self.rows()
+            if source != DEFAULT
+        ]
+        return load([*kept, *settings])
+
 
 def load(settings: Iterable[Setting]) -> Resolved:
     """Return the run config that the settings make; later settings win.
@@ -44,47 +56,35 @@ def load(settings: Iterable[Setting]) -> Resolved:
     chosen: dict[str, Setting] = {}
     problems: list[str] = []
     for setting in settings:
-        if setting.key not in KEYS:
-            problems.append(_unknown(setting))
+        if setting.problem or setting.key not in KEYS:
+            problems.append(f"{setting.place}: {setting.problem or _unknown(setting)}")
             continue
         chosen[setting.key] = setting
         _put(nested, setting.path, setting.value)
-    try:
-        config = RunConfig.model_validate(nested)
-    except ValidationError as error:
-        problems += _invalid(error, chosen)
-    if problems:
+    config, invalid = _validated(nested, chosen)
+    problems += invalid
+    if problems or config is None:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        lines = "".join(f"\n  {problem}" for problem in sorted(problems, key=_in_order))
         raise ConfigError(
-            listed(problems, what="the configuration cannot be used"),
-            fix="correct each line; `medlora config` lists every key",
+            f"the configuration cannot be used: {count}{lines}",
+            fix="correct each line; `medlora config --explain KEY` says what a key means",
         )
     return Resolved(config, {key: setting.origin for key, setting in chosen.items()})
 
 
-KEYS = frozenset(all_keys())
-
-
-def nearest_key(path: tuple[str, ...]) -> str | None:
-    """Return the key that was most likely meant, or None.
-
-    A right name in the wrong section counts before a similar one in the right section.
-    """
-    key = ".".join(path)
-    by_name = {known.rsplit(".", 1)[-1]: known for known in sorted(KEYS, reverse=True)}
-    if path[-1] in by_name:
-        return by_name[path[-1]]
-    close = get_close_matches(key, KEYS, n=1, cutoff=0.75)
-    if not close:
-        close = [by_name[name] for name in get_close_matches(path[-1], by_name, n=1, cutoff=0.7)]
-    return close[0] if close else None
+def _in_order(problem: str) -> list[tuple[int, str]]:
+    """Sort by place: lines as numbers, not as words."""
+    parts = re.split(r"(\d+)", problem)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _unknown(setting: Setting) -> str:
     if section_at(setting.path):
-        return f"{setting.origin}: {setting.key} is a section: set one of its keys"
-    guess = nearest_key(setting.path)
+        return f"{setting.key} is a section: set one of its keys"
+    guess = nearest_key(setting.path) or nearest_section(setting.path)
     hint = f"; did you mean {guess}?" if guess else ""
-    return f"{setting.origin}: unknown key {setting.key}{hint}"
+    return f"unknown key {setting.key}{hint}"
 
 
 def _put(nested: dict[str, Any], path: tuple[str, ...], value: object) -> None:
@@ -93,36 +93,68 @@ def _put(nested: dict[str, Any], path: tuple[str, ...], value: object) -> None:
     nested[path[-1]] = value
 
 
-def _invalid(error: ValidationError, chosen: dict[str, Setting]) -> Iterator[str]:
-    """Yield a line for each bad key; a value that no branch of a union takes is said once."""
-    seen: set[str] = set()
+def _validated(
+    nested: dict[str, Any], chosen: dict[str, Setting]
+) -> tuple[RunConfig | None, list[str]]:
+    """Return the config, or a line for each bad key and for each pair that contradicts itself.
+
+    A section is looked at as a whole only once its keys are good: so the bad ones are taken out.
+    """
+    problems: list[str] = []
+    while True:
+        try:
+            return RunConfig.model_validate(nested), problems
+        except ValidationError as error:
+            found = _invalid(error, chosen)
+        problems += found.values()
+        bad = found.keys() & chosen.keys()
+        if not bad:
+            return None, problems
+        for key in bad:
+            _take(nested, key.split("."))
+
+
+def _take(nested: dict[str, Any], path: list[str]) -> None:
+    for name in path[:-1]:
+        nested = nested[name]
+    del nested[path[-1]]
+
+
+def _invalid(error: ValidationError, chosen: dict[str, Setting]) -> dict[str, str]:
+    """Return {key: line}; a value that no branch of a union takes is said once."""
+    lines: dict[str, str] = {}
     for item in error.errors(include_url=False):
         key = _key_of(item["loc"])
-        if key in seen:
+        if key in lines:
             continue
-        seen.add(key)
-        setting = chosen.get(key) or _below(chosen, key)
-        got = f" (got {_shown(item['input'])})" if key in chosen else ""
-        yield f"{setting.origin if setting else DEFAULT}: {key} {_must(item['msg'])}{got}"
+        if key in chosen:
+            value = chosen[key].value
+            lines[key] = (
+                f"{chosen[key].place}: {key} must be {allowed(key)} (got {_shown(value)})"
+                f"{_meant(key, value)}"
+            )
+        else:  # what several keys of a section say together
+            said = item["msg"].removeprefix("Value error, ")
+            lines[key] = f"{_place(said, key, chosen)}: {key} {said}"
+    return lines
 
 
-def _must(message: str) -> str:
-    """Say pydantic's message in our words: `must be at least 1`."""
-    what = message.split(", unable to parse", maxsplit=1)[0].removeprefix("Value error, ")
-    for theirs, ours in _WORDS.items():
-        what = what.replace(theirs, ours)
-    return what
+def _place(said: str, section: str, chosen: dict[str, Setting]) -> str:
+    """Return where one of the keys stands that a section's problem names."""
+    below = {key: one for key, one in chosen.items() if key.startswith(f"{section}.")}
+    named = [one for key, one in below.items() if key.rsplit(".", 1)[-1] in said.split()]
+    return next((one.place for one in (*named, *below.values())), DEFAULT)
 
 
-_WORDS = {
-    "Input should be greater than or equal to": "must be at least",
-    "Input should be less than or equal to": "must be at most",
-    "Input should": "must",
-    "List should": "must",
-    "String should": "must",
-    "a valid ": "a ",
-    "a integer": "a whole number",
-}
+def _meant(key: str, value: object) -> str:
+    """Return the choice that was meant, in words."""
+    words = value if isinstance(value, list) else [value]
+    known = choices(key)
+    for word in words:
+        meant = nearest(str(word), known) if str(word) not in known else None
+        if meant:
+            return f"; did you mean {meant}?"
+    return ""
 
 
 def _key_of(loc: tuple[int | str, ...]) -> str:
@@ -135,12 +167,13 @@ def _key_of(loc: tuple[int | str, ...]) -> str:
     return ".".join(names)
 
 
-def _below(chosen: dict[str, Setting], section: str) -> Setting | None:
-    return next((s for key, s in chosen.items() if key.startswith(f"{section}.")), None)
-
-
 def _shown(value: object) -> str:
+    words = {None: "null", True: "true", False: "false"}
+    if isinstance(value, bool | None):
+        return words[value]
     text = "a section" if isinstance(value, dict | BaseModel) else str(value)
+    if isinstance(value, list):
+        text = f"[{', '.join(map(str, value))}]"
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004  (a line's width)
 
 

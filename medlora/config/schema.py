@@ -4,9 +4,11 @@ Names are those of Hugging Face's TrainingArguments and PEFT's LoraConfig where 
 The defaults are the recommended values; `configs/recommended.yaml` spells them out.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+DEFAULT_ROWS = 2  # of a micro-batch
 
 
 class Section(BaseModel):
@@ -21,7 +23,11 @@ class Section(BaseModel):
         if not isinstance(values, dict):
             return values
         for name, field in cls.model_fields.items():
-            number = field.annotation in (int, float, int | None, float | None)
+            kinds = {
+                get_args(one)[0] if get_origin(one) is Annotated else one
+                for one in (get_args(field.annotation) or [field.annotation])
+            }
+            number = bool(kinds & {int, float}) and bool not in kinds
             if number and isinstance(values.get(name), bool):
                 values = values | {name: str(values[name]).lower()}
         return values
@@ -96,7 +102,11 @@ class TrainingConfig(Section):
     )
     num_train_epochs: int = Field(3, ge=1, description="passes over the training rows")
     max_steps: int | None = Field(None, ge=1, description="stop after so many optimizer steps")
-    per_device_train_batch_size: int = Field(2, ge=1, description="rows in a micro-batch")
+    per_device_train_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        DEFAULT_ROWS,
+        description="rows in a micro-batch; auto: as many as fit, with as many rows in a step as "
+        "the default would have",
+    )
     per_device_eval_batch_size: int = Field(8, ge=1, description="rows in an evaluation batch")
     gradient_accumulation_steps: int = Field(4, ge=1, description="micro-batches in a step")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate")
@@ -219,6 +229,17 @@ class TrainingConfig(Section):
     dataloader_pin_memory: bool = Field(
         False, description="page-locked batches; only a GPU has a use for them"
     )
+
+    @property
+    def micro_batch_rows(self) -> int:
+        """Rows of a micro-batch; the default's where `auto` is not settled yet."""
+        size = self.per_device_train_batch_size
+        return DEFAULT_ROWS if size == "auto" else size
+
+    @property
+    def step_rows(self) -> int:
+        """Rows of an optimizer step, over all workers; `auto` never changes them."""
+        return self.micro_batch_rows * self.gradient_accumulation_steps
 
     @model_validator(mode="before")
     @classmethod
@@ -374,6 +395,10 @@ class RunConfig(Section):
         "run",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="name of the run's folder; a retried job finds its own by it",
+        json_schema_extra={
+            "x-allowed": "letters, digits, dots, hyphens and underscores, 100 at most, of which "
+            "the first is a letter or a digit"
+        },
     )
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()

@@ -34,6 +34,7 @@ PLAIN_TEMPLATE = (
 )
 
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_MARK = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,15 @@ def ensure_template(tokenizer: PreTrainedTokenizerBase) -> bool:
         )
     tokenizer.chat_template = PLAIN_TEMPLATE
     return True
+
+
+def without_marks(template: str) -> str:
+    """Return a template that renders the same and has no `{% generation %}` marks.
+
+    They are Hugging Face's own: other engines of Jinja refuse a template that has them.  A
+    condition that always holds stands in their place, for it trims spaces in the same way.
+    """
+    return _MARK.sub(lambda m: f"{m[1]}{'endif' if m[2] else 'if true'}{m[3]}", template)
 
 
 def tokenize(

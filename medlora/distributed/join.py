@@ -11,6 +11,7 @@ from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
 from medlora.distributed.meeting import call_roll, open_store
 from medlora.distributed.team import Team
+from medlora.errors import MissingPartError
 from medlora.runtime import Topology
 
 _PDEATHSIG = 1
@@ -29,7 +30,7 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
         launched: whether torch's launcher started this one, and hosts the store.
 
     Raises:
-        MissingPartError: one did not come.
+        MissingPartError: one did not come, or this one has no GPU where others do.
     """
     if topology.world_size == 1 or topology.rank is None or topology.local_rank is None:
         return Team()
@@ -38,7 +39,7 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
     rank, local = topology.rank.value, topology.local_rank.value
     on_gpu = torch.cuda.is_available()
     if on_gpu:
-        torch.cuda.set_device(local % torch.cuda.device_count())
+        _take_gpu(local)
     store = open_store(
         topology.master_addr.value,
         topology.master_port.value,
@@ -63,6 +64,16 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
         device_id=torch.device("cuda", torch.cuda.current_device()) if on_gpu else None,
     )
     return Team(local_rank=local)
+
+
+def _take_gpu(local: int) -> None:
+    found = torch.cuda.device_count()
+    if local >= found:
+        raise MissingPartError(
+            f"worker {local + 1} of this machine has no GPU: {found} can be used",
+            fix=f"ask for {found} workers a machine (MEDLORA_NPROC={found}), or give more GPUs",
+        )
+    torch.cuda.set_device(local)
 
 
 def _end_with_the_launcher() -> None:

@@ -100,6 +100,8 @@ class Team:
         except InterruptError:
             outcome = _STOPPED
         except Exception as error:
+            if self.in_step and _is_of_a_connection(error):
+                raise PeerLostError from error
             if not full(error):
                 raise  # this process ends; the others see the connection close
             outcome = _FULL
@@ -187,6 +189,13 @@ class Team:
         """End the connections; nothing may be said afterwards."""
         if self.size > 1:
             dist.destroy_process_group()
+
+
+def _is_of_a_connection(error: Exception) -> bool:
+    """Tell whether a collective within a model failed; gloo has no class of its own for it."""
+    return isinstance(error, dist.DistError) or (
+        type(error) is RuntimeError and "gloo" in str(error)
+    )
 
 
 @contextmanager

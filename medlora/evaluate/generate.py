@@ -7,7 +7,7 @@ computed once more by itself, without padding and cache, and that decides.
 B prompts in a batch, T positions, padded on the left; V vocabulary entries.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ from medlora.model.base import position_limit
 from medlora.train.forward import rounding_tolerance
 
 Poll = Callable[[], None]
+Listen = Callable[[Tensor], None]  # gets the tokens so far, int64 [B, T], at every token
+Conversation = Sequence[Mapping[str, str]]  # turns of role and content, the user's last
 # Two logits this close, as a share of the largest, may change places by rounding.
 _CLOSE, _CLOSE_HALF = 1e-4, 1e-2
 
@@ -65,7 +67,7 @@ def answers(
 def generate(
     model: Any,  # noqa: ANN401
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    prompts: Sequence[str | Conversation],
     *,
     max_new_tokens: int,
     batch_size: int,
@@ -79,7 +81,7 @@ def generate(
     Args:
         model: asked in evaluation mode; its mode is left as it was.
         tokenizer: with a chat template.
-        prompts: each begins a conversation of its own.
+        prompts: each begins a conversation of its own, or is one that goes on.
         max_new_tokens: where an answer is cut, unless the model's positions end before.
         batch_size: prompts that are answered together; changes nothing but speed.
         poll: called at every token; what it raises ends the asking.
@@ -88,17 +90,74 @@ def generate(
         DataError: a prompt cannot be asked, see `encode_prompt`.
         OutOfMemoryError: a single prompt does not fit.
     """
+    questions = [
+        _question(model, tokenizer, prompt, max_new_tokens=max_new_tokens) for prompt in prompts
+    ]
+    with _asked_plainly(model) as ends:
+        return _in_order(
+            model, tokenizer, questions, ends, size=batch_size, listen=lambda _: poll()
+        )
+
+
+def speak(
+    model: Any,  # noqa: ANN401
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str | Conversation,
+    *,
+    max_new_tokens: int,
+    hear: Callable[[str], None],
+) -> Answer:
+    """Return the answer that `generate` gives, its text handed over piece by piece as it comes.
+
+    Args:
+        model: see `generate`.
+        tokenizer: with a chat template.
+        prompt: a question, or a conversation.
+        max_new_tokens: where the answer is cut.
+        hear: gets each piece; all of them together are the text.
+    """
+    question = _question(model, tokenizer, prompt, max_new_tokens=max_new_tokens)
+    said = ""
+
+    def hear_more(text: str) -> None:
+        nonlocal said
+        if text.startswith(said) and len(text) > len(said):
+            hear(text[len(said) :])
+            said = text
+
+    def listen(so_far: Tensor) -> None:
+        ids = so_far[0, len(question.ids) :]
+        text = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        if not text.endswith("\ufffd"):  # half a character: the rest is in the next token
+            hear_more(text)
+
+    with _asked_plainly(model) as ends:
+        (answer,) = _in_order(model, tokenizer, [question], ends, size=1, listen=listen)
+    hear_more(answer.text)
+    return answer
+
+
+def _question(
+    model: Any,  # noqa: ANN401
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str | Conversation,
+    *,
+    max_new_tokens: int,
+) -> _Question:
     limit = position_limit(model.config)
-    questions = []
-    for prompt in prompts:
-        ids = encode_prompt(model, tokenizer, prompt)["input_ids"][0]
-        room = max_new_tokens if limit is None else min(max_new_tokens, limit - len(ids))
-        questions.append(_Question(ids, room))
+    ids = encode_prompt(model, tokenizer, prompt)["input_ids"][0]
+    room = max_new_tokens if limit is None else min(max_new_tokens, limit - len(ids))
+    return _Question(ids, room)
+
+
+@contextmanager
+def _asked_plainly(model: Any) -> Iterator[set[int]]:  # noqa: ANN401
+    """Ask in evaluation mode and by our settings alone; yield the end tokens of the base."""
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad(), _plain_generation(model) as ends:
-            return _in_order(model, tokenizer, questions, ends, size=batch_size, poll=poll)
+            yield ends
     finally:
         model.train(was_training)
 
@@ -106,16 +165,17 @@ def generate(
 def encode_prompt(
     model: Any,  # noqa: ANN401
     tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
+    prompt: str | Conversation,
 ) -> dict[str, Tensor]:
-    """Return a prompt as the model takes it: input_ids and attention_mask, int64 [1, T].
+    """Return what is asked as the model takes it: input_ids and attention_mask, int64 [1, T].
 
     Raises:
         DataError: the chat template refuses it, or it leaves no position for an answer.
     """
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     try:
         encoded: Any = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
+            turns,
             add_generation_prompt=True,
             return_dict=True,
             return_tensors="pt",
@@ -155,7 +215,7 @@ def _in_order(
     ends: set[int],
     *,
     size: int,
-    poll: Poll,
+    listen: Listen,
 ) -> list[Answer]:
     """Answer questions of like length together; return the answers in the questions' order."""
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
@@ -166,7 +226,7 @@ def _in_order(
     )
 
     def compute(batch: Sequence[int]) -> list[Answer]:
-        return _answer(model, tokenizer, [questions[place] for place in batch], settings, poll)
+        return _answer(model, tokenizer, [questions[place] for place in batch], settings, listen)
 
     found: dict[int, Answer] = {}
     order = sorted(range(len(questions)), key=lambda p: (-questions[p].room, len(questions[p].ids)))
@@ -182,7 +242,7 @@ def _answer(
     tokenizer: PreTrainedTokenizerBase,
     questions: Sequence[_Question],
     settings: GenerationConfig,
-    poll: Poll,
+    listen: Listen,
 ) -> list[Answer]:
     longest = max(len(question.ids) for question in questions)
     ids = torch.full((len(questions), longest), settings.pad_token_id)
@@ -193,7 +253,7 @@ def _answer(
     settings.max_new_tokens = questions[0].room
 
     def look_up(so_far: Tensor, _scores: object, **_: object) -> Tensor:
-        poll()
+        listen(so_far)
         return torch.zeros(len(so_far), dtype=torch.bool, device=so_far.device)  # never an end
 
     output = model.generate(

@@ -87,11 +87,23 @@ def _read(path: Path) -> Document:
         raise StorageError(f"{path}: {error.strerror}", fix="make it readable") from error
 
 
-def _evaluation(path: Path, adapter: str) -> Document:
-    """Return a report that is about this adapter."""
+def read_evaluation(path: Path) -> Document:
+    """Return a report of `medlora evaluate`.
+
+    Raises:
+        MissingPartError: there is no such file.
+        StorageError: it cannot be read.
+        DataError: it is something else.
+    """
     report = _read(path)
     if report.at("/kind") != "evaluation":
         raise DataError(f"{path}: no report of an evaluation", fix="write one: medlora evaluate")
+    return report
+
+
+def _evaluation(path: Path, adapter: str) -> Document:
+    """Return a report that is about this adapter."""
+    report = read_evaluation(path)
     found = report.at(f"/adapter/files/{WEIGHTS}")
     if found != adapter:
         raise IntegrityError(

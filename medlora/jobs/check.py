@@ -1,4 +1,4 @@
-"""`medlora check`: what is in the data, before anything is trained on it.
+"""`medlora check`: whether a run would go well here, before anything is trained.
 
 A check is a list of sections, each of which adds to the report what it found, and to the errors
 what would stop a run.
@@ -15,10 +15,11 @@ import click
 from medlora.config import RunConfig
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
-from medlora.errors import DataError, RejectedError
+from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.inputs import (
+    Prepared,
     Tokenized,
     find_files,
     find_inputs,
@@ -27,9 +28,28 @@ from medlora.jobs.inputs import (
     split_rows,
     tokenize_files,
 )
+from medlora.jobs.place import (
+    Place,
+    disk_line,
+    look_at_devices,
+    look_at_disk,
+    look_at_folders,
+    place_lines,
+)
+from medlora.jobs.preflight import (
+    can_be_timed,
+    look_at_memory,
+    memory_lines,
+    memory_warnings,
+    predicted_of_steps,
+    refuse_too_small,
+    settled,
+)
 from medlora.jobs.privacy import scan_files
 from medlora.jobs.settings import Plan
 from medlora.jobs.targets import judge_targets
+from medlora.jobs.workers import useful_workers
+from medlora.model.base import check_base, find_base
 from medlora.report.audit import page
 
 
@@ -37,35 +57,62 @@ from medlora.report.audit import page
 class Checked:
     """What the sections have found so far."""
 
-    report: dict[str, Any] = field(default_factory=dict)
-    errors: list[DataError | RejectedError] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=lambda: {"warnings": []})
+    errors: list[MedloraError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    prepared: Prepared | None = None
 
     @contextmanager
     def noting(self) -> Iterator[None]:
         """Note what would stop a run, and go on."""
         try:
             yield
-        except (DataError, RejectedError) as error:
+        except MedloraError as error:
             self.errors.append(error)
 
+    def add(self, name: str, place: Place) -> None:
+        """Note what was found of the place."""
+        self.report[name] = place.facts
+        self.errors += place.errors
+        self.report["warnings"] += place.warnings
 
-def run(plan: Plan, *, suites: tuple[Path, ...] = (), output: Path | None = None) -> None:
+
+def run(
+    plan: Plan,
+    *,
+    suites: tuple[Path, ...] = (),
+    output: Path | None = None,
+    gpus: int = 0,
+    timed: bool | None = None,
+) -> None:
     """Check, print a page, write the report if wanted; trains nothing.
 
     Args:
-        plan: what would be run; without a base model nothing is said of tokens.
+        plan: what would be run; without a base model nothing is said of tokens and memory.
         suites: files whose prompts must not stand in the data, beside our own.
         output: where the report goes, as JSON.
+        gpus: how many the machine lets this process see.
+        timed: whether a few steps are taken to tell how long a run would be; on a GPU where None.
 
     Raises:
-        DataError: the data cannot be trained on, or the config does not want it to be.
-        RejectedError: it has identifiers of people, and data.privacy is `block`.
-        MedloraError: with the exit code that says what to mend.
+        MedloraError: the first of what would stop a run, with the exit code that it would have.
     """
     checked = Checked()
-    _check_data(plan, checked, suites=suites)
-    verdict = "error" if checked.errors else "warning" if checked.report["warnings"] else "ok"
+    workers = useful_workers(plan.resolved.config, gpus) if gpus else 1
+    with checked.noting():
+        plan = settled(plan, workers=workers) if plan.has_model else plan
+    with checked.noting():
+        _check_data(plan, checked, suites=suites)
+    _check_place(plan, checked, gpus=gpus, workers=workers)
+    if plan.has_model:
+        with checked.noting():
+            _check_memory(plan, checked, workers=workers, timed=timed)
+    _tell(checked, output)
+
+
+def _tell(checked: Checked, output: Path | None) -> None:
+    warnings = checked.report["warnings"]
+    verdict = "error" if checked.errors else "warning" if warnings else "ok"
     report = {
         **checked.report,
         "errors": [str(error).splitlines()[0] for error in checked.errors],
@@ -75,9 +122,11 @@ def run(plan: Plan, *, suites: tuple[Path, ...] = (), output: Path | None = None
         write_bytes(output, json_bytes(report))
     for line in checked.lines:
         click.echo(line)
-    for warning in report["warnings"]:
+    for warning in warnings:
         click.echo(f"warning: {warning}")
     click.echo(f"verdict: {verdict}")
+    for error in checked.errors[1:]:
+        click.echo(f"error: {error}", err=True)
     for error in checked.errors:
         raise error
 
@@ -95,13 +144,41 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     split = _split(audit, tokenized, files, cfg)
     report = report_on(audit, cfg, split=split, tokenized=tokenized)
     targets = judge_targets(audit, cfg.data)
-    checked.report = {**report, "targets": targets, "privacy": privacy.facts()}
+    checked.report |= {**report, "targets": targets, "privacy": privacy.facts()}
     checked.lines.append(page(checked.report))
     with checked.noting():
         refuse_leakage(checked.report, cfg.data)
     with checked.noting():
         if found and tokenized:
-            fit(tokenized, found, cfg, split=split)
+            checked.prepared = fit(tokenized, found, cfg, split=split)
+
+
+def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> None:
+    checked.add("devices", look_at_devices(plan, gpus_given=gpus))
+    checked.add("place", look_at_folders(plan, workers=workers))
+    folders = checked.report["place"]["folders"]
+    checked.lines += place_lines(checked.report["devices"], folders)
+
+
+def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:
+    """Look at model, adapter, memory and disk; time a few steps where that is quick."""
+    cfg, mount = plan.resolved.config, plan.mount("model")
+    base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
+    check_base(base)
+    memory = look_at_memory(base, cfg, prepared=checked.prepared, workers=workers)
+    checked.report["memory"] = memory
+    checked.add("disk", look_at_disk(cfg, adapter_bytes=memory["parts"]["adapter"]))
+    checked.report["warnings"] += memory_warnings(memory)
+    with checked.noting():
+        refuse_too_small(memory)
+    measured = None
+    if checked.prepared and not checked.errors and can_be_timed(cfg, wanted=timed):
+        from medlora.jobs.probe import probe  # all of training
+
+        measured = probe(base, checked.prepared, cfg)
+        measured["predicted_bytes"] = predicted_of_steps(memory)
+        checked.report["probe"] = measured
+    checked.lines += [*memory_lines(memory, measured), disk_line(checked.report["disk"])]
 
 
 def _split(

@@ -2,12 +2,12 @@
 
 import json
 
-import click
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from medlora.evaluate.generate import answers
 from medlora.jobs.settings import DEMO
+from medlora.logs import say
 
 _MAX_NEW_TOKENS = 80
 Shown = list[tuple[str, str]]
@@ -15,7 +15,7 @@ Shown = list[tuple[str, str]]
 
 def announce() -> None:
     """Say loudly that this is the demo."""
-    click.echo(
+    say(
         "DEMO: no data, model or config is given; training the demo that ships with MedLoRA.\n"
         "DEMO: for demonstration only, not medical advice, not fit for use on patients."
     )
@@ -31,4 +31,4 @@ def ask(model: PeftModel, tokenizer: PreTrainedTokenizerBase) -> Shown:
 def show(before: Shown, after: Shown) -> None:
     """Print the same prompts before and after; they are the project's text, nobody's data."""
     for (prompt, careless), (_, careful) in zip(before, after, strict=True):
-        click.echo(f"\nDEMO prompt: {prompt}\n     before: {careless}\n      after: {careful}")
+        say(f"\nDEMO prompt: {prompt}\n     before: {careless}\n      after: {careful}")

@@ -1,6 +1,10 @@
 """Which device a run has, what that can do, and how much of it is in use."""
 
+import gc
+import os
 import resource
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,6 +20,40 @@ def has_bf16() -> bool:
     return device_type() == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a run computes on.
+
+    Attributes:
+        kind: `cuda` or `cpu`.
+        memory: its bytes, whoever has them now: on a CPU those of the machine or its container.
+        bf16: whether it computes in bfloat16.
+        name: for people.
+    """
+
+    kind: str
+    memory: int
+    bf16: bool = True
+    name: str = "CPU"
+
+
+def this_device() -> Device:
+    """Return the device that a run here would have."""
+    if device_type() == "cuda":
+        properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+        return Device("cuda", properties.total_memory, bf16=has_bf16(), name=properties.name)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Device("cpu", min(machine, _container_limit(Path("/sys/fs/cgroup/memory.max"))))
+
+
+def _container_limit(file: Path) -> int:
+    """Return a container's limit.  Source: cgroup v2, memory.max."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no container, or `max`
+        return 2**63
+
+
 def memory_in_use(device: torch.device) -> dict[str, float]:
     """Return bytes in use and at most so far: of the GPU, or of the process on a CPU."""
     if device.type == "cuda":
@@ -28,3 +66,30 @@ def memory_in_use(device: torch.device) -> dict[str, float]:
         "memory_bytes": pages * resource.getpagesize(),
         "memory_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
+
+
+def begin_peak(device: torch.device) -> int:
+    """Begin the peak anew; return the bytes that are in use now, of the process on a CPU.
+
+    Source: proc(5), clear_refs; where that may not be written, the old peak stays.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return int(torch.cuda.memory_allocated(device))
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _status("VmRSS")
+
+
+def peak_since(device: torch.device) -> int:
+    """Return the most bytes that were in use since `begin_peak`."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    """Return a size of this process.  Source: proc(5), status."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

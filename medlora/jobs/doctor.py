@@ -17,8 +17,11 @@ from medlora.runtime import (
     find_topology,
     find_work,
     grace,
+    network_state,
     platform,
 )
+from medlora.runtime.driver import driver_version
+from medlora.runtime.image import cuda_of_torch, oldest_driver
 from medlora.storage.location import is_location
 from medlora.storage.outlook import outlook
 
@@ -58,6 +61,7 @@ def as_text(environment: Environment) -> str:
     facts = [*_place(environment).items(), *((("attempt", number),) if number else ())]
     interface = find_topology(environment).network_interface
     facts += [("network_interface", interface)] if interface else []
+    facts.append(("network", Fact(network_state(environment), "")))
     parts = {
         "place": [(name, str(fact.value), fact.source) for name, fact in facts],
         "paths": [(name, fact.value, fact.source) for name, fact in paths.items()],
@@ -101,7 +105,8 @@ def _devices(environment: Environment) -> Iterator[Row]:
     cpus = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield "cpu", f"{cpus} usable", f"{memory / _GIB:.1f} GiB of memory"
-    yield "driver", _driver(environment.root / "proc/driver/nvidia/version"), ""
+    needed = oldest_driver(cuda_of_torch())
+    yield "driver", driver_version(environment.root) or "none", f"{needed} or newer is needed"
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         import torch
@@ -116,16 +121,6 @@ def _devices(environment: Environment) -> Iterator[Row]:
         why = str(told[0].message).splitlines()[0] if told else ""
         yield "gpu", "none that torch can use", why
     yield "cuda", str(torch.version.cuda or "none"), "what torch was built for"
-
-
-def _driver(file: Path) -> str:
-    """Return the NVIDIA driver's version, which its module's line ends in."""
-    try:
-        words = file.read_text(encoding="ascii", errors="replace").splitlines()[0].split()
-    except (OSError, IndexError):
-        return "none"
-    numbers = (word for word in words if word[:1].isdigit() and "." in word)
-    return next(numbers, "unknown")
 
 
 def _folders(environment: Environment, paths: dict[str, Fact[str]]) -> Iterator[Row]:

@@ -7,32 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
-from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
 from medlora.config import RunConfig
-from medlora.data.chat import ensure_template
-from medlora.errors import IntegrityError, MissingPartError, RejectedError
+from medlora.errors import IntegrityError, RejectedError
 from medlora.evaluate.evaluation import Evaluation, evaluate_suites
 from medlora.evaluate.gate import apply_gate
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import sha256_file, sha256_json, write_bytes
-from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.saving import FINAL, REJECTED
+from medlora.jobs.adapters import DESCRIPTION, find_adapter, load_adapted
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, gate_names
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
-from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+from medlora.model.base import check_base, digest_base, find_base
 from medlora.model.quantize import check_quantizer
 from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes, table
-from medlora.report.manifest import software
+from medlora.report.manifest import image, software
 
 _log = logger(__name__)
-_DESCRIPTION = "adapter_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +58,10 @@ def run(plan: Plan, wishes: Wishes) -> None:
     )
     check_base(base)
     check_quantizer(cfg.model)
-    adapter = _find_adapter(wishes.adapter) if wishes.adapter else None
+    adapter = find_adapter(wishes.adapter) if wishes.adapter else None
     _need_an_adapter(suites, adapter)
     facts = _input_facts(base, adapter)
-    model, tokenizer = _load(cfg, base, adapter)
+    model, tokenizer = load_adapted(cfg.model, base, adapter)
     asking = Asking(
         wishes.batch_size or cfg.training.per_device_eval_batch_size,
         wishes.max_new_tokens or cfg.gate.max_new_tokens,
@@ -95,6 +89,7 @@ def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) 
         "checker": evaluation.ruleset,
         "max_new_tokens": asking.max_new_tokens,
         "software": software(),
+        "image": image(),
         "gate": apply_gate(cfg.gate, summaries) if gated else None,
     }
 
@@ -120,25 +115,13 @@ def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:
         )
 
 
-def _find_adapter(path: Path) -> Path:
-    """Return the folder with the adapter: the path itself, or a run's final or rejected one."""
-    places = [path, path / FINAL, path / REJECTED]
-    found = next((place for place in places if (place / _DESCRIPTION).is_file()), None)
-    if found is None or not (found / WEIGHTS).is_file():
-        raise MissingPartError(
-            f"{path}: no {_DESCRIPTION} with {WEIGHTS}",
-            fix="name the folder of an adapter that PEFT saved, or a run's folder",
-        )
-    return found
-
-
 def _input_facts(base: Path, adapter: Path | None) -> dict[str, Any]:
     """Return the digests of base and adapter; say so if the adapter was trained on another base."""
     files = digest_base(base)
     facts: dict[str, Any] = {"base": {"sha256": sha256_json(files), "files": files}}
     if adapter is None:
         return {**facts, "adapter": None}
-    facts["adapter"] = {"files": {n: sha256_file(adapter / n) for n in (_DESCRIPTION, WEIGHTS)}}
+    facts["adapter"] = {"files": {n: sha256_file(adapter / n) for n in (DESCRIPTION, WEIGHTS)}}
     if (adapter / MANIFEST).is_file():
         try:
             manifest = read_manifest(adapter)
@@ -151,29 +134,3 @@ def _input_facts(base: Path, adapter: Path | None) -> dict[str, Any]:
         if trained_on != facts["base"]["sha256"]:
             _log.warning("the adapter was trained on another base, see its manifest")
     return facts
-
-
-def _load(
-    cfg: RunConfig, base: Path, adapter: Path | None
-) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
-    """Return the model on its device, with the adapter if there is one, and the tokenizer."""
-    device = device_type()
-    half = None
-    if device == "cuda":
-        half = torch.bfloat16 if has_bf16() else torch.float16
-    model: Any = load_base(base, cfg.model, half=half)
-    saved = adapter is not None and (adapter / "tokenizer_config.json").is_file()
-    tokenizer = load_tokenizer(adapter if adapter and saved else base)
-    ensure_template(tokenizer)
-    if adapter:
-        try:
-            model = PeftModel.from_pretrained(model, adapter, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-            raise MissingPartError(
-                f"{adapter}: PEFT cannot put it on this base ({type(error).__name__})",
-                fix="name the base that the adapter was trained on",
-            ) from error
-    if not cfg.model.load_in_4bit:
-        model.to(device)
-    model.eval()
-    return model, tokenizer

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -157,6 +156,7 @@ class MedicalLoRATrainer:
         self._waited_s = 0.0  # for checkpoints, in this attempt
         self._began = time.monotonic()
         self._lap = (self._began, 0)  # clock and tokens at the last logged step
+        self._view = self._progress_view()
 
     @property
     def total_steps(self) -> int:
@@ -267,6 +267,7 @@ class MedicalLoRATrainer:
             make_folder(self.folder)
         self._began = time.monotonic() - self.progress.wall_s
         self._lap = (time.monotonic(), self.progress.tokens)
+        self._view.seen.step = self.progress.step
         try:
             with self._stop.gently():
                 self._train()
@@ -445,6 +446,7 @@ class MedicalLoRATrainer:
             facts=facts,
             keep=self.config.training.save_total_limit,
         )
+        self._view.saved(saves[-1].name)
         if self.committed:
             names = [one.name for one in saves]
             self.committed(names, keep=self.config.training.save_total_limit, step=facts["step"])
@@ -465,27 +467,34 @@ class MedicalLoRATrainer:
             _log.warning("a checkpoint was not written: %s", str(error).splitlines()[0])
 
     def _train(self) -> None:
-        if self.progress.step == 0:
-            if self.team.leads:
-                self._history.restart()
-            base = self._evaluated(step=0, epoch=0.0)
-            self.progress.base = self.progress.latest = base
-            if self.config.training.generation_steps is not None:
-                self._ask(step=0)
-        with self._progress_view() as view:
+        with self._view:
+            if self.progress.step == 0:
+                self._look_at_base()
             if self.progress.pending:
                 self._after(outcome.step_from_json(self.progress.pending))
             for result in () if self.progress.ended else self.steps():
-                if view:
-                    view.show(result)
+                self._view.show(result)
                 self._after(result)
                 if self.progress.ended:
                     _log.info("ending at step %d: %s", result.step, self.progress.ended)
                     break
 
-    def _progress_view(self) -> AbstractContextManager[ProgressView | None]:
-        every = self.config.training.logging_steps
-        return ProgressView(self.total_steps, every=every) if self.team.leads else nullcontext()
+    def _look_at_base(self) -> None:
+        if self.team.leads:
+            self._history.restart()
+        base = self._evaluated(step=0, epoch=0.0)
+        self.progress.base = self.progress.latest = base
+        if self.config.training.generation_steps is not None:
+            self._ask(step=0)
+
+    def _progress_view(self) -> ProgressView:
+        return ProgressView(
+            name=self.config.run_name,
+            total_steps=self.total_steps,
+            epochs=self.total_steps / self._steps_per_epoch,
+            memory=partial(memory_in_use, self.accelerator.device),
+            show=self.team.leads,
+        )
 
     def _count(self, result: StepResult) -> None:
         outcome.count(self.progress, result, steps_per_epoch=self._steps_per_epoch)
@@ -546,9 +555,11 @@ class MedicalLoRATrainer:
         self._lap = (now, self.progress.tokens)
 
     def _evaluated(self, *, step: int, epoch: float) -> float | None:
-        held_out = self.evaluate()
+        with self._view.doing("evaluating on held-out rows"):
+            held_out = self.evaluate()
         if held_out is None:
             return None
+        self._view.evaluated(step, held_out.loss)
         if self.team.leads:
             self._history.record_eval(held_out, step=step, epoch=epoch)
         name = "base" if step == 0 else f"step {step}"

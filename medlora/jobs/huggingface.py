@@ -65,7 +65,7 @@ def create_training_arguments(
         run_name=run.run_name,
         num_train_epochs=cfg.num_train_epochs,
         max_steps=cfg.max_steps or -1,
-        per_device_train_batch_size=cfg.per_device_train_batch_size,
+        per_device_train_batch_size=cfg.micro_batch_rows,
         per_device_eval_batch_size=cfg.per_device_eval_batch_size,
         gradient_accumulation_steps=cfg.gradient_accumulation_steps,
         learning_rate=cfg.learning_rate,

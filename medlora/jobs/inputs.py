@@ -26,6 +26,7 @@ from medlora.errors import DataError
 from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_file, sha256_json
 from medlora.jobs.device import device_type
+from medlora.jobs.model_pack import check_sums
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, verdict_inputs
 from medlora.logs import logger
@@ -92,6 +93,7 @@ def find_files(plan: Plan) -> tuple[DataFiles, dict[str, str]]:
 def describe(found: Found, plan: Plan) -> Inputs:
     """Read the whole base model and return what a manifest states of all inputs."""
     base_files = digest_base(found.base)
+    check_sums(found.base, base_files)
     facts = {
         "inputs": {
             **fingerprint(plan.resolved, data=found.sha256, base=base_files),

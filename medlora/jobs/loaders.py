@@ -15,7 +15,7 @@ from medlora.logs import logger
 from medlora.train.dp import system_entropy
 
 _log = logger(__name__)
-_EVAL_BATCHES = 8  # that are laid out together
+EVAL_BATCHES = 8  # that are laid out together
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def make_loaders(
     """
     tokenizer = prepared.tokenizer
     layout: Layout = _padded(cfg) if cfg.packing is False else "packed"
-    sizes = (cfg.per_device_train_batch_size, cfg.per_device_eval_batch_size)
+    sizes = (cfg.micro_batch_rows, cfg.per_device_eval_batch_size)
     pad_id = pad_id_of(tokenizer.pad_token_id, tokenizer.eos_token_id)
     limit = prepared.facts["max_length"]
     train, evaluation = (
@@ -66,12 +66,13 @@ def make_loaders(
         train.layout = _padded(cfg)
     pin = pin_memory and cfg.dataloader_pin_memory
     rows, held = prepared.train, prepared.evaluation
-    step_rows = cfg.per_device_train_batch_size * cfg.gradient_accumulation_steps
-    eval_rows = cfg.per_device_eval_batch_size * _EVAL_BATCHES
+    eval_rows = cfg.per_device_eval_batch_size * EVAL_BATCHES
     return Loaders(
-        private_loader(rows, train, step_rows=step_rows, entropy=system_entropy(), pin_memory=pin)
+        private_loader(
+            rows, train, step_rows=cfg.step_rows, entropy=system_entropy(), pin_memory=pin
+        )
         if private
-        else train_loader(rows, train, step_rows=step_rows, seed=cfg.seed, pin_memory=pin),
+        else train_loader(rows, train, step_rows=cfg.step_rows, seed=cfg.seed, pin_memory=pin),
         eval_loader(held, evaluation, batch_size=eval_rows, pin_memory=pin) if held else None,
         (train, evaluation),
     )

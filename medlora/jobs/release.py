@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
@@ -23,7 +22,7 @@ from medlora.files import remove
 from medlora.jobs.evaluate import evaluation_facts, refuse
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.saving import FINAL, REJECTED
-from medlora.logs import logger
+from medlora.logs import logger, say
 from medlora.report.evaluation import gate_lines, report_bytes
 from medlora.report.fingerprint import differences
 
@@ -119,10 +118,10 @@ def settle(run: Path, release: Release) -> None:
     if release.folder == REJECTED:
         refuse_rejected(run / REJECTED, release.gate)
     if release.gate:
-        click.echo("\n".join(["", *gate_lines(release.gate)]))
+        say("\n".join(["", *gate_lines(release.gate)]))
     if (run / REJECTED).exists():  # by an earlier gate, whose word no longer counts
         remove(run / REJECTED)
-    click.echo(f"adapter and manifest: {run / FINAL}")
+    say(f"adapter and manifest: {run / FINAL}")
 
 
 def check_rejected(rejected: Path, inputs: Inputs) -> None:

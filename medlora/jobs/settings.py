@@ -9,12 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from medlora.config import Resolved, Setting, load
+from medlora.config import KEYS, Resolved, Setting, from_yaml, load
 from medlora.config.hyperparameters import from_hyperparameters
-from medlora.config.sources import PREFIX, from_options, from_variables, from_yaml
+from medlora.config.names import is_one_edit
+from medlora.config.sources import PREFIX, from_options, from_variables
 from medlora.errors import ConfigError, MissingPartError
 from medlora.runtime import PLACES, Environment, Given, batch_service, given_places, job_facts
-from medlora.runtime.places import EXTRAS, near_miss, platform_places, strongest
+from medlora.runtime.places import EXTRAS, VARIABLES, near_miss, platform_places, strongest
 from medlora.runtime.sagemaker import CHANNELS, hyperparameters_file
 from medlora.runtime.services import Service
 from medlora.storage.location import Location
@@ -24,6 +25,14 @@ STATEMENTS = "card.yaml"  # what people say of the model, beside the config
 RECOMMENDED = "recommended"  # the defaults, said out loud
 _FOR_RESULTS = ("checkpoints", "output")
 DEMO = Path(str(files("medlora") / "demo"))
+_VARIABLES = frozenset((*(place.variable for place in PLACES), *VARIABLES))
+# Names as they are without the double underscore that parts section and key.
+_BY_FLAT_NAME = {
+    flat: PREFIX + "__".join(key.upper().split("."))
+    for key in sorted(KEYS)
+    if "." in key
+    for flat in (key.upper().replace(".", "_"), key.upper().replace(".", "__"))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,6 @@ def resolve(
         ConfigError: no config, or one that cannot be used.
         MissingPartError: no data or no model, where at least one part is given.
     """
-    _check_variables(environment)
     places = given_places(environment, options.places())
     variables = list(from_variables(environment.variables))
     overrides = list(from_options(options.overrides))
@@ -99,9 +107,8 @@ def resolve(
     service = batch_service(environment)
     demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
     refused = [name for name in missing if name in needed]
-    if refused and allow_demo and not demo:
-        raise _missing_error(refused, service)
     settings = [
+        *near_variables(environment),
         *_place_settings(places, "mount"),
         *(_demo_settings() if demo else file),
         *_place_settings(places, "platform"),
@@ -113,6 +120,8 @@ def resolve(
         *overrides,
     ]
     resolved = load(settings)
+    if refused and allow_demo and not demo:
+        raise _missing_error(refused, service)
     origin = resolved.origin("training.output_dir")
     volatile = any(g.origin == origin and not g.mounted for g in places["checkpoints"].values())
     stated = {name: Path(g["platform"].value) for name, g in places.items() if "platform" in g}
@@ -158,12 +167,24 @@ def _missing_error(missing: list[str], service: Service | None) -> Exception:
     return MissingPartError(f"no {names} {verb} given{why}", fix=ways)
 
 
-def _check_variables(environment: Environment) -> None:
-    """Refuse a variable that is nearly one of ours: a typo must not train with defaults."""
+def near_variables(environment: Environment) -> Iterator[Setting]:
+    """Yield each variable that is nearly one of ours: a typo must not train with defaults."""
     for name in environment.variables:
-        meant = near_miss(name) if name.startswith(PREFIX) and "__" not in name else None
+        meant = _meant_variable(name)
         if meant:
-            raise ConfigError(f"variable {name} is not known", fix=f"did you mean {meant}?")
+            problem = f"not known; did you mean {meant}?"
+            yield Setting((), None, f"variable {name}", problem=problem)
+
+
+def _meant_variable(name: str) -> str | None:
+    head, _, tail = name.partition("_")
+    ours = tail in _BY_FLAT_NAME or f"{PREFIX}{tail}" in _VARIABLES
+    if ours and is_one_edit(f"{head}_", PREFIX):
+        return _BY_FLAT_NAME.get(tail, f"{PREFIX}{tail}")
+    if not name.startswith(PREFIX) or "__" in tail:
+        return None
+    flat = next((known for known in _BY_FLAT_NAME if tail == known or is_one_edit(tail, known)), "")
+    return near_miss(name) or _BY_FLAT_NAME.get(flat)
 
 
 def _config_file(given: Given | None) -> Path | None:

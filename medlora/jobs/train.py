@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from peft import PeftModel
 
@@ -16,9 +15,10 @@ from medlora.config import RunConfig
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
-from medlora.jobs import demo, huggingface
+from medlora.jobs import demo, huggingface, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
+from medlora.jobs.batch import settle_batch
 from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import check_private, is_private
@@ -42,7 +42,7 @@ from medlora.jobs.release import Release, check_prompts, check_rejected, judge_a
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL, REJECTED, Save
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
+from medlora.logs import logger, say
 from medlora.model.adapter import (
     adapted_modules,
     attach,
@@ -50,7 +50,7 @@ from medlora.model.adapter import (
     trainable_parameters,
 )
 from medlora.model.base import load_base
-from medlora.report.manifest import SCHEMA, config_facts, hardware, software
+from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
@@ -82,6 +82,7 @@ def run(
     """
     team = team or Team()
     try:
+        plan = settle_batch(plan, team=team, fresh=fresh)
         if team.leads:
             _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
         elif team.together(tuple):  # the first one says whether there is something to do
@@ -120,7 +121,8 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
             result, release = _train(
                 plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
             )
-            click.echo(_summary(result, is_demo=plan.demo))
+            say(_summary(result, is_demo=plan.demo))
+            report.leave(folder)  # of a rejected one too; it is mirrored with the rest
             mirror.finish()
             settle(folder, release)
             deliver(folder / FINAL, cfg.training.final_dir)
@@ -135,8 +137,10 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
             check_rejected(folder / REJECTED, read_inputs(plan))
         return False
     check_finished(folder / FINAL, read_inputs(plan))
-    click.echo(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
+    say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
+    if not report.is_left(folder):
+        report.leave(folder)
     return True
 
 
@@ -160,9 +164,9 @@ def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
         audit = audit_files(found.files, found.sha256, cfg)
         tokenized = tokenize_files(found, cfg)
         split = split_rows(tokenized, cfg, near=audit.near)
-        report = report_on(audit, cfg, split=split, tokenized=tokenized)
-        audited = keep(report, run_folder(plan)) if team.leads else None
-        refuse_leakage(report, cfg.data)
+        found_out = report_on(audit, cfg, split=split, tokenized=tokenized)
+        audited = keep(found_out, run_folder(plan)) if team.leads else None
+        refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
     return _Ready(prepared, {**prepared.counts, "audit": audited, "privacy": privacy})
 
@@ -230,6 +234,7 @@ def _train(
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": questions.facts,
         "software": software(),
+        "image": image(),
     }
     before = demo.ask(model, prepared.tokenizer) if plan.demo else []
 

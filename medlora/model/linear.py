@@ -16,6 +16,7 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from medlora.model.autocast import autocast_dtype
 from medlora.model.frozen import FrozenLinear, product
 
 _ADAPTER = "default"
@@ -72,8 +73,9 @@ def _is_plain(module: Linear) -> bool:
 
 def _compute_dtype(module: Linear, x: Tensor) -> torch.dtype | None:
     """Return the type that everything is computed in, None where PEFT would mix several."""
-    if torch.is_autocast_enabled(x.device.type):
-        return torch.get_autocast_dtype(x.device.type)
+    autocast = autocast_dtype(x.device.type)
+    if autocast:
+        return autocast
     types = {x.dtype, module.base_layer.weight.dtype, module.lora_A[_ADAPTER].weight.dtype}
     return x.dtype if len(types) == 1 else None
 

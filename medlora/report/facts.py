@@ -22,6 +22,7 @@ _CLOCKS_AND_PLACES = (
     "finished",
     "config",
     "asked",
+    "image",
     "job",  # of a batch service, and which attempt
     "files",
     "sha256",

@@ -12,6 +12,7 @@ import torch
 
 from medlora.config import Resolved
 from medlora.files import sha256_file
+from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
 
 SCHEMA = 1
 _LIBRARIES = (
@@ -41,6 +42,11 @@ def software() -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "lock_sha256": lock_digest(),
     }
+
+
+def image() -> dict[str, Any]:
+    """Return the labels of the image that this runs in, if in one, and the driver it needs."""
+    return {"minimum_driver": oldest_driver(cuda_of_torch()), "labels": image_facts()}
 
 
 def lock_digest(prefix: Path = Path(sys.prefix)) -> str | None:

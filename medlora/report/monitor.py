@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import RunConfig, from_mapping
@@ -16,7 +15,7 @@ from medlora.evaluate.loss import HeldOut
 from medlora.evaluate.performance import performance
 from medlora.evaluate.quality import response_quality
 from medlora.files import make_folder, write_bytes
-from medlora.logs import logger
+from medlora.logs import logger, say
 from medlora.report.curves import draw
 from medlora.report.history import History
 from medlora.report.trackers import Tracker, check_trackers, start_trackers
@@ -93,7 +92,7 @@ class TrainingMonitor:
         """Add numbers of any name and print them."""
         self.record_metrics(metrics, step)
         shown = " | ".join(f"{name}: {float(value):.4g}" for name, value in metrics.items())
-        click.echo(f"Step {step} | {shown}")
+        say(f"Step {step} | {shown}")
 
     def log_model_performance(
         self,

@@ -1,31 +1,67 @@
-"""Progress: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a run: a live view on a terminal, a plain line now and then elsewhere."""
 
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.live import Live
 
-from medlora.logs import logger
+from medlora import logs
+from medlora.report.view import Seen, render
 from medlora.train.loop import StepResult
 
-_log = logger(__name__)
+_log = logs.logger(__name__)
+_A_SECOND = 4  # pictures of the live view
 
 
 class ProgressView:
-    """Shows loss, running average and learning rate; a context manager."""
+    """Shows how far a run is, what it does now, and what it did last; a context manager.
 
-    def __init__(self, total_steps: int, *, every: int, terminal: bool | None = None) -> None:
-        """Show on a terminal's bar, or every so many steps as a line."""
-        self._total, self._every = total_steps, every
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
-        self._bar = tqdm(total=total_steps, disable=not self._terminal, unit="step")
-        self._sum, self._steps, self._tokens = 0.0, 0, 0
-        self._started = time.monotonic()
+    Args:
+        name: of the run.
+        total_steps: of the whole run.
+        epochs: of the whole run.
+        memory: returns bytes in use and at most so far, see `jobs.device`.
+        show: whether anything is shown; the first of several workers alone does.
+        terminal: whether standard error is one; found out where None.
+        clock: seconds.
+    """
+
+    def __init__(  # noqa: PLR0913  (what there is to show)
+        self,
+        *,
+        name: str,
+        total_steps: int,
+        epochs: float,
+        memory: Callable[[], Mapping[str, float]] = dict,
+        show: bool = True,
+        terminal: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seen = Seen(name=name, total_steps=total_steps, epochs=epochs, began=clock())
+        self._memory, self._show, self._clock = memory, show, clock
+        here = sys.stderr.isatty() and not logs.is_json()
+        self._terminal = show and (here if terminal is None else terminal)
+        self._every_s = logs.interval_s()
+        self._last_line: float | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         """Start to show."""
+        self.seen.began = self._clock()
+        if self._terminal:
+            console = Console(file=sys.stderr)
+            live = Live(
+                get_renderable=lambda: render(self.seen, now=self._clock()),
+                console=console,
+                refresh_per_second=_A_SECOND,
+                redirect_stdout=sys.stdout.isatty(),
+            )
+            self._stack.enter_context(live)
         return self
 
     def __exit__(
@@ -34,30 +70,43 @@ class ProgressView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the bar as it stands."""
-        self._bar.close()
+        """Leave the view as it stands."""
+        self.seen.doing = "ended" if kind is None else "interrupted"
+        self._stack.close()
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Say what the run does for the time of the block."""
+        before, self.seen.doing = self.seen.doing, what
+        try:
+            yield
+        finally:
+            self.seen.doing = before
 
     def show(self, result: StepResult) -> None:
         """Show one step."""
-        self._sum += result.loss
-        self._steps += 1
-        self._tokens += result.tokens
-        average = self._sum / self._steps
-        self._bar.set_description(f"epoch {result.epoch:.2f}", refresh=False)
-        self._bar.set_postfix_str(
-            f"loss {result.loss:.4f}, avg {average:.4f}, lr {result.learning_rate:.2e}",
-            refresh=False,
-        )
-        self._bar.update()
-        if not self._terminal and (result.step % self._every == 0 or result.step == self._total):
-            rate = self._tokens / max(time.monotonic() - self._started, 1e-9)
-            _log.info(
-                "step %d/%d  epoch %.2f  loss %.4f  avg %.4f  lr %.2e  %.0f tokens/s",
-                result.step,
-                self._total,
-                result.epoch,
-                result.loss,
-                average,
-                result.learning_rate,
-                rate,
-            )
+        self.seen.add(result)
+        if self._show:
+            self.seen.memory = dict(self._memory())
+        if self._show and not self._terminal:
+            self._line_when_due()
+
+    def evaluated(self, step: int, loss: float) -> None:
+        """Show an evaluation; step 0 is the base model."""
+        if step == 0:
+            self.seen.base = loss
+        else:
+            self.seen.evaluation = (step, loss)
+            self.seen.best = min(loss, self.seen.best or loss)
+
+    def saved(self, name: str) -> None:
+        """Show that a folder of the run is written, whole."""
+        self.seen.checkpoint = (name, self._clock())
+
+    def _line_when_due(self) -> None:
+        now, last = self._clock(), self.seen.step == self.seen.total_steps
+        due = self._last_line is None or now - self._last_line >= self._every_s
+        if due or last:
+            self._last_line = now
+            facts = self.seen.facts(now)
+            _log.info("%s", self.seen.line(now), extra={"fields": {"event": "progress", **facts}})

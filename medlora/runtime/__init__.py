@@ -1,9 +1,19 @@
 """Where am I: the only reader of the environment (variables, mounts, services)."""
 
 from medlora.runtime.address import LOOPBACK
-from medlora.runtime.environment import Environment, Fact, prepare_process, snapshot, variable
+from medlora.runtime.environment import (
+    DEVICE,
+    Environment,
+    Fact,
+    log_settings,
+    prepare_process,
+    snapshot,
+    variable,
+)
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
+from medlora.runtime.gpus import visible_gpus
+from medlora.runtime.network import close_network, network_state
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
@@ -17,6 +27,7 @@ from medlora.runtime.topology import (
 from medlora.runtime.work import FETCHED, find_work
 
 __all__ = [
+    "DEVICE",
     "FETCHED",
     "LOOPBACK",
     "PLACES",
@@ -29,6 +40,7 @@ __all__ = [
     "Topology",
     "attempt",
     "batch_service",
+    "close_network",
     "find_paths",
     "find_topology",
     "find_work",
@@ -36,10 +48,13 @@ __all__ = [
     "grace",
     "is_launched",
     "job_facts",
+    "log_settings",
+    "network_state",
     "platform",
     "prepare_process",
     "rendezvous_timeout",
     "report_failure",
     "snapshot",
     "variable",
+    "visible_gpus",
 ]

@@ -36,10 +36,10 @@ def _default_interfaces(routes: Path) -> list[str]:
 
 
 def _address_of(interface: str) -> str | None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             request = struct.pack("256s", interface.encode()[:15])
             answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
-        except OSError:  # it has no IPv4 address
-            return None
+    except OSError:  # it has no IPv4 address, or this process makes no sockets
+        return None
     return socket.inet_ntoa(answer[20:24])

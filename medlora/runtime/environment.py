@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from medlora.errors import ConfigError
+from medlora.logs import INTERVAL_S, Form
 from medlora.runtime.address import LOOPBACK, own_address
 
 T = TypeVar("T")
+DEVICE = "MEDLORA_DEVICE"  # auto, cuda or cpu
 
 
 class Fact(NamedTuple, Generic[T]):
@@ -101,6 +103,28 @@ def snapshot() -> Environment:
     )
 
 
+LOG_FORMAT, LOG_INTERVAL = "MEDLORA_LOG_FORMAT", "MEDLORA_LOG_INTERVAL_S"
+
+
+def log_settings(environment: Environment) -> tuple[Form, float]:
+    """Return the form of log lines, and the seconds between two lines of progress.
+
+    Raises:
+        ConfigError: a variable says something else.
+    """
+    form = environment.text(LOG_FORMAT)
+    seconds = environment.number(LOG_INTERVAL, least=1)
+    every = float(seconds.value if seconds else INTERVAL_S)
+    if form is None or form.value == "text":
+        return "text", every
+    if form.value == "json":
+        return "json", every
+    raise ConfigError(
+        f"variable {LOG_FORMAT}: must be text or json (got {kind_of(form.value)})",
+        fix=f"set it to json, or take {LOG_FORMAT} away",
+    )
+
+
 _SETTINGS = {
     # Threads that spin while they wait for each other make a small model on busy cores about 14
     # times slower (440 against 6,400 tokens/s).
@@ -114,9 +138,11 @@ _SETTINGS = {
 def prepare_process() -> None:
     """Settle what libraries read when they are imported later; whoever has set one decides.
 
-    No network, no spinning threads, the same bits from cuBLAS.
+    No network, no spinning threads, the same bits from cuBLAS; no GPU where nobody wants one.
     """
     os.environ.update(_OFFLINE)
+    if os.environ.get(DEVICE, "").strip() == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 

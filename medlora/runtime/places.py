@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from medlora.runtime.environment import Environment, Fact
+from medlora.runtime.environment import LOG_FORMAT, LOG_INTERVAL, Environment, Fact
 from medlora.runtime.given import Given
 from medlora.runtime.sagemaker import sagemaker_places
 from medlora.runtime.services import platform
@@ -35,7 +35,17 @@ PLACES = (
 )
 # What a platform may give beside the places, by the config key that it sets.
 EXTRAS = {"eval_data": "data.eval_file", "logs": "training.logging_dir"}
-VARIABLES = ("MEDLORA_RUN_NAME", "MEDLORA_NPROC", "MEDLORA_GRACE_S", WORK, FETCHED)
+VARIABLES = (
+    "MEDLORA_RUN_NAME",
+    "MEDLORA_NPROC",
+    "MEDLORA_GRACE_S",
+    "MEDLORA_DEVICE",
+    "MEDLORA_NETWORK",
+    WORK,
+    FETCHED,
+    LOG_FORMAT,
+    LOG_INTERVAL,
+)
 _STRENGTH = ("option", "variable", "platform", "mount")
 
 

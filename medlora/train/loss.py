@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear, pad
 
 from medlora.data.layout import IGNORE
+from medlora.model.autocast import autocast_dtype
 from medlora.model.frozen import FrozenLinear, product
 
 # Logits of so many numbers exist at once, or of so few targets: on a CPU they stay in its caches,
@@ -61,13 +62,23 @@ def summed_target_nats(hidden: Tensor, labels: Tensor, head: nn.Linear) -> Tenso
     """
     following = pad(labels[:, 1:], (0, 1), value=IGNORE).flatten()
     positions = (following != IGNORE).nonzero().squeeze(1)
-    states = hidden.flatten(0, 1)
-    kind = hidden.device.type
-    autocast = torch.is_autocast_enabled(kind)
-    dtype = torch.get_autocast_dtype(kind) if autocast else head.weight.dtype
+    return nats_at(hidden.flatten(0, 1), positions, following[positions], head)
+
+
+def nats_at(states: Tensor, positions: Tensor, targets: Tensor, head: nn.Linear) -> Tensor:
+    """Return the summed loss of some positions in nats, float32 [].
+
+    Args:
+        states: float [B x T, H], what the head is applied to.
+        positions: int64 [N], those that have a target.
+        targets: int64 [N], the tokens there.
+        head: a frozen projection onto the vocabulary.
+    """
+    autocast = autocast_dtype(states.device.type)
+    dtype = autocast or head.weight.dtype
     by_onednn = type(head) is FrozenLinear and not autocast
     nats: Tensor = _TargetNats.apply(  # type: ignore[no-untyped-call]
-        states, positions, following[positions], head.weight, head.bias, dtype, by_onednn
+        states, positions, targets, head.weight, head.bias, dtype, by_onednn
     )
     return nats
 

@@ -49,3 +49,11 @@ def test_a_file_too_many_is_seen(saved: Path) -> None:
     (saved / "extra").touch()
     with pytest.raises(DamagedError, match="extra does not belong"):
         read_manifest(saved)
+
+
+@pytest.mark.parametrize("value", ["NaN", '"\\ud800"', "1e999"])
+def test_a_manifest_that_we_would_never_write_is_damaged(tmp_path: Path, value: str) -> None:
+    """Not a bug: JSON has numbers and halves of characters that have no bytes."""
+    (tmp_path / "manifest.json").write_text(f'{{"files": {{}}, "sha256": "0", "x": {value}}}')
+    with pytest.raises(DamagedError, match="changed"):
+        read_manifest(tmp_path)

@@ -111,7 +111,7 @@ VERTEX = {
 }
 
 
-def unknown_keys(value: Any, known: dict[str, set[str]], name: str = "") -> list[str]:  # noqa: ANN401
+def unknown_keys(value: Any, known: dict[str, set[str]], name: str = "") -> list[str]:
     """Return the keys of nested objects that nobody knows."""
     if isinstance(value, list):
         return [key for one in value for key in unknown_keys(one, known, name)]

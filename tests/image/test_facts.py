@@ -1,5 +1,10 @@
 """What batch services and security teams read from the image before they run it."""
 
+import json
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
 PROBE = """
 import importlib.util, shutil
 tools = ("gcc", "cc", "c++", "g++", "clang", "make", "ld", "pip", "pip3", "uv", "curl", "wget")
@@ -7,7 +12,10 @@ print([tool for tool in tools if shutil.which(tool)])
 print([name for name in ("pip", "ensurepip", "uv") if importlib.util.find_spec(name)])
 """
 
-LABELS = ("title", "description", "licenses", "version", "revision", "source", "base.name")
+LABELS = (
+    *("title", "description", "licenses", "version", "revision", "source"),
+    *("base.name", "base.digest"),
+)
 
 
 def test_user_is_a_number_and_not_root(inspected) -> None:
@@ -84,3 +92,66 @@ def test_version_is_the_labels(run_image, inspected) -> None:
 
     assert ended.rc == 0, ended.said
     assert inspected["Labels"]["org.opencontainers.image.version"] in ended.stdout
+
+
+def test_version_as_json_has_the_labels(run_image, inspected) -> None:
+    """The program says of the image what its labels say, and what it computes with."""
+    ended = run_image("version", "--json")
+    assert ended.rc == 0, ended.said
+    facts, labels = json.loads(ended.stdout), inspected["Labels"]
+    oci = "org.opencontainers.image"
+    assert facts["image"] == {
+        "version": labels[f"{oci}.version"],
+        "revision": labels[f"{oci}.revision"],
+        "source": labels[f"{oci}.source"],
+        "base": labels[f"{oci}.base.name"].partition("@")[0],
+        "base_digest": labels[f"{oci}.base.digest"],
+        "lock_sha256": labels["org.medlora.lock-sha256"],
+    }
+    assert facts["cuda"]
+    assert facts["minimum_driver"]
+    assert {"torch", "transformers", "peft"} <= facts["libraries"].keys()
+
+
+HASHES = """
+import hashlib, medlora, pathlib
+root = pathlib.Path(medlora.__file__).parent
+for file in sorted(root.rglob("*.py")):
+    print(hashlib.sha256(file.read_bytes()).hexdigest(), file.relative_to(root))
+"""
+
+
+def test_the_program_is_that_of_the_checkout(run_image) -> None:
+    """No cache of the build has slipped an earlier source in."""
+    ended = run_image("-c", HASHES, options=("--entrypoint", "python"))
+    root = Path(__file__).parents[2] / "medlora"
+    files = sorted(path for path in root.rglob("*.py"))
+    ours = [f"{sha256(path.read_bytes()).hexdigest()} {path.relative_to(root)}" for path in files]
+    assert ended.stdout.splitlines() == ours
+
+
+def test_a_runs_manifest_has_the_labels(demo, inspected) -> None:
+    """Which image made an adapter can be told from the adapter's folder."""
+    image = demo.manifest["image"]
+    labels = inspected["Labels"]
+    assert image["labels"]["revision"] == labels["org.opencontainers.image.revision"]
+    assert image["minimum_driver"]
+
+
+def test_the_bill_of_materials_has_all_that_is_installed(image) -> None:
+    """Every distribution and package, each Python package with a licence; the same bytes twice."""
+    script = (Path(__file__).parents[2] / "scripts/sbom.py").read_bytes()
+    head = ["docker", "run", "--rm", "--interactive", "--network", "none", "--entrypoint", "python"]
+    bills = [
+        subprocess.run([*head, image, "-"], input=script, capture_output=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert bills[0] == bills[1]
+    components = json.loads(bills[0])["components"]
+    purls = " ".join(one["purl"] for one in components)
+    for name in ("pypi/torch@", "pypi/medlora@", "deb/debian/libc6@", "pypi/nvidia-cudnn"):
+        assert name.replace("debian", "") in purls.replace("debian", "").replace("ubuntu", "")
+    unlicensed = [
+        one["name"] for one in components if "pypi" in one["purl"] and not one.get("licenses")
+    ]
+    assert unlicensed in ([], ["cuda-toolkit"])

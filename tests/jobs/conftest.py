@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from medlora.files import sha256_file
+from medlora.checkpoint.store import write_checkpoint
+from medlora.files import sha256_file, sha256_json
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.report.history import MEASURED
 from medlora.runtime import Environment
@@ -59,3 +61,40 @@ def outcome(run: Path) -> tuple[str, list[dict[str, object]]]:
 def outcome_of(tmp_path: Path) -> Callable[[str], tuple[str, list[dict[str, object]]]]:
     """The outcome of a run by its name."""
     return lambda name: outcome(tmp_path / "out" / name)
+
+
+@pytest.fixture
+def saved_run(tmp_path: Path, adapted, tokenizer, base_folder: Path) -> Callable[..., Path]:
+    """Make a run's folder with an adapter that changes answers, without training it.
+
+    Facts of its manifest may be replaced.
+    """
+    from medlora.model.adapter import adapter_files, saved_files
+    from medlora.model.base import digest_base
+
+    def make(
+        name: str = "run",
+        *,
+        model: Any = None,
+        base: Path = base_folder,
+        size: float = 0.3,
+        **facts: Any,
+    ) -> Path:
+        files = digest_base(base)
+        stated = {
+            "kind": "run",
+            "status": "finished",
+            "step": 4,
+            "run_name": name,
+            "inputs": {"model.dtype": "auto", "model.load_in_4bit": False},
+            "base_model": {"folder": str(base), "sha256": sha256_json(files), "files": files},
+            **facts,
+        }
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        content = {**adapter_files(model or adapted(size)), **saved_files(tokenizer)}
+        place = "rejected" if stated["status"] == "rejected" else "final"
+        write_checkpoint(folder / place, content, stated)
+        return folder
+
+    return make

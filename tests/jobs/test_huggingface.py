@@ -15,6 +15,8 @@ from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base
 from medlora.train.optim import learning_rate
 
+pytestmark = pytest.mark.slow
+
 
 def dataset(count: int) -> list[dict[str, list[int]]]:
     """Rows of unequal length whose answers have unequal shares."""

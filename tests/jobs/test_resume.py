@@ -19,6 +19,8 @@ from medlora.jobs.settings import Plan
 from medlora.runtime import Stop
 from medlora.train import loop
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Plan]
 
 

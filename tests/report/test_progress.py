@@ -1,11 +1,19 @@
-"""Progress shows numbers: a bar on a terminal, lines elsewhere."""
+"""A live view on a terminal, lines elsewhere, JSON on request; the same numbers everywhere."""
 
+import json
 import logging
+import os
+import pty
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from medlora import logs
 from medlora.report.progress import ProgressView
+from medlora.report.view import clock
 from medlora.train.loop import StepResult
 
 
@@ -14,25 +22,147 @@ def result(step: int) -> StepResult:
     return StepResult(step, step / 4, 1 / step, 1e-4, 0.5, tokens=100, targets=50)
 
 
-def test_lines_come_every_so_many_steps_and_at_the_end(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Loss, average and learning rate in each."""
-    logs.set_up()
-    with ProgressView(5, every=2, terminal=False) as progress:
-        for step in range(1, 6):
-            progress.show(result(step))
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["step 2/5", "step 4/5", "step 5/5"]
-    assert "loss 0.5000  avg 0.7500  lr 1.00e-04" in lines[0]
+@pytest.fixture(autouse=True)
+def _no_handlers() -> Iterator[None]:
+    yield
     logging.getLogger(logs.LOGGER).handlers.clear()
 
 
-def test_a_terminal_gets_a_bar_and_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """The bar carries the same three numbers."""
-    with ProgressView(2, every=1, terminal=True) as progress:
+def ticking(*, step_s: float) -> Callable[[], float]:
+    """A clock that goes on by so many seconds whenever it is read."""
+    readings = iter(range(10**6))
+    return lambda: next(readings) * step_s
+
+
+def view(**wishes: object) -> ProgressView:
+    """A view of a run of eight steps in two epochs, ten seconds a step."""
+    given = {"clock": ticking(step_s=10), "terminal": False, **wishes}
+    return ProgressView(name="mine", total_steps=8, epochs=2, **given)  # type: ignore[arg-type]
+
+
+def test_lines_come_every_so_many_seconds_and_at_both_ends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The first step, one every 30 s of the clock, and the last step."""
+    logs.set_up(interval_s=30)
+    with view() as progress:
+        for step in range(1, 9):
+            progress.show(result(step))
+    lines = capsys.readouterr().err.splitlines()
+    steps = [line.split("  ")[0] for line in lines]
+    assert steps[0] == "step 1/8"
+    assert steps[-1] == "step 8/8"
+    assert 2 < len(steps) < 8
+    assert "epoch 2.00  loss 0.1250  avg 0.3397  lr 1.00e-04" in lines[-1]
+    assert lines[-1].endswith("0:00:00 left")
+    assert re.search(r"[\d,]+ tokens/s", lines[-1])
+
+
+def test_json_lines_have_the_numbers_as_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a line, whatever is logged; the view stays away, also from a terminal."""
+    logs.set_up("json", interval_s=1)
+    with view(memory=lambda: {"memory_bytes": 5.0}, terminal=None) as progress:
+        progress.evaluated(0, 3.0)
+        progress.evaluated(1, 2.0)
+        progress.saved("step_1")
         progress.show(result(1))
-        progress.show(result(2))
-    shown = capsys.readouterr().err
-    assert "2/2" in shown
-    assert "loss 0.5000, avg 0.7500, lr 1.00e-04" in shown
+    logs.say("finished")
+    logs.complain("it broke\n  fix: mend it", exit_code=74)
+    captured = capsys.readouterr()
+    first, said, why = (json.loads(line) for line in captured.err.splitlines())
+    assert captured.out == ""
+    assert first["event"] == "progress"
+    assert (first["step"], first["total_steps"], first["loss"]) == (1, 8, 1.0)
+    assert (first["eval_loss"], first["checkpoint"], first["memory_bytes"]) == (2.0, "step_1", 5.0)
+    assert first["eta_s"] > 0
+    assert said["message"] == "finished"
+    assert (why["message"], why["fix"], why["exit_code"]) == ("it broke", "mend it", 74)
+    assert {first["level"], said["level"], why["level"]} == {"info", "error"}
+
+
+def test_another_worker_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """It counts all the same."""
+    logs.set_up(interval_s=1)
+    with view(show=False) as progress:
+        progress.show(result(1))
+    assert capsys.readouterr().err == ""
+    assert progress.seen.step == 1
+
+
+def test_a_terminal_shows_the_run_and_lines_above_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a real pseudo-terminal: bars, time left, loss, speed, memory, the last of each kind."""
+    screen = on_terminal(monkeypatch, capsys, colours=True)
+    last = screen.split("\x1b[2K")  # rich erases each line before it draws it anew
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
+    assert len(last) > 1
+    assert "checkpoint step_4 is committed" in text
+    for part in (
+        "mine",
+        "step 8 of 8",
+        "100%",
+        "2 of 2",
+        "0:00:00 left",
+        "0.1250 nats a token",
+        "tokens/s",
+        "1.00 GiB, 2.00 at most",
+        "step 4: 2.0000 nats a token (the best so far, base 3.0000)",
+        "step_4, ",
+    ):
+        assert part in text
+    assert "\x1b[?25h" in screen  # the cursor is there again
+
+
+def on_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, colours: bool
+) -> str:
+    """Show a whole run on a pseudo-terminal of 100 columns; return what came out of it."""
+    monkeypatch.setenv("TERM", "xterm-256color" if colours else "dumb")
+    monkeypatch.setenv("COLUMNS", "100")
+    leader, follower = pty.openpty()
+    memory = {"memory_bytes": 2.0**30, "memory_peak_bytes": 2.0**31}
+    with capsys.disabled(), os.fdopen(follower, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        logs.set_up()
+        with view(terminal=None, memory=lambda: memory) as progress:
+            progress.evaluated(0, 3.0)
+            for step in range(1, 9):
+                progress.show(result(step))
+                if step == 4:
+                    progress.evaluated(4, 2.0)
+                    progress.saved("step_4")
+                    logs.logger("medlora.x").info("checkpoint step_4 is committed")
+        terminal.flush()
+        return drained(leader)
+
+
+def drained(leader: int) -> str:
+    """Return what a terminal was sent; its other end stays open meanwhile."""
+    os.set_blocking(leader, False)
+    parts = []
+    try:
+        while part := os.read(leader, 1 << 16):
+            parts.append(part)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(leader)
+    return b"".join(parts).decode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-:--:--"), (0, "0:00:00"), (3661, "1:01:01"), (2 * 86400 + 5, "2 d 0:00:05")],
+)
+def test_times_are_told_as_clocks_do(seconds: float | None, text: str) -> None:
+    """With days where there are any."""
+    assert clock(seconds) == text
+
+
+def test_no_module_of_a_bar_is_imported_by_the_front_door(tmp_path: Path) -> None:
+    """The view's library is loaded with the view, not with the command line."""
+    import subprocess
+
+    code = "import sys, medlora.cli; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -94,7 +94,7 @@ def _torture(place: Arena, draw: random.Random, wanted: int) -> int:
     return int(bool(differing or stuck))
 
 
-def _filled(place: Arena) -> Any:  # noqa: ANN401  (boto3 has no types)
+def _filled(place: Arena) -> Any:
     """Return a client of the service whose bucket has data and base.
 
     boto3, which starts no thread for this: attempts are forked from this very process.
@@ -108,7 +108,7 @@ def _filled(place: Arena) -> Any:  # noqa: ANN401  (boto3 has no types)
     return service
 
 
-def _outcome(place: Arena, bucket: Any, name: str) -> object:  # noqa: ANN401
+def _outcome(place: Arena, bucket: Any, name: str) -> object:
     """Return what is in the bucket of a run, put where the harness looks for it."""
     run = place.root / "out" / name
     (run / "final").mkdir(parents=True)

@@ -151,9 +151,27 @@ def _commands(place: Arena) -> Iterator[Command]:
     measure = ["audit-memory", "measure", str(final), "--rows", "20"]
     yield "measure", 0, measure, nothing
     yield "reproduce", 0, ["reproduce", str(final)], nothing
-    yield "verify", 0, ["verify", str(final)], nothing
+    yield from _uses(place, final)
     steep = ("--set", "training.learning_rate=1", "--set", "training.max_grad_norm=0")
     yield "diverging", 79, train("steep", *steep), _diverge
+
+
+def _uses(place: Arena, final: Path) -> Iterator[Command]:
+    """Yield what is done with a finished run."""
+
+    def nothing() -> None:
+        pass
+
+    yield "verify", 0, ["verify", str(final)], nothing
+    declared = place.root / _DECLARED
+    asked = [str(place.root / "questions.txt"), "--max-new-tokens", "24"]
+    said = ["--compare", "--output", str(declared / "said.jsonl")]
+    yield "generate", 0, ["generate", str(final), "--prompts", *asked, *said], nothing
+    too_much = ["generate", str(final), "--prompts", str(place.root / "bad/long.jsonl")]
+    yield "ask too much", 65, too_much, nothing
+    yield "merge", 0, ["merge", str(final), str(place.root / "merged")], nothing
+    yield "report", 0, ["report", str(final)], nothing
+    yield "reports", 0, ["report", str(final), str(place.root / "out/gated")], nothing
 
 
 def _package() -> Path:
@@ -189,10 +207,18 @@ def _answers(folder: Path) -> list[str]:
         value
         for file in sorted(folder.glob("*.jsonl"))
         for line in file.read_text().splitlines()
-        for value in json.loads(line).values()
-        if isinstance(value, str)
+        for value in _texts(json.loads(line))
     ]
     return sorted({text[:_LONGEST] for text in texts if len(text) >= _LONGEST})
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _search(root: Path, words: list[str]) -> tuple[list[str], int]:

@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
 from torch import distributed as dist
 
@@ -14,23 +13,18 @@ from medlora.distributed.team import Team
 Work = Callable[[Team], object]
 
 
-@pytest.fixture
-def workers(tmp_path: Path) -> Callable[[int, Work], list[object]]:
-    """Return a function that has so many workers do something and returns what each came to."""
-
-    def run(count: int, work: Work) -> list[object]:
-        store = tmp_path / f"store-{count}"
-        started = [_start(rank, count, work, store, tmp_path) for rank in range(count)]
-        codes = [os.waitstatus_to_exitcode(os.waitpid(one, 0)[1]) for one in started]
-        results = []
-        for rank, code in enumerate(codes):
-            file = tmp_path / f"result-{count}-{rank}"
-            results.append(torch.load(file, weights_only=False) if code == 0 else code)
-            file.unlink(missing_ok=True)
-        store.unlink(missing_ok=True)
-        return results
-
-    return run
+def run_forked(count: int, work: Work, folder: Path) -> list[object]:
+    """Have so many workers do something; return what each came to, or its exit code."""
+    store = folder / f"store-{count}"
+    started = [_start(rank, count, work, store, folder) for rank in range(count)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(one, 0)[1]) for one in started]
+    results = []
+    for rank, code in enumerate(codes):
+        file = folder / f"result-{count}-{rank}"
+        results.append(torch.load(file, weights_only=False) if code == 0 else code)
+        file.unlink(missing_ok=True)
+    store.unlink(missing_ok=True)
+    return results
 
 
 def _start(rank: int, count: int, work: Work, store: Path, folder: Path) -> int:

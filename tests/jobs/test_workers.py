@@ -1,6 +1,5 @@
 """Whole runs shared by several real workers: the bits and the metrics of one worker alone."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,56 +11,24 @@ import pytest
 
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import StoppedError
-from medlora.files import sha256_file
 from medlora.jobs import train
-from medlora.jobs.settings import Options, Plan, resolve
-from medlora.report.history import MEASURED
-from medlora.runtime import Environment, Stop
+from medlora.jobs.settings import Plan
+from medlora.runtime import Stop
 from medlora.train import loop
+from tests.jobs.conftest import TOUGH, outcome
 
 pytestmark = pytest.mark.slow
-SETTINGS = (
-    "training.num_train_epochs=3",
-    "training.warmup_steps=2",
-    "training.learning_rate=1e-2",
-    "training.per_device_train_batch_size=1",
+MORE = (
     "training.gradient_accumulation_steps=5",  # no multiple of the workers
-    "training.gradient_checkpointing=false",
-    "training.packing=false",
-    "training.per_device_eval_batch_size=1",
-    "training.logging_steps=1",
-    "training.eval_steps=2",
-    "training.save_steps=2",
     "training.generation_steps=3",
     "training.onednn=false",  # which reorders whole weights, and sharded ones are not whole
-    "lora.r=4",
-    "lora.lora_dropout=0.1",
-    "data.eval_fraction=0.2",
 )
 
 
 @pytest.fixture
-def make_plan(tmp_path: Path, data_file: Path, base_folder: Path) -> Callable[..., Plan]:
+def make_plan(tough_plan) -> Callable[..., Plan]:
     """Make the plan of a run by its name; more overrides may follow."""
-
-    def make(name: str, *overrides: str) -> Plan:
-        options = Options(
-            config="recommended",
-            data=str(data_file),
-            model=str(base_folder),
-            checkpoints=str(tmp_path / "out"),
-            overrides=(*SETTINGS, f"run_name={name}", *overrides),
-        )
-        return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
-
-    return make
-
-
-def outcome(run: Path) -> tuple[str, list[dict[str, object]]]:
-    """What must not depend on the workers."""
-    records = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    metrics = [{k: v for k, v in record.items() if k not in MEASURED} for record in records]
-    return sha256_file(run / "final/adapter_model.safetensors"), metrics
+    return lambda name, *overrides: tough_plan(name, *MORE, *overrides)
 
 
 @pytest.fixture
@@ -209,7 +176,7 @@ def _start(plan_options: list[str], **variables: str) -> subprocess.CompletedPro
 
 
 def _options(tmp_path: Path, data: Path, base: Path) -> list[str]:
-    sets = [part for one in (*SETTINGS, "run_name=launched") for part in ("--set", one)]
+    sets = [part for one in (*TOUGH, *MORE, "run_name=launched") for part in ("--set", one)]
     places = ("--data", str(data), "--model", str(base), "--checkpoints", str(tmp_path / "out"))
     return ["--config", "recommended", *places, *sets]
 

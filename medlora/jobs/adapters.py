@@ -1,0 +1,173 @@
+"""A trained adapter, found again: its folder, its manifest, its base, and both loaded together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
+from medlora.config import ModelConfig, Setting, load
+from medlora.data.chat import ensure_template
+from medlora.errors import IntegrityError, MissingPartError, StorageError
+from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.saving import FINAL, REJECTED
+from medlora.jobs.settings import Plan
+from medlora.logs import logger
+from medlora.model.adapter import WEIGHTS
+from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+
+_log = logger(__name__)
+DESCRIPTION = "adapter_config.json"
+_KEY = "model.base_model_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A folder with an adapter; its manifest is empty where somebody else saved it."""
+
+    folder: Path
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether its gate said no."""
+        return self.manifest.get("status") == "rejected"
+
+    @property
+    def base(self) -> Mapping[str, Any]:
+        """What its manifest states of the base that it was trained on."""
+        stated: Mapping[str, Any] = self.manifest.get("base_model", {})
+        return stated
+
+
+def find_adapter(path: Path) -> Path:
+    """Return the folder with the adapter: the path itself, or a run's final or rejected one.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    places = [path, path / FINAL, path / REJECTED]
+    found = next((place for place in places if (place / DESCRIPTION).is_file()), None)
+    if found is None or not (found / WEIGHTS).is_file():
+        raise MissingPartError(
+            f"{path}: no {DESCRIPTION} with {WEIGHTS}",
+            fix="name the folder of an adapter that PEFT saved, or a run's folder",
+        )
+    return found
+
+
+def read_adapter(path: Path) -> Adapter:
+    """Return an adapter after checking every byte that its manifest vouches for.
+
+    Raises:
+        MissingPartError: there is none.
+        IntegrityError: it is damaged.
+        StorageError: it cannot be read.
+    """
+    folder = find_adapter(path)
+    if not (folder / MANIFEST).is_file():
+        _log.info("%s has no manifest of ours: nothing says which base it belongs to", folder)
+        return Adapter(folder)
+    try:
+        return Adapter(folder, read_manifest(folder))
+    except UnreadableError as error:
+        raise StorageError(f"{folder}: {error}", fix="make it readable for this user") from None
+    except DamagedError as error:
+        fix = "restore it from a copy"
+        raise IntegrityError(f"{folder} is damaged: {error}", fix=fix) from None
+
+
+def base_of(adapter: Adapter, plan: Plan) -> Path:
+    """Return the base that was asked for, else where the manifest says it is, else the mount's.
+
+    Raises:
+        MissingPartError: there is no base that can be loaded.
+        IntegrityError: it is not the one that the adapter was trained on.
+    """
+    mount, stated = plan.mount("model"), str(adapter.base.get("folder", ""))
+    asked = plan.resolved.config.model.base_model_name
+    value = asked or (stated if (Path(stated) / "config.json").is_file() else str(mount))
+    base = find_base(value, mount=mount)
+    check_base(base)
+    _check_same(adapter, base)
+    return base
+
+
+def model_section(adapter: Adapter, plan: Plan) -> ModelConfig:
+    """Return how the base was loaded in training, but for what is set now."""
+    inputs = adapter.manifest.get("inputs", {})
+    trained = {key: value for key, value in inputs.items() if key.startswith("model.")}
+    set_now = {
+        key: value
+        for key, value, _ in plan.resolved.rows()
+        if key in trained and key in plan.resolved.origins
+    }
+    settings = (
+        Setting(tuple(key.split(".")), value, "manifest")
+        for key, value in {**trained, **set_now}.items()
+    )
+    return load(settings).config.model
+
+
+def _check_same(adapter: Adapter, base: Path) -> None:
+    stated = adapter.base.get("files")
+    if stated is None:
+        return
+    found = digest_base(base)
+    other = sorted(name for name in stated | found if stated.get(name) != found.get(name))
+    if other:
+        raise IntegrityError(
+            f"{base} is not the base that {adapter.folder} was trained on: {len(other)} files "
+            f"differ by SHA-256, first {other[0]}",
+            fix="name the base itself with --model; medlora verify says if the adapter is whole",
+        )
+
+
+def load_adapted(
+    cfg: ModelConfig, base: Path, adapter: Path | None
+) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """Return the model on its device, with the adapter if there is one, and the tokenizer.
+
+    Raises:
+        MissingPartError: one of them cannot be loaded, or the adapter is of another shape.
+    """
+    device = device_type()
+    half = None
+    if device == "cuda":
+        half = torch.bfloat16 if has_bf16() else torch.float16
+    model: Any = load_base(base, cfg, half=half)
+    tokenizer = adapter_tokenizer(base, adapter)
+    if adapter:
+        model = put_on(model, adapter)
+    if not cfg.load_in_4bit:
+        model.to(device)
+    model.eval()
+    return model, tokenizer
+
+
+def adapter_tokenizer(base: Path, adapter: Path | None) -> PreTrainedTokenizerBase:
+    """Return the tokenizer that was saved with the adapter, else the base's, with a template."""
+    saved = adapter is not None and (adapter / "tokenizer_config.json").is_file()
+    tokenizer = load_tokenizer(adapter if adapter and saved else base)
+    ensure_template(tokenizer)
+    return tokenizer
+
+
+def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:
+    """Return the base with the adapter.
+
+    Raises:
+        MissingPartError: it does not fit.
+    """
+    try:
+        adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise MissingPartError(
+            f"{adapter}: PEFT cannot put it on this base ({type(error).__name__})",
+            fix="name the base that the adapter was trained on",
+        ) from error
+    return adapted

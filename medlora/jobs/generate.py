@@ -1,0 +1,257 @@
+"""`medlora generate`: ask an adapter on its base; a prompt, a file of them, or a conversation.
+
+Answers go where they were asked for, to standard output or a file; no log line has a word of them.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from transformers import PreTrainedTokenizerBase
+
+from medlora.data.prompts import Asked, conversation, read_prompts, text_prompts
+from medlora.errors import DataError, OutOfMemoryError, listed
+from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
+from medlora.files import write_bytes
+from medlora.jobs.adapters import base_of, load_adapted, model_section, read_adapter
+from medlora.jobs.settings import Plan
+from medlora.logs import logger
+from medlora.model.quantize import check_quantizer
+from medlora.train.memory import is_out_of_memory
+
+_log = logger(__name__)
+_INPUT = Path("-")
+_HELP = "/end ends, /new begins a new conversation"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asks for."""
+
+    prompts: tuple[str, ...] = ()
+    file: Path | None = None
+    system: str | None = None
+    compare: bool = False
+    chat: bool = False
+    max_new_tokens: int = 300
+    batch_size: int = 8
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    """Base and adapter in one model."""
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    names: tuple[str, ...]  # of those who answer: the adapter, and the base before it if wanted
+    wishes: Wishes
+
+    def each(self, answer: Callable[[str], Any]) -> dict[str, Any]:
+        """Return what each of them answers."""
+        found = {}
+        for name in self.names:
+            if name == "base":
+                with self.model.disable_adapter():
+                    found[name] = answer(name)
+            else:
+                found[name] = answer(name)
+        return found
+
+
+def run(folder: Path, plan: Plan, wishes: Wishes) -> None:
+    """Answer what is asked.
+
+    Args:
+        folder: a run's folder, one of its checkpoints, or an adapter that PEFT saved.
+        plan: where the base is, if not where the manifest says; how to load it.
+        wishes: what to ask.
+
+    Raises:
+        MissingPartError: there is no adapter, no base or no such file.
+        IntegrityError: the adapter is damaged, or the base is another.
+        DataError: a prompt cannot be asked.
+        OutOfMemoryError: there is too little memory.
+    """
+    asked = _asked(wishes)
+    adapter = read_adapter(folder)
+    if adapter.is_rejected:
+        _log.warning("its gate rejected this adapter")
+    base, cfg = base_of(adapter, plan), model_section(adapter, plan)
+    check_quantizer(cfg)
+    try:
+        model, tokenizer = load_adapted(cfg, base, adapter.folder)
+        names = ("base", "adapter") if wishes.compare else ("adapter",)
+        speaker = _Speaker(model, tokenizer, names, wishes)
+        if asked is None:
+            _talk(speaker)
+        else:
+            _answer(speaker, asked)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "out of memory while the model answered",
+            fix="lower --batch-size or --max-new-tokens, or load it in half precision: "
+            "--set model.dtype=bfloat16",
+        ) from error
+
+
+def _asked(wishes: Wishes) -> list[Asked] | None:
+    """Return what is asked, None for a conversation."""
+    given = [*map(bool, (wishes.prompts, wishes.file, wishes.chat))]
+    if sum(given) > 1:
+        raise click.UsageError("--prompt, --prompts and --chat exclude each other: choose one")
+    if wishes.prompts:
+        return [
+            Asked(number, conversation(prompt, system=wishes.system))
+            for number, prompt in enumerate(wishes.prompts, start=1)
+        ]
+    if wishes.file == _INPUT:
+        asked = text_prompts(sys.stdin.read(), system=wishes.system)
+        if not asked:
+            raise DataError("standard input has no prompt", fix="write one a line")
+        return asked
+    if wishes.file:
+        return read_prompts(wishes.file, system=wishes.system)
+    if wishes.chat or sys.stdin.isatty():
+        return None
+    raise click.UsageError(
+        "nothing is asked: give --prompt TEXT or --prompts FILE, or start it on a terminal to talk"
+    )
+
+
+def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
+    """Answer prompts that do not hang together; print the answers, or write them."""
+    wishes = speaker.wishes
+    _check(speaker, asked)
+    if len(asked) == 1 and speaker.names == ("adapter",) and not wishes.output:
+        answer = _speak(speaker, asked[0].turns)
+        click.echo()
+        _tell_cut([answer], wishes)
+        return
+
+    def ask(_: str) -> list[Answer]:
+        turns = [one.turns for one in asked]
+        return generate(
+            speaker.model,
+            speaker.tokenizer,
+            turns,
+            max_new_tokens=wishes.max_new_tokens,
+            batch_size=wishes.batch_size,
+        )
+
+    found = speaker.each(ask)
+    if wishes.output:
+        write_bytes(wishes.output, _rows(asked, found).encode())
+        click.echo(f"{len(asked)} prompts answered: {wishes.output}")
+    else:
+        click.echo(_shown(asked, found))
+    _tell_cut([answer for answers in found.values() for answer in answers], wishes)
+
+
+def _speak(speaker: _Speaker, turns: Sequence[dict[str, str]]) -> Answer:
+    """Answer piece by piece, as it comes."""
+    return speak(
+        speaker.model,
+        speaker.tokenizer,
+        turns,
+        max_new_tokens=speaker.wishes.max_new_tokens,
+        hear=lambda text: click.echo(text, nl=False),
+    )
+
+
+def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
+    """Refuse prompts that the model cannot take, all in one message, before any is answered."""
+    problems = []
+    for one in asked:
+        try:
+            encode_prompt(speaker.model, speaker.tokenizer, one.turns)
+        except DataError as error:
+            problems.append(f"prompt {one.line}: {str(error).partition(chr(10))[0]}")
+    if problems:
+        what = f"{speaker.wishes.file or 'the command line'} cannot be asked"
+        fix = "shorten these prompts; the template may also refuse a system turn"
+        raise DataError(listed(problems, what=what), fix=fix)
+
+
+def _rows(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:
+    """Return JSON Lines with the same names as those of `medlora evaluate --generations`."""
+    rows = []
+    for place, one in enumerate(asked):
+        said = {name: answers[place]._asdict() for name, answers in found.items()}
+        row = {"line": one.line, "messages": list(one.turns), **said}
+        rows.append(json.dumps(row, ensure_ascii=False))
+    return "".join(f"{row}\n" for row in rows)
+
+
+def _shown(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:
+    blocks = []
+    for place, one in enumerate(asked):
+        lines = [f"[{one.line}] {one.turns[-1]['content']}"] if len(asked) > 1 else []
+        if len(found) == 1:
+            lines += [answers[place].text for answers in found.values()]
+        else:
+            lines += [f"{name}: {answers[place].text}" for name, answers in found.items()]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _tell_cut(answers: Sequence[Answer], wishes: Wishes) -> None:
+    cut = sum(answer.cut for answer in answers)
+    if cut:
+        _log.info(
+            "%d of %d answers were not done at %d tokens (--max-new-tokens)",
+            cut,
+            len(answers),
+            wishes.max_new_tokens,
+        )
+
+
+def _talk(speaker: _Speaker) -> None:
+    """Hold a conversation on a terminal; base and adapter each remember their own answers."""
+    system = speaker.wishes.system
+    start = [{"role": "system", "content": system}] if system else []
+    history: dict[str, list[dict[str, str]]] = {name: [*start] for name in speaker.names}
+    _log.info("conversation: %s", _HELP)
+    while (line := _line()) not in (None, "/end"):
+        if not line:
+            continue
+        if line == "/new":
+            history = {name: [*start] for name in speaker.names}
+            continue
+        try:
+            _exchange(speaker, history, line)
+        except DataError as error:  # the conversation has grown too long, and is not lost
+            _log.warning("%s (%s)", str(error).partition("\n")[0], _HELP)
+
+
+def _exchange(speaker: _Speaker, history: dict[str, list[dict[str, str]]], line: str) -> None:
+    """Have each of them answer a line; it joins the histories only once all have."""
+    turn = {"role": "user", "content": line}
+    for said in history.values():
+        encode_prompt(speaker.model, speaker.tokenizer, [*said, turn])  # or nobody answers
+
+    def answer(name: str) -> list[dict[str, str]]:
+        click.echo(f"{name}> " if len(speaker.names) > 1 else "", nl=False)
+        turns = [*history[name], turn]
+        answer = _speak(speaker, turns)
+        click.echo()
+        _tell_cut([answer], speaker.wishes)
+        return [*turns, {"role": "assistant", "content": answer.text}]
+
+    history.update(speaker.each(answer))
+
+
+def _line() -> str | None:
+    """Return what somebody types, None at the end of the input."""
+    if sys.stdin.isatty():
+        import readline  # noqa: F401  (gives input its line editing; its history is kept nowhere)
+    try:
+        return input("you> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return None

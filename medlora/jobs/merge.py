@@ -1,0 +1,289 @@
+"""`medlora merge`: base and adapter as one model that needs neither PEFT nor MedLoRA.
+
+The folder appears whole, at the very end, and only if what was written, loaded again, computes
+what base and adapter compute together.
+"""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from jinja2 import TemplateError
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from medlora.checkpoint.store import MANIFEST, manifest_bytes
+from medlora.config import ModelConfig
+from medlora.data.chat import without_marks
+from medlora.errors import (
+    ConfigError,
+    IntegrityError,
+    MissingPartError,
+    OutOfMemoryError,
+    RejectedError,
+    StoppedError,
+)
+from medlora.evaluate.suite import read_suite
+from medlora.files import (
+    TEMPORARY,
+    NewFolder,
+    check_space,
+    make_folder,
+    new_folder,
+    remove,
+    sha256_file,
+)
+from medlora.jobs.adapters import (
+    DESCRIPTION,
+    Adapter,
+    adapter_tokenizer,
+    base_of,
+    put_on,
+    read_adapter,
+)
+from medlora.jobs.device import device_type
+from medlora.jobs.dp import FACTS as PRIVATE
+from medlora.jobs.saving import REJECTED
+from medlora.jobs.settings import Plan
+from medlora.logs import logger
+from medlora.model.adapter import WEIGHTS, saved_files
+from medlora.model.base import load_base, position_limit
+from medlora.model.merge import (
+    Difference,
+    base_dtype,
+    difference,
+    is_quantized,
+    logits_of,
+    merged,
+    saver,
+    weight_bytes,
+)
+from medlora.model.quantize import check_quantizer
+from medlora.report.manifest import software
+from medlora.runtime import Stop
+from medlora.train.memory import is_out_of_memory
+
+_log = logger(__name__)
+KIND = "merged"
+SCHEMA = 1
+_SUITE, _INPUTS = "safety", 12  # prompts that ship with MedLoRA: what is asked of both
+# A logit may be off by so much of the largest one: what rounding does to weights and sums; and
+# by half of what the adapter changes, for a precision may be too coarse for what it has learnt.
+_ROUNDING = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
+_OF_THE_EFFECT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """What is merged."""
+
+    adapter: Adapter
+    base: Path
+    dtype: str  # of the base's weights
+
+
+def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Stop) -> None:
+    """Merge, compare, and only then give the folder its name.
+
+    Args:
+        folder: a run's folder, or one with an adapter.
+        out: the new folder.
+        plan: where the base is, if not where the manifest says.
+        allowed: how far a logit may be off; a share of the largest one where None.
+        stop: a signal ends the work between two of its steps, without a trace.
+
+    Raises:
+        ConfigError: the new folder is there, or the base cannot be merged into.
+        MissingPartError: there is no adapter or no base.
+        IntegrityError: one of them is not what it should be, or the result differs too much.
+        RejectedError: the run's gate said no.
+        StorageError: the disk is full or cannot be written.
+        StoppedError: a signal asked for it.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists already", fix="name a new folder")
+    sources = _sources(folder, plan)
+    make_folder(out.resolve().parent)
+    for leftover in out.resolve().parent.glob(f"{TEMPORARY}{out.name}-*"):
+        remove(leftover)  # of a merge that was killed
+    try:
+        with stop.gently(), new_folder(out) as target:
+            found = _merge(sources, target, allowed=allowed, stop=stop)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "out of memory while base and adapter were merged",
+            fix="merge on a machine with memory for the base; CUDA_VISIBLE_DEVICES= uses the CPU's",
+        ) from error
+    click.echo(_summary(found))
+    click.echo(f"merged model: {out}")
+
+
+def _sources(folder: Path, plan: Plan) -> _Sources:
+    adapter = read_adapter(folder)
+    if adapter.is_rejected:
+        if adapter.folder != folder:
+            raise RejectedError(
+                f"{folder}: its gate rejected the adapter",
+                fix=f"name {folder / REJECTED} itself to merge it all the same",
+            )
+        _log.warning("its gate rejected this adapter")
+    base = base_of(adapter, plan)
+    dtype = base_dtype(base)
+    if is_quantized(base) or dtype is None:
+        raise ConfigError(
+            f"{base}: its weights are packed in few bits, nothing can be added to them",
+            fix="name the unquantized base with --model",
+        )
+    return _Sources(adapter, base, dtype)
+
+
+def _merge(
+    sources: _Sources, target: NewFolder, *, allowed: float | None, stop: Stop
+) -> dict[str, Any]:
+    """Fill the folder; return what its manifest states of the comparison."""
+    tokenizer = adapter_tokenizer(sources.base, sources.adapter.folder)
+    quantized = _quantized_logits(sources, tokenizer)
+    model: Any = put_on(_load(sources.base, sources.dtype), sources.adapter.folder)
+    model.to(device_type()).eval()
+    inputs = _inputs(model, tokenizer)
+    with model.disable_adapter():
+        before = logits_of(model, inputs)
+    both = logits_of(model, inputs)
+    _go_on(stop)
+    plain = merged(model)
+    del model
+    check_space(target.path.parent, weight_bytes(plain))
+    target.fill(saver(plain.cpu()))
+    del plain
+    gc.collect()  # the second copy, of the files, has to fit where the first was
+    _go_on(stop)
+    written: Any = _load(target.path, sources.dtype).to(device_type()).eval()
+    result = difference(both, logits_of(written, inputs))
+    effect = difference(before, both)
+    limit = min(_ROUNDING[sources.dtype] * result.largest_logit, _OF_THE_EFFECT * effect.largest)
+    limit = limit if allowed is None else allowed
+    found = {
+        "suite": _SUITE,
+        "dtype": sources.dtype,
+        **result._asdict(),
+        "allowed": limit,
+        "adapter_moves_logits_by": effect.largest,
+        "largest_from_quantized": difference(quantized, both).largest if quantized else None,
+    }
+    _check(result, limit, effect)
+    _go_on(stop)
+    _finish(sources, target, tokenizer, found)
+    return found
+
+
+def _load(folder: Path, dtype: str) -> Any:  # noqa: ANN401  (transformers' own type)
+    return load_base(folder, ModelConfig(dtype=dtype), half=None)
+
+
+def _quantized_logits(sources: _Sources, tokenizer: PreTrainedTokenizerBase) -> list[Tensor]:
+    """Return what the adapter says on the 4-bit base that it was trained on, if it was."""
+    inputs = sources.adapter.manifest.get("inputs", {})
+    if not inputs.get("model.load_in_4bit"):
+        return []
+    cfg = ModelConfig(
+        **{key.removeprefix("model."): value for key, value in inputs.items() if key in _PACKING},
+        dtype=sources.dtype,
+    )
+    try:
+        check_quantizer(cfg)
+    except MissingPartError:
+        _log.info("without bitsandbytes nothing is said of the 4-bit base it was trained on")
+        return []
+    model: Any = put_on(load_base(sources.base, cfg, half=None), sources.adapter.folder).eval()
+    return logits_of(model, _inputs(model, tokenizer))
+
+
+_PACKING = (
+    "model.load_in_4bit",
+    "model.bnb_4bit_quant_type",
+    "model.bnb_4bit_use_double_quant",
+)
+
+
+def _inputs(model: Any, tokenizer: PreTrainedTokenizerBase) -> Sequence[Tensor]:  # noqa: ANN401
+    """Return a few questions as both models are asked them, int64 [1, T] each."""
+    limit = position_limit(model.config)
+    prompts = [item.prompt for item in read_suite(_SUITE).items]
+    chosen = prompts[:: len(prompts) // _INPUTS][:_INPUTS]
+    return [_tokens(tokenizer, prompt)[:, :limit] for prompt in chosen]
+
+
+def _tokens(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Tensor:
+    """Return a question in the chat template, or as it is where that does not take it."""
+    try:
+        encoded: Any = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+    except TemplateError:
+        encoded = tokenizer(prompt, return_tensors="pt")
+    ids: Tensor = encoded["input_ids"]
+    return ids
+
+
+def _check(result: Difference, limit: float, effect: Difference) -> None:
+    if not result.largest <= limit:  # NaN is not small
+        raise IntegrityError(
+            f"the merged model is not base and adapter: a logit differs by {result.largest:.4g}, "
+            f"{limit:.4g} is allowed (the largest is {result.largest_logit:.4g}, the adapter "
+            f"moves one by up to {effect.largest:.4g})",
+            fix="serve the adapter beside its base instead; --max-difference takes another limit",
+        )
+
+
+def _go_on(stop: Stop) -> None:
+    if stop.requested:
+        raise StoppedError(f"stopped by {stop.requested}; nothing was written", fix="run it again")
+
+
+def _finish(
+    sources: _Sources,
+    target: NewFolder,
+    tokenizer: PreTrainedTokenizerBase,
+    found: dict[str, Any],
+) -> None:
+    """Write tokenizer, chat template and, last, the manifest."""
+    if isinstance(tokenizer.chat_template, str):
+        tokenizer.chat_template = without_marks(tokenizer.chat_template)
+    for name, content in saved_files(tokenizer).items():
+        target.append(name, content)
+    manifest, folder = sources.adapter.manifest, sources.adapter.folder
+    facts = {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "step": manifest.get("step"),
+        "run_name": manifest.get("run_name"),
+        "demo": manifest.get("demo"),
+        "gate": manifest.get("gate"),
+        "base_model": dict(sources.adapter.base) or None,
+        "adapter": {name: sha256_file(folder / name) for name in (DESCRIPTION, WEIGHTS)},
+        PRIVATE: manifest.get(PRIVATE),
+        "comparison": found,
+        "software": software(),
+    }
+    target.append(MANIFEST, manifest_bytes(target.sync(), facts))
+
+
+def _summary(found: dict[str, Any]) -> str:
+    measured = (
+        f"largest logit difference: {found['largest']:.4g} of {found['largest_logit']:.4g} "
+        f"({found['allowed']:.4g} allowed), on {found['positions']} tokens of {found['inputs']} "
+        f"prompts\nthe same next token at {found['same_choice']} of {found['positions']}; "
+        f"the adapter moves a logit by up to {found['adapter_moves_logits_by']:.4g}"
+    )
+    quantized = found["largest_from_quantized"]
+    if quantized is None:
+        return measured
+    return f"{measured}\nfrom the 4-bit base that it was trained on: {quantized:.4g}"

@@ -1,0 +1,158 @@
+"""`medlora model-pack` and `model-verify`: carry a base model to a place without a network.
+
+The list of digests is a plain SHA256SUMS, so that `sha256sum -c` reads it too.  Its own SHA-256
+vouches for all: told by another way than the folder travels, it shows a list that was swapped.
+"""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import click
+
+from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, listed
+from medlora.files import new_folder, sha256_bytes, sha256_file, storage_errors
+
+SUMS = "SHA256SUMS"
+_CARRIED = (
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.txt",
+    "*.md",
+    "LICEN[CS]E*",
+    "NOTICE*",
+    "USE_POLICY*",
+)
+_CHUNK_BYTES = 1 << 24
+_LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\0]+)")
+
+
+def pack(source: Path, target: Path) -> None:
+    """Copy what a run needs of a base model into a new folder, with the digest of every file.
+
+    Weights that are pickled and code stay behind; what does is told.
+
+    Raises:
+        MissingPartError: the folder holds no model in safetensors.
+        StorageError: the copy is there already, or cannot be written.
+    """
+    with storage_errors(source):
+        names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
+    carried = [name for name in names if name != SUMS and _is_carried(source / name)]
+    if "config.json" not in carried or not any(n.endswith(".safetensors") for n in carried):
+        raise MissingPartError(
+            f"{source}: no base model (config.json and *.safetensors)",
+            fix="name the folder that holds them",
+        )
+    if target.exists():
+        raise StorageError(f"{target}: is there already", fix="name a new folder")
+    with new_folder(target) as folder:
+        for name in carried:
+            for chunk in _chunks(source / name):
+                folder.append(name, chunk)
+        digests = folder.sync()
+        sums = "".join(f"{digests[name]}  {name}\n" for name in carried).encode()
+        folder.append(SUMS, sums)
+    for name in names:
+        if name not in carried:
+            click.echo(f"left out  {name}")
+    click.echo(f"packed {len(carried)} files of {source} into {target}")
+    click.echo(f"SHA-256 of the list: {sha256_bytes(sums)}")
+    click.echo(f"there: medlora model-verify {target.name} --expect {sha256_bytes(sums)}")
+
+
+def verify(folder: Path, *, expect: str | None = None) -> None:
+    """Check every file of a packed model; print a line for each.
+
+    Args:
+        folder: what `pack` wrote, wherever it is now.
+        expect: SHA-256 of its list, as it was told.
+
+    Raises:
+        IntegrityError: a file is missing, was changed or added; or the list was.
+        MissingPartError: there is no list.
+    """
+    file = folder / SUMS
+    if not file.is_file():
+        raise MissingPartError(f"{folder}: no {SUMS}", fix="name a folder of medlora model-pack")
+    found = sha256_file(file)
+    problems = []
+    if expect and expect.lower() != found:
+        problems.append(f"{SUMS}: its SHA-256 is {found}, {expect} was expected")
+    stated = read_sums(file)
+    for name, digest in stated.items():
+        wrong = _problem(folder / name, digest)
+        click.echo(f"{'DAMAGED ' if wrong else 'ok      '} {name}")
+        if wrong:
+            problems.append(f"{name}: {wrong}")
+    with storage_errors(folder):
+        others = {path.name for path in folder.iterdir()} - stated.keys() - {SUMS}
+    problems += [f"{name}: is not in the list" for name in sorted(others)]
+    if problems:
+        raise IntegrityError(
+            listed(problems, what=f"{folder} is not what was packed"),
+            fix="do not use it; carry it across again",
+        )
+    click.echo(f"SHA-256 of the list: {found}{', as expected' if expect else ''}")
+
+
+def check_sums(folder: Path, digests: dict[str, str]) -> None:
+    """Refuse a base that is not what its list of digests states, if it has one.
+
+    Args:
+        folder: of the base.
+        digests: {file name: SHA-256} of what decides what it computes.
+
+    Raises:
+        IntegrityError: a file is another.
+    """
+    if not (folder / SUMS).is_file():
+        return
+    try:
+        stated = read_sums(folder / SUMS)
+    except DataError:  # somebody else's, in a form of their own
+        return
+    wrong = [name for name, digest in digests.items() if stated.get(name, digest) != digest]
+    if wrong:
+        raise IntegrityError(
+            f"{folder}: {', '.join(wrong)}: not as {SUMS} states",
+            fix="run medlora model-verify on it, and carry it across again",
+        )
+
+
+def read_sums(file: Path) -> dict[str, str]:
+    """Return {file name: SHA-256} of a list of digests.
+
+    Raises:
+        DataError: a line is something else.
+    """
+    with storage_errors(file):
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    stated = {}
+    for number, line in enumerate(lines, start=1):
+        found = _LINE.fullmatch(line)
+        if not found or found[2] in ("..", "."):
+            raise DataError(
+                f"{file}:{number}: no digest and file name", fix="carry the folder across again"
+            )
+        stated[found[2]] = found[1]
+    return stated
+
+
+def _is_carried(path: Path) -> bool:
+    return path.is_file() and any(fnmatch(path.name, pattern) for pattern in _CARRIED)
+
+
+def _problem(path: Path, digest: str) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    return None if sha256_file(path) == digest else "was changed"
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with storage_errors(path), path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,158 @@
+"""What a run finds where it is: devices, folders that can be written, room for its checkpoints."""
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medlora.config import RunConfig
+from medlora.errors import MedloraError, MissingPartError, StorageError
+from medlora.jobs.device import device_type
+from medlora.jobs.settings import Plan
+
+_GIB = 1 << 30
+_SHARED_GIB = 1  # of /dev/shm, for NCCL between the workers of one machine
+_TIGHT = 0.8  # of what is free
+_MOMENTS = 3  # adapter and AdamW's two moments
+_FEW_MIB = 64 << 20  # tokenizer, cards, metrics: beside the tensors of a folder
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Facts as JSON values; what is wrong, and what may go wrong."""
+
+    facts: dict[str, Any]
+    errors: list[MedloraError]
+    warnings: list[str]
+
+
+def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
+    """Return what torch computes on here, and why not on a GPU that is there.
+
+    Args:
+        plan: of the run.
+        gpus_given: how many GPUs the machine lets this process see.
+    """
+    facts: dict[str, Any] = {
+        "device": device_type(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "driver": driver_version(plan.root / "proc/driver/nvidia/version"),
+        "torch_cuda": torch.version.cuda,
+        "gpus": [],
+    }
+    warnings = []
+    if device_type() == "cuda":
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            facts["gpus"].append({"name": properties.name, "memory_bytes": properties.total_memory})
+    elif gpus_given or facts["driver"]:
+        warnings.append(
+            f"there is a GPU (driver {facts['driver'] or 'unknown'}) and torch cannot use it: the "
+            f"run would use the CPU; torch is built for CUDA {facts['torch_cuda'] or 'none'}"
+        )
+    return Place(facts, [], warnings)
+
+
+def driver_version(file: Path) -> str | None:
+    """Return the NVIDIA driver's version, which its module's first line has, None without one."""
+    try:
+        words = file.read_text(encoding="ascii", errors="replace").splitlines()[0].split()
+    except (OSError, IndexError):
+        return None
+    return next((word for word in words if word[:1].isdigit() and "." in word), "unknown")
+
+
+def look_at_folders(plan: Plan, *, workers: int) -> Place:
+    """Return which folders can be written, and how much shared memory there is."""
+    cfg = plan.resolved.config.training
+    folders = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
+    folders |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
+    facts, errors, warnings = {}, list[MedloraError](), []
+    for name, folder in folders.items():
+        there = _nearest(folder)
+        facts[name] = {"writable": _can_write(there)}
+        if not facts[name]["writable"]:
+            errors.append(
+                StorageError(
+                    f"{folder} ({name}) cannot be written",
+                    fix=f"let uid {os.getuid()} or its group write {there}, or mount another",
+                )
+            )
+    if plan.volatile_output and not plan.demo:
+        errors.append(
+            MissingPartError(
+                f"{cfg.output_dir} is not mounted: the result would vanish with the container",
+                fix="mount a folder there (-v /path:/checkpoints) or set MEDLORA_CHECKPOINTS",
+            )
+        )
+    shared = _shared_memory(plan.root / "dev/shm")
+    if workers > 1 and shared < _SHARED_GIB * _GIB:
+        warnings.append(
+            f"shared memory has {shared / _GIB:.2f} GiB and {workers} workers share a machine: "
+            f"NCCL may fail; start the container with --shm-size={_SHARED_GIB}g or --ipc=host"
+        )
+    return Place({"folders": facts, "shared_memory_bytes": shared}, errors, warnings)
+
+
+def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
+    """Return what a run's checkpoints will take, against what is free."""
+    training = cfg.training
+    resumable = _MOMENTS * adapter_bytes + _FEW_MIB
+    epochs = math.ceil(training.num_train_epochs / training.save_epochs)
+    kept = training.save_total_limit + 1 + epochs  # one is written before the oldest goes
+    needed = kept * resumable + 2 * (adapter_bytes + _FEW_MIB)  # best_model and final
+    usage = shutil.disk_usage(_nearest(Path(training.output_dir)))
+    facts = {
+        "checkpoint_bytes": resumable,
+        "checkpoints_kept": kept,
+        "needed_bytes": needed,
+        "free_bytes": usage.free,
+    }
+    errors, warnings = list[MedloraError](), []
+    said = (
+        f"{training.output_dir} has {usage.free / _GIB:.1f} GiB free and the run needs up to "
+        f"{needed / _GIB:.1f}: {kept} checkpoints of {resumable / _GIB:.2f} and the result"
+    )
+    if needed > usage.free:
+        fix = "make room, mount a larger disk, lower training.save_total_limit or lora.r"
+        errors.append(StorageError(said, fix=fix))
+    elif needed > _TIGHT * usage.free:
+        warnings.append(said)
+    return Place(facts, errors, warnings)
+
+
+def _can_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the one above it that is there."""
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+
+
+def _shared_memory(folder: Path) -> int:
+    return shutil.disk_usage(folder).free if folder.is_dir() else 0
+
+
+def place_lines(devices: dict[str, Any], folders: dict[str, Any]) -> Iterator[str]:
+    """Yield devices and folders for people."""
+    names = [f"{one['name']} ({one['memory_bytes'] / _GIB:.1f} GiB)" for one in devices["gpus"]]
+    driver = f", driver {devices['driver']}" if devices["driver"] else ""
+    yield f"devices: {', '.join(names) or 'no GPU'}, {devices['cpus']} CPUs{driver}"
+    written = (f"{name} {'yes' if one['writable'] else 'NO'}" for name, one in folders.items())
+    yield f"folders that can be written: {', '.join(written)}"
+
+
+def disk_line(disk: dict[str, Any]) -> str:
+    """Return the room for checkpoints, for people."""
+    each, needed, free = (disk[f"{name}_bytes"] / _GIB for name in ("checkpoint", "needed", "free"))
+    return (
+        f"disk: {disk['checkpoints_kept']} checkpoints of {each:.2f} GiB and the result, "
+        f"{needed:.1f} of {free:.1f} GiB that are free"
+    )

@@ -1,0 +1,152 @@
+"""The top of the page: what became of each run, and what a reader has to know first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from medlora.report.markdown import number
+from medlora.report.page.run import Run
+from medlora.report.page.series import GIB, points_of
+from medlora.report.page.table import Cell, Section, facts, say, verdict
+
+_Places = tuple[tuple[str, tuple[str, ...]], ...]
+_OUTCOME: _Places = (
+    ("held-out loss of the base", ("result", "base_eval_loss")),
+    ("held-out loss with the adapter", ("result", "eval_loss")),
+    ("lowest held-out loss", ("result", "best_eval_loss")),
+    ("at step", ("result", "best_step")),
+    ("training loss, last epoch", ("result", "train_loss")),
+)
+_EFFORT: _Places = (
+    ("training rows", ("data", "rows", "train")),
+    ("held-out rows", ("data", "rows", "eval")),
+    ("optimizer steps", ("result", "steps")),
+    ("skipped steps", ("result", "skipped_steps")),
+    ("tokens seen", ("result", "tokens")),
+    ("trained parameters", ("adapter", "trainable_parameters")),
+    ("parameters of the base", ("base_model", "parameters")),
+)
+
+
+def overview(runs: Sequence[Run]) -> Section:
+    """Return the table of what became of each run."""
+    outcome = [
+        ("status", [status(run) for run in runs]),
+        ("gate", [verdict(run.verdict) for run in runs]),
+        *_rows(runs, _OUTCOME),
+        ("started", [_moment(run.fact("started")) for run in runs]),
+        ("finished", [_moment(run.fact("finished")) for run in runs]),
+    ]
+    effort = [
+        *_rows(runs, _EFFORT),
+        ("training time", [_duration(run.fact("result", "wall_s")) for run in runs]),
+        ("peak memory", [_peak(run) for run in runs]),
+        ("computed on", [say(_device(run)) for run in runs]),
+    ]
+    labels = [run.label for run in runs]
+    tables = [facts("What became of it", labels, outcome), facts("What it took", labels, effort)]
+    notes = ["Losses are in nats a token; step 0 is the base model."]
+    return Section("overview", "Overview", tables, notes)
+
+
+def status(run: Run) -> Cell:
+    """Return what became of a run, in a word or two."""
+    match run.fact("kind"), run.fact("status"):
+        case "run", "rejected":
+            return Cell("rejected by its gate", "bad")
+        case "run", _:
+            return Cell("finished", "good")
+        case _:
+            return Cell(f"not finished, at step {run.fact('step')}", "unsure")
+
+
+def headline(run: Run) -> str:
+    """Return a run's outcome in a sentence."""
+    base, own = run.fact("result", "base_eval_loss"), run.fact("result", "eval_loss")
+    if base is None or own is None:
+        return "No held-out loss was measured."
+    change = own - base
+    side = "lower" if change < 0 else "higher"
+    return (
+        f"Held-out loss {number(float(base))} before, {number(float(own))} after: "
+        f"{number(abs(float(change)))} nats a token {side}."
+    )
+
+
+def warnings(run: Run) -> list[str]:
+    """Return what a reader has to know before the numbers."""
+    told = [*run.subject.warnings] if run.fact("kind") == "run" else []
+    if run.fact("kind") != "run":
+        told.append("This run has not finished: the numbers are those of its newest checkpoint.")
+    return [*told, *(text for what, say_it in _NOTES if (text := say_it(what(run))))]
+
+
+_NOTES: tuple[tuple[Callable[[Run], Any], Callable[[Any], str]], ...] = (
+    (
+        lambda run: run.fact("result", "skipped_steps"),
+        lambda count: f"{count} steps were not finite and were skipped." if count else "",
+    ),
+    (
+        lambda run: run.fact("result", "ended_early"),
+        lambda why: f"It ended before all its steps: {why}." if why else "",
+    ),
+    (
+        lambda run: run.fact("result", "micro_batch_rows"),
+        lambda rows: (
+            f"Memory ran out on the way: micro-batches of at most {rows} rows since."
+            if rows
+            else ""
+        ),
+    ),
+    (
+        lambda run: run.fact("allowed_changes"),
+        lambda names: f"Changed while it was interrupted: {', '.join(names)}." if names else "",
+    ),
+    (
+        lambda run: run.fact("data", "privacy", "policy"),
+        lambda policy: (
+            "The data was not scanned for identifiers of people." if policy == "off" else ""
+        ),
+    ),
+)
+
+
+def _rows(runs: Sequence[Run], places: _Places) -> Iterator[tuple[str, list[Cell]]]:
+    for name, place in places:
+        yield name, [say(run.fact(*place)) for run in runs]
+
+
+def _moment(stated: str | None) -> Cell:
+    """Return the manifest's time as people write it."""
+    return say(stated and stated.replace("T", " ").replace("+00:00", " UTC"))
+
+
+def _duration(seconds: float | None) -> Cell:
+    if seconds is None:
+        return say(None)
+    minutes, rest = divmod(float(seconds), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = ((f"{hours} h", hours), (f"{minutes} min", hours or minutes))
+    return Cell(" ".join([*(text for text, shown in parts if shown), f"{rest:.1f} s"]))
+
+
+def _peak(run: Run) -> Cell:
+    points = points_of(run.metrics).get(("train", "memory_peak_bytes"), ())
+    highest = max((point.value for point in points), default=None)
+    return say(None) if highest is None else Cell(f"{number(highest / GIB)} GiB")
+
+
+def _device(run: Run) -> str | None:
+    found = run.fact("hardware", "gpu") or run.fact("hardware", "cpu")
+    return str(found) if found else None
+
+
+def each(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Yield what stands above the tables, for each run."""
+    for run in runs:
+        yield {
+            "label": run.label,
+            "status": status(run),
+            "verdict": verdict(run.verdict),
+            "headline": headline(run),
+            "warnings": warnings(run),
+        }

@@ -1,0 +1,189 @@
+"""Whom this process may talk to: itself, and where its run meets, unless somebody asked for more.
+
+An audit hook of Python's sees each connection and each look-up of a name that goes through the
+module `socket`, as all libraries written in Python do, and cannot be taken away again.  It does
+not see sockets of compiled code.  Those of torch (gloo, NCCL, its store) are meant to work;
+`medlora.runtime.seal` closes the others where a run has no other worker.
+"""
+
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+from medlora.errors import MedloraError, NetworkRefusedError
+from medlora.logs import logger
+from medlora.runtime.environment import Environment
+from medlora.runtime.seal import REFUSED, seal
+from medlora.runtime.topology import find_topology
+
+NETWORK = "MEDLORA_NETWORK"  # names or addresses, parted by commas; `any` for all
+ANY = "any"
+_CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_LOCAL_NAMES = ("", "localhost", "localhost.localdomain")
+_log = logger(__name__)
+
+
+def close_network(environment: Environment) -> None:
+    """Refuse, from now on and for good, to talk to anything but loopback and `allowed_hosts`.
+
+    Where nobody asked for a host and the run has no other worker, compiled code is refused too.
+    """
+    hosts = allowed_hosts(environment)
+    if hosts is None:
+        return
+    sealed = not environment.text(NETWORK) and _is_alone(environment) and seal()
+    sys.addaudithook(_Guard(hosts, sealed=sealed).look)
+
+
+def allowed_hosts(environment: Environment) -> tuple[str, ...] | None:
+    """Return the hosts beside loopback that may be talked to, None for any.
+
+    They are this machine's own address, those of MEDLORA_NETWORK, and the one where a run of
+    several machines meets.
+    """
+    asked = environment.variables.get(NETWORK, "").lower()
+    hosts = [host.strip() for host in asked.split(",") if host.strip()]
+    if ANY in hosts:
+        return None
+    with suppress(MedloraError):  # whoever needs the topology tells what is wrong with it
+        hosts.append(find_topology(environment).master_addr.value.lower())
+    return (environment.address, *hosts)
+
+
+def network_state(environment: Environment) -> str:
+    """Say for `medlora doctor` what this process may reach."""
+    hosts = allowed_hosts(environment)
+    if hosts is None:
+        return "open"
+    try:
+        socket.socket().close()
+    except OSError:
+        return "closed: the kernel makes no sockets for it"
+    others = [host for host in hosts if not _is_loopback(host)]
+    return f"closed to Python but for loopback{''.join(f', {host}' for host in others)}"
+
+
+def _is_alone(environment: Environment) -> bool:
+    try:
+        return find_topology(environment).world_size == 1
+    except MedloraError:
+        return True
+
+
+class _Guard:
+    """Looks at each event of the interpreter; raises at one that leads to another machine."""
+
+    def __init__(self, hosts: Sequence[str], *, sealed: bool) -> None:
+        self._sealed = sealed
+        self._hosts = frozenset((*hosts, *_LOCAL_NAMES))
+        self._addresses: set[IPv4Address | IPv6Address] = set()
+        self._told: set[tuple[str, str]] = set()
+        self._checks: dict[str, Callable[..., None]] = {
+            "socket.__new__": self._check_new,
+            **dict.fromkeys(_CONNECTIONS, self._check_connection),
+            "socket.getaddrinfo": self._check_lookup,
+            "socket.gethostbyname": self._check_lookup,
+            "socket.gethostbyaddr": lambda host: self._check_name(_text(host)),
+            "socket.getnameinfo": lambda target: self._check_name(_text(target[0])),
+        }
+
+    def look(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Do nothing, or raise.
+
+        Raises:
+            NetworkRefusedError: to a library, a connection that failed.
+        """
+        check = self._checks.get(event)
+        if check:
+            check(*arguments)
+
+    def _check_new(self, _: socket.socket, family: int, *_others: object) -> None:
+        """Name who wants what the kernel is about to refuse; we ourselves may ask for it."""
+        if self._sealed and family in REFUSED and _caller() != "medlora":
+            self._refuse("another machine")
+
+    def _check_connection(self, one: socket.socket, target: Any) -> None:  # noqa: ANN401  (as families have it)
+        if one.family != socket.AF_UNIX and target is not None:  # None: connected already
+            self._check_target(one.family, target)
+
+    def _check_lookup(self, host: object, *_: object) -> None:
+        if _address(host) is None:  # a look-up of a number asks nobody
+            self._check_name(_text(host))
+
+    def _check_target(self, family: int, target: Any) -> None:  # noqa: ANN401  (as families have it)
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            self._refuse(f"a socket of family {int(family)}")
+        elif not self._is_allowed(_text(target[0])):
+            self._refuse(f"{_text(target[0])}, port {target[1]}")
+
+    def _check_name(self, name: str) -> None:
+        if not self._is_allowed(name) and not _is_own(name):
+            self._refuse(name)
+
+    def _is_allowed(self, host: str) -> bool:
+        if host in self._hosts:
+            return True
+        address = _address(host)
+        if address is None:
+            return False
+        if _is_loopback(host) or address in self._addresses:
+            return True
+        for name in self._hosts - set(_LOCAL_NAMES):  # they may have moved since
+            with suppress(OSError):
+                found = socket.getaddrinfo(name, None)
+                addresses = (_address(row[4][0]) for row in found)
+                self._addresses.update(one for one in addresses if one)
+        return address in self._addresses
+
+    def _refuse(self, target: str) -> None:
+        who = _caller()
+        if (who, target) not in self._told:
+            self._told.add((who, target))
+            _log.warning("network: %s wanted to reach %s and was refused", who, target)
+        raise NetworkRefusedError(
+            f"{who} wanted to reach {target}, and nobody asked for the network",
+            fix=f"nothing, where it was not meant to; else set {NETWORK} to that host",
+        )
+
+
+def _text(host: object) -> str:
+    text = host.decode("ascii", errors="replace") if isinstance(host, bytes) else str(host or "")
+    return text.lower().rstrip(".")
+
+
+def _address(host: object) -> IPv4Address | IPv6Address | None:
+    """Return a numeric address, an IPv4 one without its IPv6 dress; None for a name."""
+    try:
+        found = ip_address(_text(host).partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether an address is this machine's to itself; none at all means the same."""
+    address = _address(host)
+    return bool(address and (address.is_loopback or address.is_unspecified))
+
+
+def _is_own(name: str) -> bool:
+    """Tell whether a name is this machine's; only what begins like it is worth a look-up."""
+    short = socket.gethostname().lower()
+    if name == short:
+        return True
+    return name.startswith(f"{short}.") and name == socket.getfqdn().lower()
+
+
+def _caller() -> str:
+    """Return the top-level name of who began it: the first module outside of the library."""
+    frame = sys._getframe(1)  # noqa: SLF001  (the way to look at callers)
+    while frame.f_back is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        name = module.partition(".")[0]
+        if module != __name__ and name not in sys.stdlib_module_names:
+            return name
+        frame = frame.f_back
+    return "Python"

@@ -1,0 +1,171 @@
+"""Nothing leaves this machine unless somebody asked for it: real attempts, in real processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medlora.errors import NetworkRefusedError
+from medlora.runtime import Environment
+from medlora.runtime.network import _Guard, allowed_hosts
+
+# Each way that a library could call home by; addresses are of the blocks for documentation.
+ATTEMPTS = """
+import json, socket, subprocess, sys, urllib.request
+from medlora import logs
+from medlora.runtime import close_network, prepare_process, snapshot
+
+logs.set_up()
+close_network(snapshot())
+server = None
+if "--loopback" in sys.argv:
+    server = socket.create_server(("127.0.0.1", 0))
+ways = {
+    "https": lambda: urllib.request.urlopen("https://telemetry.example/", timeout=1),
+    "tcp": lambda: socket.create_connection(("192.0.2.1", 443), 0.1),
+    "tcp6": lambda: socket.create_connection(("2001:db8::1", 443), 0.1),
+    "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 1)),
+    "mapped": lambda: socket.create_connection(("::ffff:192.0.2.1", 1), 0.1),
+    "name": lambda: socket.gethostbyname("telemetry.example"),
+    "reverse": lambda: socket.gethostbyaddr("192.0.2.1"),
+    "raw": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
+}
+if server:
+    ways["loopback"] = lambda: socket.create_connection(server.getsockname(), 1).close()
+ways["local"] = lambda: socket.getaddrinfo("localhost", 80)
+ways["own name"] = lambda: socket.getaddrinfo(socket.gethostname(), None)
+ended = {}
+for name, way in ways.items():
+    try:
+        way()
+        ended[name] = "done"
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        ended[name] = type(reason).__name__
+print(json.dumps(ended))
+"""
+
+
+def attempts(*arguments: str, **environ: str) -> tuple[dict[str, str], str]:
+    """Return how each attempt ended, and what was said of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ATTEMPTS, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environ},
+    )
+    return json.loads(done.stdout), done.stderr
+
+
+def test_every_way_out_is_refused_and_named() -> None:
+    """By name or by number, TCP or UDP, either protocol; each host is named once."""
+    ended, said = attempts()
+    refused = {name for name, end in ended.items() if end == "NetworkRefusedError"}
+    assert refused == {"https", "tcp", "tcp6", "udp", "mapped", "name", "reverse", "raw"}
+    assert said.count("network: __main__ wanted to reach telemetry.example and was refused") == 1
+    assert ended["local"] == "done"
+
+
+def test_loopback_stays_open_where_workers_meet() -> None:
+    """Several workers on a machine: connections to itself work, all others are named by address."""
+    ended, said = attempts("--loopback", MEDLORA_NPROC="2")
+    assert {ended[name] for name in ("loopback", "local")} == {"done"}
+    assert {ended[name] for name in ("tcp", "tcp6", "udp", "mapped")} == {"NetworkRefusedError"}
+    assert "wanted to reach 192.0.2.1, port 443 and was refused" in said
+
+
+SEALED = """
+import ctypes, errno, subprocess, sys
+from medlora.runtime import close_network, snapshot
+close_network(snapshot())
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.socket(2, 1, 0), errno.errorcode.get(ctypes.get_errno()), libc.socket(1, 1, 0) >= 0)
+code = "import socket; socket.socket()"
+print(subprocess.run([sys.executable, "-c", code], capture_output=True).returncode)
+"""
+
+
+@pytest.mark.skipif(os.uname().machine not in ("x86_64", "aarch64"), reason="no filter for it")
+def test_compiled_code_and_children_make_no_sockets_where_a_run_is_alone() -> None:
+    """The kernel refuses what Python's hook does not see; local sockets go on working."""
+    done = subprocess.run(
+        [sys.executable, "-c", SEALED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["-1 EACCES True", "1"]
+
+
+def test_the_command_line_closes_it_before_anything_else(tmp_path: Path) -> None:
+    """A library that calls home while it is imported fails, is named, and the command ends well."""
+    (tmp_path / "nosy.py").write_text(
+        "import urllib.request\n"
+        "try:\n    urllib.request.urlopen('http://telemetry.example/')\n"
+        "except OSError:\n    pass\n"
+    )
+    code = (
+        "import sys\n"
+        "from medlora import cli\n"
+        "from medlora.jobs import version\n"
+        "def facts():\n    import nosy\n    return {'libraries': {}, 'image': None, 'medlora': 1}\n"
+        "version.facts = facts\n"
+        "sys.argv = ['medlora', 'version']\n"
+        "cli.main()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env
+    )
+    assert (done.returncode, done.stdout) == (0, "medlora  1\n"), done.stderr
+    assert "warning: network: nosy wanted to reach telemetry.example and was refused" in done.stderr
+
+
+def test_a_refusal_that_nobody_handles_ends_with_69() -> None:
+    """As a part that is missing, not as a bug, and not as a file that may not be read."""
+    code = (
+        "import sys, socket\n"
+        "from medlora import cli\n"
+        "from medlora.jobs import version\n"
+        "version.facts = lambda: socket.getaddrinfo('telemetry.example', 443)\n"
+        "sys.argv = ['medlora', 'version']\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == NetworkRefusedError.exit_code == 69
+    assert "Traceback" not in done.stderr
+    assert "set MEDLORA_NETWORK to that host" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "hosts"),
+    [
+        ({}, ("10.0.0.5", "127.0.0.1")),
+        ({"MEDLORA_NETWORK": "any"}, None),
+        ({"MEDLORA_NETWORK": " Tracker.Local, 192.0.2.7"}, ("tracker.local", "192.0.2.7")),
+        (
+            {"PET_NNODES": "2", "PET_NODE_RANK": "1", "PET_MASTER_ADDR": "trainer-0"},
+            ("10.0.0.5", "trainer-0"),
+        ),
+        ({"RANK": "1"}, ("10.0.0.5",)),  # contradicts itself, which the command tells
+    ],
+)
+def test_hosts_come_from_the_variable_and_the_meeting(
+    variables: dict[str, str], hosts: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    """Nobody asked: this machine; several machines: the one where they meet."""
+    found = allowed_hosts(Environment(variables, frozenset(), tmp_path, address="10.0.0.5"))
+    assert (found is None) if hosts is None else (found and set(hosts) <= set(found))
+
+
+def test_the_meeting_may_be_reached_by_its_name_and_its_address() -> None:
+    """What its name leads to counts as the name does."""
+    guard = _Guard((socket.gethostname(), "192.0.2.9"), sealed=False)
+    with socket.socket() as one:
+        guard.look("socket.connect", (one, ("192.0.2.9", 29500)))
+        guard.look("socket.connect", (one, (socket.gethostbyname(socket.gethostname()), 1)))
+        guard.look("socket.getaddrinfo", (socket.gethostname().encode(), 1, 0, 0, 0))
+        with pytest.raises(NetworkRefusedError):
+            guard.look("socket.connect", (one, ("192.0.2.10", 29500)))

@@ -1,0 +1,133 @@
+"""Damaged input of every kind: a clear error or none, never a bug, never the text of a row.
+
+Files that a person or another machine hands over are damaged at random, by the byte and by the
+line, and read as a run reads them. Prints the seed of what went wrong.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
+from medlora.config import ColumnsConfig, load
+from medlora.config.hyperparameters import from_hyperparameters
+from medlora.config.sources import from_yaml
+from medlora.data.jsonl import read_pieces
+from medlora.data.records import read_records
+from medlora.errors import DataError, MedloraError, listed
+from medlora.evaluate.suite import read_suite
+from medlora.jobs.model_pack import read_sums
+from medlora.report.statements import read_statements
+
+ROOT = Path(__file__).parents[2]
+SECRET = "Osterhagen-4711"  # stands in each row, and in no message
+ROWS = f"""\
+{{"prompt": "Who is {SECRET}?", "response": "{SECRET} is nobody."}}
+{{"instruction": "Say {SECRET}.", "input": "", "output": "{SECRET}"}}
+{{"messages": [{{"role": "user", "content": "{SECRET}"}}, {{"role": "assistant", "content": "x"}}]}}
+"""
+SUITE = '{"id": "1", "question": "Is it?", "choices": ["yes", "no"], "answer": 0}\n'
+SUMS = f"{'0' * 64}  model.safetensors\n{'1' * 64}  config.json\n"
+MANIFEST = '{"schema": 1, "kind": "step", "step": 3, "files": {"a": "0"}, "sha256": "0"}'
+HYPERPARAMETERS = '{"learning_rate": "1e-4", "lora.r": "8", "data.columns.prompt": "q"}'
+STATEMENTS = "intended_use: drafts\nlanguage: [en]\nfairness:\n  goal: the same for all\n"
+PIECES = (
+    *(b"\x00", b"\xff\xfe", b"{", b"]", b'"', b"\n", b": &a [*a]\n", b"1e999", b"- ", b"null"),
+    *(b"\xe2\x80\xa8", b"\\ud800", b"[" * 300, b"!!python/object:os.system", b"-1", b"NaN"),
+)
+
+
+def _rows(file: Path) -> None:
+    for piece in read_pieces(file, size=1 << 16):
+        problems = read_records(piece, form="auto", columns=ColumnsConfig()).problems
+        if problems:
+            raise DataError(listed([one.text(file) for one in problems], what="rows"), fix="mend")
+
+
+def _manifest(file: Path) -> None:
+    try:
+        read_manifest(file.parent)
+    except (DamagedError, UnreadableError):
+        return
+
+
+READERS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
+    "data.jsonl": (
+        ROWS.encode(),
+        _rows,
+    ),
+    "run.yaml": (
+        (ROOT / "configs/recommended.yaml").read_bytes(),
+        lambda file: load(list(from_yaml(file))),
+    ),
+    "hyperparameters.json": (
+        HYPERPARAMETERS.encode(),
+        lambda file: load(list(from_hyperparameters(file))),
+    ),
+    "card.yaml": (STATEMENTS.encode(), read_statements),
+    "suite.jsonl": (SUITE.encode(), read_suite),
+    "SHA256SUMS": (SUMS.encode(), read_sums),
+    "manifest.json": (MANIFEST.encode(), _manifest),
+}
+
+
+def damage(content: bytes, chance: random.Random) -> bytes:
+    """Return a copy with a few bytes, pieces or lines changed."""
+    changed = bytearray(content)
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(changed) + 1)
+        match chance.randrange(5):
+            case 0:
+                changed[place : place + 1] = bytes([chance.randrange(256)])
+            case 1:
+                changed[place:place] = chance.choice(PIECES)
+            case 2:
+                del changed[place : place + chance.randint(1, 20)]
+            case 3:
+                changed[place:place] = changed[: chance.randint(0, 60)]
+            case _:
+                lines = bytes(changed).splitlines(keepends=True)
+                chance.shuffle(lines)
+                changed = bytearray(b"".join(lines))
+    return bytes(changed)
+
+
+def problem(file: Path, read: Callable[[Path], object]) -> str | None:
+    """Read a file; return what is wrong with how that ended."""
+    try:
+        read(file)
+    except MedloraError as error:
+        return "an error quotes a row" if SECRET in str(error) else None
+    except Exception as error:  # noqa: BLE001  (that is what we are after)
+        return f"{type(error).__name__}: a bug"
+    return None
+
+
+def main() -> int:
+    """Damage and read; return 1 where something went wrong."""
+    parser = argparse.ArgumentParser(description="Read damaged input.")
+    parser.add_argument("--rounds", type=int, default=2000, help="for each kind of file")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (content, read) in READERS.items():
+            found = 0
+            for number in range(given.seed, given.seed + given.rounds):
+                file = Path(folder) / name
+                file.write_bytes(damage(content, random.Random(f"{name}{number}")))
+                line = problem(file, read)
+                if line:
+                    found += 1
+                    if found <= 5:
+                        print(f"{name}, seed {number}: {line}")
+            print(f"{name}: {given.rounds} damaged files, {found} wrong")
+            wrong += found
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
