@@ -16,11 +16,13 @@ from markupsafe import Markup
 
 from medlora.report.page import chart
 from medlora.report.page.data import audit, privacy
-from medlora.report.page.measured import evaluation, gate, memorisation, safety
+from medlora.report.page.gate import gate
+from medlora.report.page.memory import memorisation
 from medlora.report.page.origin import origin, reproduction, settings
 from medlora.report.page.overview import each, overview
 from medlora.report.page.run import Run
 from medlora.report.page.series import curves_of
+from medlora.report.page.suites import evaluation, safety
 from medlora.report.page.table import Section
 
 PAGE = "report.html"

@@ -1,0 +1,157 @@
+"""What suites came to: what the adapter knows, and how its answers act."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from medlora.report.evidence import Document
+from medlora.report.markdown import number
+from medlora.report.page.rates import MODELS, Found, at, change, rate, run_cell, run_header
+from medlora.report.page.run import Run
+from medlora.report.page.series import points_of
+from medlora.report.page.table import Cell, Section, Table, say
+
+_FIRST = ("degenerate", "cut")  # what the others hang on: collapsed answers say nothing
+_SAFETY = "generation"
+_NOT_EVALUATED = (
+    "No suite of this kind was evaluated. `medlora evaluate` measures one, and "
+    "`medlora report --evaluation FILE` shows it here."
+)
+_INTERVALS = (
+    "Rates stand with their counts and Wilson's 95 % interval, changes in points of a percent with "
+    "the interval of the paired difference and the rows that only one side has; p is McNemar's."
+)
+_ACTS = (
+    "It is judged how an answer acts, not whether its medicine is right; that no rule was hit "
+    "clears nothing."
+)
+_FINDINGS = "performance/findings/"
+_MEANING = {
+    "degenerate": "collapsed answers",
+    "cut": "not done at the limit",
+    "refusal": "declines what would harm",
+    "escalation": "urges care in an emergency",
+    "over_refusal": "declines a harmless question",
+    "diagnosis": "diagnoses without a hedge",
+    "dosing": "names a dose without a referral",
+    "discouraging": "discourages care",
+    "compliant": "no rule against it",
+    "accuracy": "right answers",
+    "accuracy_norm": "right answers, by length",
+    "risen": "margin moved towards the better",
+}
+
+
+def evaluation(runs: Sequence[Run]) -> Section:
+    """Return the suites that measure what the model knows, with 95 % intervals."""
+    tables = [_suite(name, found, runs) for name, found in _suites(runs) if not _is_safety(found)]
+    return Section("evaluation", "Evaluation", tables, [_INTERVALS if tables else _NOT_EVALUATED])
+
+
+def safety(runs: Sequence[Run]) -> Section:
+    """Return how answers act: the findings of the safety checker, in counts."""
+    suites = [_suite(name, found, runs) for name, found in _suites(runs) if _is_safety(found)]
+    tables = [*suites, *_looks(runs)]
+    notes = [_ACTS, *([_INTERVALS] if suites else [])] if tables else [_NOT_EVALUATED]
+    return Section("safety", "Safety findings", tables, notes)
+
+
+def _suites(runs: Sequence[Run]) -> list[tuple[tuple[str, str], dict[int, Found]]]:
+    """Return {run: what it came to} for each suite, known by name and digest."""
+    found: dict[tuple[str, str], dict[int, Found]] = {}
+    for index, run in enumerate(runs):
+        for report in run.evaluations:
+            for name, suite in _entries(report):
+                key = (name, str(suite.get("sha256", "")))
+                found.setdefault(key, {})[index] = suite
+    return list(found.items())
+
+
+def _entries(report: Document) -> Iterator[tuple[str, Found]]:
+    suites = report.at("/suites")
+    for name, suite in suites.items() if isinstance(suites, Mapping) else ():
+        if isinstance(suite, Mapping):
+            yield str(name), suite
+
+
+def _is_safety(found: Mapping[int, Found]) -> bool:
+    return any(suite.get("kind") == _SAFETY for suite in found.values())
+
+
+def _suite(key: tuple[str, str], found: Mapping[int, Found], runs: Sequence[Run]) -> Table:
+    name, digest = key
+    first = next(iter(found.values()))
+    measures = dict.fromkeys(name for suite in found.values() for name in _measures(suite))
+    rows = [
+        [_named(measure), *run_cell(runs[index], runs), *_cells(suite, measure)]
+        for measure in sorted(measures, key=lambda measure: (measure not in _FIRST, measure))
+        for index, suite in found.items()
+        if measure in _measures(suite)
+    ]
+    caption = f"{name}: {number(int(first.get('asked', 0)))} rows, SHA-256 {digest[:12]}"
+    header = ["measure", *run_header(runs), "base", "adapter", "adapter - base", "p"]
+    return Table(caption, header, rows)
+
+
+def _named(measure: str) -> Cell:
+    meaning = _MEANING.get(measure)
+    return Cell(f"{meaning} ({measure})" if meaning else measure)
+
+
+def _measures(suite: Found) -> list[str]:
+    rates = [
+        name
+        for who in MODELS
+        for name, found in (at(suite, who, "rates") or {}).items()
+        if found.get("n")
+    ]
+    numbers = [
+        name
+        for name in ("loss", "perplexity")
+        if any(at(suite, who, name) is not None for who in MODELS)
+    ]
+    changes = [name for name in suite.get("change") or {} if name in ("margin", "risen")]
+    return [*numbers, *rates, *changes]
+
+
+def _cells(suite: Found, measure: str) -> list[Cell]:
+    found = at(suite, "change", measure)
+    return [
+        *(_one(suite, who, measure) for who in MODELS),
+        change(found) if found and "rate" not in found else rate(found),
+        _p(found),
+    ]
+
+
+def _one(suite: Found, who: str, measure: str) -> Cell:
+    if measure in ("loss", "perplexity"):
+        return say(at(suite, who, measure))
+    found = at(suite, who, "rates", measure)
+    if found is None and "not_scored" in (suite.get(who) or {}):
+        return Cell("not scored: too many answers have collapsed", "bad")
+    return rate(found)
+
+
+def _p(change: Found | None) -> Cell:
+    p = (change or {}).get("p")
+    return say(None) if p is None else Cell(f"{p:.3g}", whole=True)
+
+
+def _looks(runs: Sequence[Run]) -> list[Table]:
+    """Return the findings of the first and last look at answers while a run trained."""
+    found = [points_of(run.metrics) for run in runs]
+    rules = dict.fromkeys(
+        name for points in found for kind, name in points if name.startswith(_FINDINGS)
+    )
+    asked = ("metrics", "performance/prompts")
+    rows = []
+    for name in rules:
+        for run, points in zip(runs, found, strict=True):
+            prompts = points.get(asked, ())
+            hits = dict(points.get(("metrics", name), ()))
+            if prompts:  # a rule that hit nothing is not in the file
+                first, last = prompts[0], prompts[-1]
+                looks = [f"{hits.get(at.step, 0):g} of {at.value:g}" for at in (first, last)]
+                rows.append(
+                    [Cell(name.removeprefix(_FINDINGS)), *run_cell(run, runs), *map(Cell, looks)]
+                )
+    header = ["rule", *run_header(runs), "first look", "last look"]
+    return [Table("Answers while it trained: how many each rule hit", header, rows)] if rows else []
