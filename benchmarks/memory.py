@@ -150,9 +150,9 @@ def main() -> None:
         one["error"] = round(one["predicted"] / one["measured"] - 1, 4)
         mib = (one[key] / 2**20 for key in ("predicted", "measured"))
         print("{:<40} {:>8.1f} {:>8.1f} MiB  {:+.1%}".format(name, *mib, one["error"]), flush=True)
+        if asked.output:
+            asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"largest error: {max(abs(one['error']) for one in found):.1%}")
-    if asked.output:
-        asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def test_an_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> N
     config.write_text("training:\n  seed: 1\n  learning_ratee: 1e-4\n")
     done = run("config", "--config", str(config))
     assert done.returncode == 78
-    assert f"{config}:3: unknown key training.learning_ratee" in done.stderr
+    assert f"{config}:3:3: unknown key training.learning_ratee" in done.stderr
     assert "did you mean training.learning_rate?" in done.stderr
 
 

@@ -113,7 +113,7 @@ def log_settings(environment: Environment) -> tuple[Form, float]:
         ConfigError: a variable says something else.
     """
     form = environment.text(LOG_FORMAT)
-    seconds = environment.number(LOG_INTERVAL, least=1)
+    seconds = environment.number(LOG_INTERVAL)
     every = float(seconds.value if seconds else INTERVAL_S)
     if form is None or form.value == "text":
         return "text", every

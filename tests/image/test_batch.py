@@ -55,6 +55,7 @@ class Service:
     def start(self, definition: str, attempt: int) -> "Job":
         """Submit an attempt of the job; return it once its container runs."""
         variables = {
+            "MEDLORA_LOG_INTERVAL_S": "0",  # a line for each step
             "AWS_ENDPOINT_URL": self.address,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": SECRET,

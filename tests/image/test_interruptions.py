@@ -25,6 +25,7 @@ def test_docker_stop_commits_and_the_next_container_ends_with_the_same_adapter(
         [
             *("docker", "run", "--detach", "--network", "none", "--name", container),
             *("--read-only", "--tmpfs", "/tmp", "--user", f"{uid}:0"),  # noqa: S108
+            *("--env", "MEDLORA_LOG_INTERVAL_S=0"),  # a line for each step
             *("--volume", f"{checkpoints}:/checkpoints", image, "train"),
         ],
         check=True,

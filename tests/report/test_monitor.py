@@ -246,5 +246,5 @@ def test_wandb_that_is_missing_is_named_with_the_fix(
 
 def test_an_unknown_tracker_is_a_config_error(tmp_path: Path) -> None:
     """The message has the two words that are known."""
-    with pytest.raises(ConfigError, match=r"report_to must be 'tensorboard' or 'wandb'"):
+    with pytest.raises(ConfigError, match=r"report_to must be a list of tensorboard or wandb"):
         medlora.TrainingMonitor(config(tmp_path, report_to=["mlflow"]))
