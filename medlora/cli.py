@@ -695,7 +695,10 @@ def run() -> NoReturn:
         _tell_platform(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        if logs.is_json():
+            logs.complain(error.format_message(), exit_code=error.exit_code)
+        else:
+            error.show()
         _tell_platform(error.format_message(), error.exit_code)
         sys.exit(error.exit_code)
     except PermissionError as error:  # somewhere where nobody thought of another user's file

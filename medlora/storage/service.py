@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from medlora.errors import ConfigError, MedloraError, MissingPartError, StorageError
-from medlora.runtime import allow_hosts, snapshot
+from medlora.runtime import allow_hosts, snapshot, variable
 from medlora.storage.location import Location
 from medlora.storage.reach import hosts_of
 
@@ -78,7 +78,9 @@ def connect(location: Location) -> Any:  # noqa: ANN401  (fsspec has no types)
     try:
         if location.scheme == "s3":
             return _s3()
-        from gcsfs import GCSFileSystem
+        # Its subclass asks by gRPC of what kind a bucket is, a minute long where nobody answers.
+        with variable("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"):
+            from gcsfs import GCSFileSystem
     except ImportError as error:
         raise MissingPartError(
             f"{location}: the library for {location.service} does not load ({error})",
