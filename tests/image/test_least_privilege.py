@@ -119,16 +119,18 @@ int cuInit(unsigned f) { return 804; }
 
 def test_a_driver_that_is_too_old(run_image, tmp_path) -> None:
     """Both versions in one line, exit 69."""
-    (tmp_path / "cuda.c").write_text(DRIVER)
-    library = tmp_path / "libcuda.so.1"
+    folder = tmp_path / "driver"  # pytest's own folder is private
+    folder.mkdir()
+    (folder / "cuda.c").write_text(DRIVER)
+    library = folder / "libcuda.so.1"
     compiled = subprocess.run(
-        ["cc", "-shared", "-fPIC", "-nostdlib", "-o", library, tmp_path / "cuda.c"], check=False
+        ["cc", "-shared", "-fPIC", "-nostdlib", "-o", library, folder / "cuda.c"], check=False
     )
     if compiled.returncode:
         pytest.skip("no C compiler makes the library here")
     ended = run_image(
         "train",
-        mounts={"/driver:ro": tmp_path},
+        mounts={"/driver:ro": folder},
         env={"LD_LIBRARY_PATH": "/driver"},
     )
     assert ended.rc == 69, ended.said
