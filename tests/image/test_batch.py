@@ -196,6 +196,7 @@ def test_a_job_that_is_killed_is_retried_and_ends_with_the_same_adapter(
     first, strategy = register(service, image, for_group_0(tmp_path / "first"))
     job = service.start(first, attempt=1)
     said = job.follow(until="step 25/")
+    assert "step 25/" in said, said
     subprocess.run(["docker", "kill", "--signal", "KILL", job.container], check=True)
     ended = job.end()
     assert ended["status"] == "FAILED", said
