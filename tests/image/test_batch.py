@@ -31,14 +31,14 @@ ADAPTER = "runs/my-run/final/adapter_model.safetensors"
 SECRET = "not-a-secret-at-all"
 CONFIG = """\
 training:
-  num_train_epochs: 1
+  num_train_epochs: 4
   per_device_train_batch_size: 8
-  gradient_accumulation_steps: 2  # 30 steps
+  gradient_accumulation_steps: 2  # 120 steps: some seconds, in which the kill has to arrive
   learning_rate: 0.005
   warmup_steps: 5
   logging_steps: 1
-  eval_steps: 10
-  save_steps: 5
+  eval_steps: 30
+  save_steps: 10
 data: {max_length: 256}
 """
 
@@ -196,7 +196,8 @@ def test_a_job_that_is_killed_is_retried_and_ends_with_the_same_adapter(
 
     first, strategy = register(service, image, for_group_0(tmp_path / "first"))
     job = service.start(first, attempt=1)
-    said = job.follow(until="step 13/")
+    said = job.follow(until="step 25/")
+    assert "step 25/" in said, said
     subprocess.run(["docker", "kill", "--signal", "KILL", job.container], check=True)
     ended = job.end()
     assert ended["status"] == "FAILED", said

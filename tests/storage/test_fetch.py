@@ -235,7 +235,7 @@ def test_rights_that_are_missing_are_named(
 
 def test_a_failure_here_is_not_the_services(memory: Store) -> None:
     """A full disk stays one, and a bug keeps its traceback."""
-    for error in (OSError(28, "No space left on device", "/work/x"), KeyError("x")):
+    for error in (OSError(28, "No space left on device", "/full/x"), KeyError("x")):
         with pytest.raises(type(error)), service.service_errors(memory.location):
             raise error
 
