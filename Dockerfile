@@ -16,7 +16,7 @@ ARG APT_SNAPSHOT=20261101T000000Z
 # (The secret lies in /dev, which is no part of a layer: a mount's traces have the build's time.)
 # What only other users' programs need goes: setuid bits, and folders that everybody may write to.
 # /tmp is group 0's, which every user of this image is in; a tmpfs there has modes of its own.
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,DL3009
 RUN --mount=type=secret,id=ca,target=/dev/ca,mode=0444 \
     touch /before \
     && find /etc/apt/sources.list.d -name 'cuda*' -exec truncate --size 0 {} + \

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medlora.runtime import Environment, Stop, Topology
 
 _BUG = 70
+_MAY_FETCH = {"train", "check", "evaluate"}  # from a bucket; they seal the network afterwards
 
 
 @click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -112,7 +113,7 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import is_launched, rendezvous_timeout, snapshot
+    from medlora.runtime import is_launched, rendezvous_timeout, seal_network, snapshot
 
     environment, given = snapshot(), Options(**options)
     topology = here.announce(environment, given.places())
@@ -120,6 +121,8 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     plan = resolve(given, environment)
     check_gpu(environment, plan.resolved.config)
     plan = localise(plan, environment, config=given.config)
+    if not plan.remote:
+        seal_network(environment)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
     if to_start:
@@ -214,10 +217,12 @@ def check(
     """
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import snapshot, visible_gpus
+    from medlora.runtime import seal_network, snapshot, visible_gpus
 
     environment = snapshot()
     plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
+    if not plan.remote:
+        seal_network(environment)
 
     from medlora.jobs import check as job
 
@@ -267,12 +272,14 @@ def evaluate(
     from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import snapshot
+    from medlora.runtime import seal_network, snapshot
 
     options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
     plan = resolve(options, environment, allow_demo=False)
     check_gpu(environment, plan.resolved.config)
     plan = localise(plan, environment)
+    if not plan.remote:
+        seal_network(environment)
 
     from medlora.jobs import evaluate as job
 
@@ -676,7 +683,10 @@ def run() -> NoReturn:
 
     logs.set_up()
     runtime.prepare_process()
-    runtime.close_network(runtime.snapshot())  # before there is a library that could call home
+    environment = runtime.snapshot()
+    runtime.close_network(environment)  # before there is a library that could call home
+    if _MAY_FETCH.isdisjoint(sys.argv[1:]):
+        runtime.seal_network(environment)
     try:
         logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
@@ -685,7 +695,10 @@ def run() -> NoReturn:
         _tell_platform(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        if logs.is_json():
+            logs.complain(error.format_message(), exit_code=error.exit_code)
+        else:
+            error.show()
         _tell_platform(error.format_message(), error.exit_code)
         sys.exit(error.exit_code)
     except PermissionError as error:  # somewhere where nobody thought of another user's file

@@ -50,6 +50,8 @@ def set_up(form: Form = "text", interval_s: float = INTERVAL_S) -> None:
     """
     # Without a handler of its own, a foreign logger's warnings go to standard error.
     logging.getLogger().addHandler(logging.NullHandler())
+    # The image has no triton, on purpose; this module of torch's warns of that when it is imported.
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
     logger = logging.getLogger(LOGGER)
     logger.handlers = [_Line(form, interval_s)]
     logger.setLevel(logging.INFO)

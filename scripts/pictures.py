@@ -1,4 +1,4 @@
-"""Draw docs/pictures from a finished run: the live view as SVG, the page's top as PNG.
+"""Draw docs/images from a finished run: the live view as SVG, the page's top as PNG.
 
 `make demo`, then `make pictures`.  The view is the run's own,
 drawn again from its metrics as it was before the end; the page is what Chromium shows.
@@ -20,8 +20,8 @@ from rich.terminal_theme import MONOKAI
 from medlora.report.view import Seen, render
 from medlora.train.loop import StepResult
 
-PICTURES = Path(__file__).parents[1] / "docs/pictures"
-COLUMNS, WINDOW = 108, "1100,1330"
+PICTURES = Path(__file__).parents[1] / "docs/images"
+COLUMNS, WINDOW = 108, "1000,790"
 
 
 def main() -> None:

@@ -81,6 +81,7 @@ _OUR_OWN = frozenset(
         "onednn",
         "packing",
         "save_epochs",
+        "sharding",
         "stop_on_convergence",
         "targets_only_loss",
         "warmup_ratio",

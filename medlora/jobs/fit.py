@@ -271,7 +271,6 @@ class MedicalLoRATrainer:
         try:
             with self._stop.gently():
                 self._train()
-            self.team.lead(self._writer.wait)
         except (InterruptError, PeerLostError) as cause:
             self._commit_stop(cause)
         except BaseException:
@@ -478,6 +477,8 @@ class MedicalLoRATrainer:
                 if self.progress.ended:
                     _log.info("ending at step %d: %s", result.step, self.progress.ended)
                     break
+            with self._view.doing("writing the last checkpoint"):
+                self.team.lead(self._writer.wait)
 
     def _look_at_base(self) -> None:
         if self.team.leads:

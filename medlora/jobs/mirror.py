@@ -16,7 +16,7 @@ from medlora.checkpoint import remote
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.resume import checkpoints, newest_valid
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
-from medlora.errors import ConfigError, MedloraError, RunInUseError
+from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
 from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
 from medlora.jobs.saving import BEST, FINAL, REJECTED
 from medlora.jobs.settings import Plan
@@ -142,6 +142,8 @@ class Mirror:
         self._send_missing(self._run, there)
         try:
             yield
+        except (StorageError, RunInUseError):  # it fails, or is another one's
+            raise
         except MedloraError:
             with suppress(MedloraError):  # the first failure is the news
                 self._send_loose(self._run)

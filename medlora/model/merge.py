@@ -6,6 +6,7 @@ T positions of an input, V vocabulary entries.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,7 +71,7 @@ def difference(first: Sequence[Tensor], second: Sequence[Tensor]) -> Difference:
     largest = size = 0.0
     for a, b in zip(first, second, strict=True):
         gap = (a.float() - b.float()).abs().max().item()
-        largest = max(largest, gap if torch.isfinite(b).all() else torch.inf)
+        largest = max(largest, gap if math.isfinite(gap) else math.inf)
         size = max(size, a.float().abs().max().item())
         same += int((a.argmax(-1) == b.argmax(-1)).sum())
         positions += len(a)

@@ -13,7 +13,12 @@ from medlora.runtime.environment import (
 from medlora.runtime.failure import report_failure
 from medlora.runtime.given import Given
 from medlora.runtime.gpus import visible_gpus
-from medlora.runtime.network import close_network, network_state
+from medlora.runtime.network import (
+    allow_hosts,
+    close_network,
+    network_state,
+    seal_network,
+)
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
@@ -38,6 +43,7 @@ __all__ = [
     "Place",
     "Stop",
     "Topology",
+    "allow_hosts",
     "attempt",
     "batch_service",
     "close_network",
@@ -54,6 +60,7 @@ __all__ = [
     "prepare_process",
     "rendezvous_timeout",
     "report_failure",
+    "seal_network",
     "snapshot",
     "variable",
     "visible_gpus",

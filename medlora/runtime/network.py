@@ -3,7 +3,7 @@
 An audit hook of Python's sees each connection and each look-up of a name that goes through the
 module `socket`, as all libraries written in Python do, and cannot be taken away again.  It does
 not see sockets of compiled code.  Those of torch (gloo, NCCL, its store) are meant to work;
-`medlora.runtime.seal` closes the others where a run has no other worker.
+`seal_network` closes the others where a run has no other worker and no bucket.
 """
 
 import socket
@@ -22,20 +22,34 @@ from medlora.runtime.topology import find_topology
 NETWORK = "MEDLORA_NETWORK"  # names or addresses, parted by commas; `any` for all
 ANY = "any"
 _CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
+_ALLOW, _SEAL = "medlora.network.allow", "medlora.network.seal"
 _LOCAL_NAMES = ("", "localhost", "localhost.localdomain")
 _log = logger(__name__)
 
 
 def close_network(environment: Environment) -> None:
-    """Refuse, from now on and for good, to talk to anything but loopback and `allowed_hosts`.
-
-    Where nobody asked for a host and the run has no other worker, compiled code is refused too.
-    """
+    """Refuse, from now on and for good, to talk to anything but loopback and `allowed_hosts`."""
     hosts = allowed_hosts(environment)
-    if hosts is None:
-        return
-    sealed = not environment.text(NETWORK) and _is_alone(environment) and seal()
-    sys.addaudithook(_Guard(hosts, sealed=sealed).look)
+    if hosts is not None:
+        sys.addaudithook(_Guard(hosts).look)
+
+
+def allow_hosts(hosts: Sequence[str]) -> None:
+    """Let this process talk to more: what somebody asked for turns out to need them.
+
+    Args:
+        hosts: names and addresses; a name that begins with a dot stands for all that end so.
+    """
+    sys.audit(_ALLOW, tuple(hosts))  # the guard hears it, where there is one
+
+
+def seal_network(environment: Environment) -> None:
+    """Have the kernel refuse compiled code too, where nobody asked for a host.
+
+    Not where a run has other workers, who meet.
+    """
+    if not environment.text(NETWORK) and _is_alone(environment):
+        sys.audit(_SEAL)
 
 
 def allowed_hosts(environment: Environment) -> tuple[str, ...] | None:
@@ -76,12 +90,15 @@ def _is_alone(environment: Environment) -> bool:
 class _Guard:
     """Looks at each event of the interpreter; raises at one that leads to another machine."""
 
-    def __init__(self, hosts: Sequence[str], *, sealed: bool) -> None:
-        self._sealed = sealed
-        self._hosts = frozenset((*hosts, *_LOCAL_NAMES))
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._sealed = False
+        self._hosts = {*hosts, *_LOCAL_NAMES}
+        self._ends: tuple[str, ...] = ()
         self._addresses: set[IPv4Address | IPv6Address] = set()
         self._told: set[tuple[str, str]] = set()
         self._checks: dict[str, Callable[..., None]] = {
+            _ALLOW: self._allow,
+            _SEAL: self._seal,
             "socket.__new__": self._check_new,
             **dict.fromkeys(_CONNECTIONS, self._check_connection),
             "socket.getaddrinfo": self._check_lookup,
@@ -100,9 +117,36 @@ class _Guard:
         if check:
             check(*arguments)
 
+    def _seal(self) -> None:
+        self._sealed = seal()
+
+    def _allow(self, hosts: Sequence[str]) -> None:
+        names = [host.lower() for host in hosts]
+        if not self._ends:
+            self._remember_answers()
+        self._ends += tuple(name for name in names if name.startswith("."))
+        self._hosts.update(name for name in names if not name.startswith("."))
+        self._addresses.update(one for one in map(_address, names) if one)
+
+    def _remember_answers(self) -> None:
+        """Keep the addresses that look-ups of allowed names end in: services have many of them."""
+        ask = socket.getaddrinfo
+
+        def getaddrinfo(host: Any, *rest: Any, **named: Any) -> Any:  # noqa: ANN401  (socket's own)
+            found = ask(host, *rest, **named)
+            if self._is_allowed_name(_text(host)):
+                self._learn(found)
+            return found
+
+        socket.getaddrinfo = getaddrinfo
+
+    def _learn(self, found: Sequence[Any]) -> None:
+        self._addresses.update(one for row in found if (one := _address(row[4][0])))
+
     def _check_new(self, _: socket.socket, family: int, *_others: object) -> None:
         """Name who wants what the kernel is about to refuse; we ourselves may ask for it."""
-        if self._sealed and family in REFUSED and _caller() != "medlora":
+        raw = family in REFUSED and family not in (socket.AF_INET, socket.AF_INET6)
+        if raw or (self._sealed and family in REFUSED and _caller() != "medlora"):
             self._refuse("another machine")
 
     def _check_connection(self, one: socket.socket, target: Any) -> None:  # noqa: ANN401  (as families have it)
@@ -123,19 +167,21 @@ class _Guard:
         if not self._is_allowed(name) and not _is_own(name):
             self._refuse(name)
 
+    def _is_allowed_name(self, host: str) -> bool:
+        return host in self._hosts or (host.endswith(self._ends) if self._ends else False)
+
     def _is_allowed(self, host: str) -> bool:
-        if host in self._hosts:
+        if self._is_allowed_name(host):
             return True
         address = _address(host)
         if address is None:
             return False
-        if _is_loopback(host) or address in self._addresses:
+        if _is_loopback(host) or address in self._addresses or str(address) in self._hosts:
             return True
-        for name in self._hosts - set(_LOCAL_NAMES):  # they may have moved since
-            with suppress(OSError):
-                found = socket.getaddrinfo(name, None)
-                addresses = (_address(row[4][0]) for row in found)
-                self._addresses.update(one for one in addresses if one)
+        for name in self._hosts.difference(_LOCAL_NAMES):  # they may have moved since
+            if _address(name) is None:
+                with suppress(OSError):
+                    self._learn(socket.getaddrinfo(name, None))
         return address in self._addresses
 
     def _refuse(self, target: str) -> None:

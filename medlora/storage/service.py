@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from medlora.errors import ConfigError, MedloraError, MissingPartError, StorageError
+from medlora.runtime import allow_hosts, snapshot, variable
 from medlora.storage.location import Location
+from medlora.storage.reach import hosts_of
 
 _ATTEMPTS = 3  # by each of the two layers that retry
 _CONNECT_S, _READ_S = 10, 60
@@ -67,15 +69,18 @@ _NETWORK = {
 
 
 def connect(location: Location) -> Any:  # noqa: ANN401  (fsspec has no types)
-    """Return the file system of a location's service; nothing is sent yet.
+    """Return the file system of a location's service; nothing is sent yet, but it may be.
 
     Raises:
         MissingPartError: the library for it is not installed.
     """
+    allow_hosts(hosts_of(location.scheme, snapshot()))
     try:
         if location.scheme == "s3":
             return _s3()
-        from gcsfs import GCSFileSystem
+        # Its subclass asks by gRPC of what kind a bucket is, a minute long where nobody answers.
+        with variable("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"):
+            from gcsfs import GCSFileSystem
     except ImportError as error:
         raise MissingPartError(
             f"{location}: the library for {location.service} does not load ({error})",

@@ -193,12 +193,13 @@ def largest_weight(model: PeftModel, *, head: bool) -> int:
     linear = (
         one for one in model.modules() if isinstance(one, nn.Linear) and (head or one is not last)
     )
-    return max((int(one.weight.nbytes) for one in linear), default=0)
+    sizes = [one.weight.numel() * one.weight.element_size() for one in linear]
+    return int(max(sizes, default=0))
 
 
 def adapter_bytes(model: PeftModel) -> int:
     """Return the bytes of what trains, which is float32."""
-    return int(sum(one.numel() for one in model.parameters() if one.requires_grad)) * _FLOAT
+    return _FLOAT * int(sum(one.numel() for one in model.parameters() if one.requires_grad))
 
 
 def sums_held(micro_batches: int) -> int:

@@ -46,7 +46,8 @@ for name, way in ways.items():
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> Path:
     """A few rows to train on."""
-    folder = tmp_path_factory.mktemp("small")
+    folder = tmp_path_factory.mktemp("small") / "data"  # pytest's own folder is private
+    folder.mkdir()
     rows = (
         f'{{"prompt": "How many tablets on day {n}?", "response": "Take {n} on day {n}."}}\n'
         for n in range(40)

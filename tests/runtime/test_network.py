@@ -17,10 +17,14 @@ from medlora.runtime.network import _Guard, allowed_hosts
 ATTEMPTS = """
 import json, socket, subprocess, sys, urllib.request
 from medlora import logs
-from medlora.runtime import close_network, prepare_process, snapshot
+from medlora.runtime import allow_hosts, close_network, seal_network, snapshot
 
 logs.set_up()
 close_network(snapshot())
+if "--bucket" in sys.argv:
+    allow_hosts([".amazonaws.example", "192.0.2.1"])
+else:
+    seal_network(snapshot())
 server = None
 if "--loopback" in sys.argv:
     server = socket.create_server(("127.0.0.1", 0))
@@ -79,10 +83,35 @@ def test_loopback_stays_open_where_workers_meet() -> None:
     assert "wanted to reach 192.0.2.1, port 443 and was refused" in said
 
 
+def test_a_bucket_opens_the_way_to_its_service_alone() -> None:
+    """Names that end as the service's, and addresses that it names; nobody else."""
+    ended, _ = attempts("--bucket")
+    refused = {name for name, end in ended.items() if end == "NetworkRefusedError"}
+    assert refused == {"https", "tcp6", "name", "raw"}
+    assert ended["tcp"] == "TimeoutError" or "Error" in ended["tcp"]  # it was tried
+
+
+def test_answers_for_a_services_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up of an allowed name opens the addresses that it was answered with."""
+    rows = [(socket.AF_INET, 1, 6, "", ("192.0.2.77", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+    guard = _Guard(())
+    guard.look("medlora.network.allow", ((".amazonaws.example",),))
+    with socket.socket() as one:
+        with pytest.raises(NetworkRefusedError):
+            guard.look("socket.connect", (one, ("192.0.2.77", 443)))
+        socket.getaddrinfo("telemetry.example", 443)
+        with pytest.raises(NetworkRefusedError):
+            guard.look("socket.connect", (one, ("192.0.2.77", 443)))
+        socket.getaddrinfo("bucket.s3.amazonaws.example", 443)
+        guard.look("socket.connect", (one, ("192.0.2.77", 443)))
+
+
 SEALED = """
 import ctypes, errno, subprocess, sys
-from medlora.runtime import close_network, snapshot
+from medlora.runtime import close_network, seal_network, snapshot
 close_network(snapshot())
+seal_network(snapshot())
 libc = ctypes.CDLL(None, use_errno=True)
 print(libc.socket(2, 1, 0), errno.errorcode.get(ctypes.get_errno()), libc.socket(1, 1, 0) >= 0)
 code = "import socket; socket.socket()"
@@ -162,7 +191,7 @@ def test_hosts_come_from_the_variable_and_the_meeting(
 
 def test_the_meeting_may_be_reached_by_its_name_and_its_address() -> None:
     """What its name leads to counts as the name does."""
-    guard = _Guard((socket.gethostname(), "192.0.2.9"), sealed=False)
+    guard = _Guard((socket.gethostname(), "192.0.2.9"))
     with socket.socket() as one:
         guard.look("socket.connect", (one, ("192.0.2.9", 29500)))
         guard.look("socket.connect", (one, (socket.gethostbyname(socket.gethostname()), 1)))

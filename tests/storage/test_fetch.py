@@ -208,6 +208,16 @@ def test_a_location_that_cannot_be_used_is_told_at_once(
     assert "testing" not in str(error.value)
 
 
+def test_cloud_storage_asks_for_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """69 without one; nobody is asked in a browser, and nothing is anonymous."""
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", "/nowhere")
+    with pytest.raises(
+        MissingPartError, match=r"gs://b/x: no credentials .*\n  fix: .*GOOGLE_APPLICATION_CRED"
+    ):
+        Store(parse("gs://b/x", "test"))
+
+
 @pytest.mark.parametrize(
     ("opening", "kind"), [(True, MissingPartError), (False, StorageError)], ids=["first", "later"]
 )

@@ -167,8 +167,8 @@ def _uses(place: Arena, final: Path) -> Iterator[Command]:
     asked = [str(place.root / "questions.txt"), "--max-new-tokens", "24"]
     said = ["--compare", "--output", str(declared / "said.jsonl")]
     yield "generate", 0, ["generate", str(final), "--prompts", *asked, *said], nothing
-    too_much = ["generate", str(final), "--prompts", str(place.root / "bad/long.jsonl")]
-    yield "ask too much", 65, too_much, nothing
+    bad = str(place.root / "bad/not-json.jsonl")
+    yield "bad prompts", 65, ["generate", str(final), "--prompts", bad], nothing
     yield "merge", 0, ["merge", str(final), str(place.root / "merged")], nothing
     yield "report", 0, ["report", str(final)], nothing
     yield "reports", 0, ["report", str(final), str(place.root / "out/gated")], nothing
