@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures
+.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -147,6 +147,9 @@ airgap-test: ## load that into a second engine without a network, run the demo, 
 
 image-figures: ## sizes by layer and times of the image
 	scripts/image-figures.sh "$(IMAGE)" "$(BASE_IMAGE)"
+
+pictures: setup ## draw docs/images from the demo: RUN=checkpoints/demo
+	$(BIN)/python -m scripts.pictures "$(or $(RUN),checkpoints/demo)"
 
 clean: ## delete what the targets made here
 	rm -rf .venv .venv-actionlint .venv-bench .venv-parity .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

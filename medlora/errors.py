@@ -1,6 +1,6 @@
 """Every failure a user can cause, with the exit code that the process ends with.
 
-The codes are a contract with batch services (README, "Exit codes"): they tell "fix the input"
+The codes are a contract with batch services (docs/troubleshooting.md): they tell "fix the input"
 from "run me again" without anybody reading a log.
 """
 

@@ -39,7 +39,7 @@ scripts/sbom.sh "$image"
 cp dist/sbom.cdx.json dist/licences.txt "$kit/"
 cp compose.yaml LICENSE airgap/medlora.service "$kit/"
 install -m 0755 airgap/install.sh "$kit/install.sh"
-cp README.md SECURITY.md CHANGELOG.md "$kit/docs/"
+cp README.md SECURITY.md CHANGELOG.md "$kit/"
 cp -r docs/. "$kit/docs/"
 cp -r configs "$kit/configs"
 

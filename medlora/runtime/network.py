@@ -145,6 +145,8 @@ class _Guard:
 
     def _check_new(self, _: socket.socket, family: int, *_others: object) -> None:
         """Name who wants what the kernel is about to refuse; we ourselves may ask for it."""
+        if _asks_for_ipv6_alone():
+            return  # the kernel says no, which is all that it wants to know
         raw = family in REFUSED and family not in (socket.AF_INET, socket.AF_INET6)
         if raw or (self._sealed and family in REFUSED and _caller() != "medlora"):
             self._refuse("another machine")
@@ -221,6 +223,16 @@ def _is_own(name: str) -> bool:
     if name == short:
         return True
     return name.startswith(f"{short}.") and name == socket.getfqdn().lower()
+
+
+def _asks_for_ipv6_alone() -> bool:
+    """Tell whether urllib3 is being imported, which tries a socket that it never connects."""
+    frame = sys._getframe(2)  # noqa: SLF001  (the way to look at callers)
+    while frame.f_back is not None:
+        if frame.f_code.co_name == "_has_ipv6":
+            return str(frame.f_globals.get("__name__", "")).startswith("urllib3.")
+        frame = frame.f_back
+    return False
 
 
 def _caller() -> str:

@@ -65,7 +65,12 @@ class Machine:
 
     def start(self, variables: dict[str, str], *more: str) -> Popen[str]:
         """Start `medlora train` here; a sitecustomize of nobody's, a home of nobody's."""
-        environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", **variables}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "OMP_NUM_THREADS": "1",
+            "MEDLORA_LOG_INTERVAL_S": "0",  # a line at every step, to be waited for
+            **variables,
+        }
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         inside = " && ".join(

@@ -20,7 +20,7 @@ def scan_text(text: str) -> list[Span]:
     """Return the identifiers in a text: (start, end, label), in order, none over another.
 
     Offsets count characters.  Labels are those of `classes.LABELS`.  What is not found may be
-    there all the same: see the recall in the README.
+    there all the same: see the recall in docs/safety-and-privacy.md.
     """
     labelled = find_labelled(text)
     return merged((labelled.near, _found(text), labelled.far), text)

@@ -1,4 +1,4 @@
-"""The figures that the README states, on real labelled data where that is there."""
+"""The figures that docs/safety-and-privacy.md states, on real labelled data where that is there."""
 
 from pathlib import Path
 
