@@ -654,7 +654,7 @@ def measure(
 def main() -> NoReturn:
     """Run the command line and leave at once: taking torch apart lasts longer than a save."""
     try:
-        run()
+        run(guarded=True)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else _BUG
     end(code)
@@ -673,8 +673,12 @@ def end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def run() -> NoReturn:
-    """Run the command line; an expected failure ends with its code and without a traceback."""
+def run(*, guarded: bool = False) -> NoReturn:
+    """Run the command line; an expected failure ends with its code and without a traceback.
+
+    Args:
+        guarded: close the network, for as long as this process lives.
+    """
     from medlora.runtime.stop import EXIT_CODE, Stop
 
     stop = Stop()
@@ -683,10 +687,11 @@ def run() -> NoReturn:
 
     logs.set_up()
     runtime.prepare_process()
-    environment = runtime.snapshot()
-    runtime.close_network(environment)  # before there is a library that could call home
-    if _MAY_FETCH.isdisjoint(sys.argv[1:]):
-        runtime.seal_network(environment)
+    if guarded:  # before there is a library that could call home
+        environment = runtime.snapshot()
+        runtime.close_network(environment)
+        if _MAY_FETCH.isdisjoint(sys.argv[1:]):
+            runtime.seal_network(environment)
     try:
         logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
