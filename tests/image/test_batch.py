@@ -196,14 +196,14 @@ def test_a_job_that_is_killed_is_retried_and_ends_with_the_same_adapter(
 
     first, strategy = register(service, image, for_group_0(tmp_path / "first"))
     job = service.start(first, attempt=1)
-    said = job.follow(until="step 25/")
-    assert "step 25/" in said, said
+    said = job.follow(until="step 30: held-out")
+    assert "step 30: held-out" in said, said
     subprocess.run(["docker", "kill", "--signal", "KILL", job.container], check=True)
     ended = job.end()
     assert ended["status"] == "FAILED", said
     assert decision(strategy, ended["container"]["exitCode"]) == "RETRY"
     listed = service.s3.list_objects_v2(Bucket=BUCKET, Prefix="runs/my-run/")["Contents"]
-    assert any(one["Key"].endswith("step_10/manifest.json") for one in listed)
+    assert any(one["Key"].endswith("step_20/manifest.json") for one in listed)
     assert not any("/final/" in one["Key"] for one in listed)
 
     second, _ = register(service, image, for_group_0(tmp_path / "second"))
