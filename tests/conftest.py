@@ -33,8 +33,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("MEDLORA_", "AWS_", "GOOGLE_", "SM_", "AIP_", "SLURM_", "PET_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    # It closes the network for good: what a test does in a process of its own, and never here.
-    monkeypatch.setattr("medlora.runtime.close_network", lambda _: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
