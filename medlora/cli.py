@@ -687,11 +687,8 @@ def run(*, guarded: bool = False) -> NoReturn:
 
     logs.set_up()
     runtime.prepare_process()
-    if guarded:  # before there is a library that could call home
-        environment = runtime.snapshot()
-        runtime.close_network(environment)
-        if _MAY_FETCH.isdisjoint(sys.argv[1:]):
-            runtime.seal_network(environment)
+    if guarded:
+        _close_network()  # before there is a library that could call home
     try:
         logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
@@ -719,6 +716,15 @@ def run(*, guarded: bool = False) -> NoReturn:
         _tell_platform(f"{type(error).__name__}: a bug in MedLoRA", _BUG)
         sys.exit(_BUG)
     sys.exit(0)
+
+
+def _close_network() -> None:
+    from medlora import runtime
+
+    environment = runtime.snapshot()
+    runtime.close_network(environment)
+    if _MAY_FETCH.isdisjoint(sys.argv[1:]):
+        runtime.seal_network(environment)
 
 
 def _tell_platform(cause: str, code: int) -> None:
