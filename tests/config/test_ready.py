@@ -10,6 +10,8 @@ from medlora.config import from_yaml, load
 from medlora.jobs.device import Device
 from medlora.jobs.footprint import Forecast
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 LAYERS = 32
 # The layers of an 8B model are alike: one and two of them tell of any number.

@@ -17,6 +17,8 @@ from medlora.jobs.settings import Options, Plan, resolve
 from medlora.report.statements import KEYS
 from medlora.runtime import Environment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def plan(tmp_path: Path, data_file: Path, base_folder: Path) -> Callable[..., Plan]:

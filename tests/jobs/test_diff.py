@@ -10,6 +10,8 @@ from medlora.cli import cli
 from medlora.errors import MissingPartError
 from medlora.jobs import diff, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_two_runs_differ_in_what_was_changed_and_came_of_it(
     tough_plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -17,6 +17,8 @@ from medlora.jobs.settings import Plan
 from medlora.runtime import Stop
 from medlora.train import dp
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Plan]
 PRIVATE = (
     "privacy.dp.target_epsilon=8",

@@ -13,6 +13,8 @@ from medlora.jobs import fit, train
 from medlora.jobs.settings import Plan
 from medlora.runtime import Stop
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Plan]
 # So high that the held-out loss soon gets worse; a new best must be better by a whole nat.
 STANDSTILL = (

@@ -13,6 +13,8 @@ from medlora.jobs import card, diff, train
 from medlora.jobs.card import Wishes
 from medlora.jobs.papers import PAPERS
 
+pytestmark = pytest.mark.slow
+
 
 class NeverChecker:
     """Finds that no emergency is escalated."""
