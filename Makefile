@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow check torture torture-short bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures
+.PHONY: help setup demo demo-data test test-slow check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -64,6 +64,9 @@ torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/leaks.py
+
+torture-containers: setup ## SIGTERM to containers of two workers, again and again; needs an engine
+	$(BIN)/python tests/torture/containers.py --image "$(IMAGE)"
 
 # Peers have a virtual environment of their own: nothing of them enters the project's lock.
 .venv-bench/ready: benchmarks/requirements.txt $(BIN)/uv
