@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures
+.PHONY: help setup demo demo-data test test-slow test-exact check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -29,6 +29,9 @@ demo-data: setup ## rebuild the demo's data, tokenizer and base model
 
 test: setup ## unit tests
 	$(BIN)/pytest -n 2
+
+test-exact: setup ## of the slow tests those of the same bits: interrupted, in variants, by several workers
+	$(BIN)/pytest -n 2 -m slow tests/jobs/test_resume.py tests/jobs/test_variants.py tests/jobs/test_workers.py
 
 test-slow: setup ## tests of many whole runs, and of the page in Chromium, which `make test` leaves out
 	$(BIN)/pytest -n 2 -m slow
@@ -57,7 +60,6 @@ torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hund
 
 torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/kill.py --kills 20
-	$(BIN)/python tests/torture/elastic.py --kills 3
 	$(BIN)/python tests/torture/power.py --states 300
 	$(BIN)/python tests/torture/faults.py --every 61
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1

@@ -492,7 +492,7 @@ class MedicalLoRATrainer:
         return ProgressView(
             name=self.config.run_name,
             total_steps=self.total_steps,
-            epochs=self.total_steps / self._steps_per_epoch,
+            epochs=self.total_steps / max(1, self._steps_per_epoch),
             memory=partial(memory_in_use, self.accelerator.device),
             show=self.team.leads,
         )

@@ -57,7 +57,7 @@ def steps_in_epoch(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
 
 
 def _items_in_step(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
-    whole_steps = isinstance(loader.batch_sampler, EpochSteps | PoissonSteps)
+    whole_steps = isinstance(getattr(loader, "batch_sampler", None), EpochSteps | PoissonSteps)
     return 1 if whole_steps else cfg.gradient_accumulation_steps
 
 
