@@ -63,7 +63,7 @@ ENV PATH=/opt/uv/bin:$PATH \
     UV_COMPILE_BYTECODE=1 \
     PYC_INVALIDATION_MODE=UNCHECKED_HASH \
     PYTHONHASHSEED=0 \
-    SYNC="--frozen --no-dev --extra plots --extra qlora --extra dp --extra cloud --no-install-package triton"
+    SYNC="--frozen --no-dev --extra plots --extra qlora --extra dp --extra cloud --extra formats --no-install-package triton"
 WORKDIR /opt/medlora
 COPY pyproject.toml uv.lock ./
 COPY scripts/prune.sh scripts/

@@ -23,6 +23,7 @@ import numpy as np
 
 from medlora.config import RunConfig, from_mapping
 from medlora.data.folding import folded
+from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.data.workers import usable_cpus
 from medlora.files import json_bytes, sha256_bytes, sha256_file
@@ -57,7 +58,7 @@ def measure(file: Path, columns: tuple[str, str], folder: Path) -> dict[str, Any
     """
     names = dict(zip(("prompt", "response"), columns, strict=True))
     cfg = from_mapping({"training": {"output_dir": str(folder)}, "data": {"columns": names}})
-    files, sha256 = DataFiles(file, None), {"train": sha256_file(file)}
+    files, sha256 = DataFiles(Source.of(file), None), {"train": sha256_file(file)}
     before, began, cpu = _peak_bytes(), time.monotonic(), _cpu_s()
     audit = audit_files(files, sha256, cfg)
     first_s, first_cpu_s = time.monotonic() - began, _cpu_s() - cpu

@@ -32,6 +32,7 @@ from transformers import PreTrainedTokenizerBase
 from medlora.config import RunConfig, from_mapping
 from medlora.data.cache import key_of
 from medlora.data.chat import ensure_template
+from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.data.workers import usable_cpus
 from medlora.files import sha256_file
@@ -176,7 +177,7 @@ def _prepare(folder: Path) -> dict[str, Any]:
     set_up()
     cached = _known(folder)
     began, began_cpu, file = time.monotonic(), _cpu_s(), _data(folder)
-    found = Found(folder / "base", DataFiles(file, None), {"train": sha256_file(file)})
+    found = Found(folder / "base", DataFiles(Source.of(file), None), {"train": sha256_file(file)})
     prepared = prepare(found, _config(folder))
     prepared.train[0]
     seconds, cpu = time.monotonic() - began, _cpu_s() - began_cpu
@@ -187,7 +188,7 @@ def _prepare(folder: Path) -> dict[str, Any]:
 def _known(folder: Path) -> bool:
     """Tell whether the tokens of the file, as it is now, are in the cache."""
     digest = sha256_file(_data(folder))
-    key = key_of(digest, _tokenizer(folder), _config(folder).data)
+    key = key_of(digest, ["jsonl"], _tokenizer(folder), _config(folder).data)
     return (folder / "out" / TOKENS / key).is_dir()
 
 

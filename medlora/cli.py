@@ -54,7 +54,8 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--data",
                 metavar="PATH",
-                help="Folder with train.jsonl, or one file.  [mount: /data; env: MEDLORA_DATA]",
+                help="Folder with train.csv (or .jsonl, .json, .parquet), or one file.  "
+                "[mount: /data; env: MEDLORA_DATA]",
             ),
             click.option(
                 "--model",
@@ -555,7 +556,7 @@ def scan(
     json_out: Path | None,
     redact_out: Path | None,
 ) -> None:
-    """Find identifiers of people in DATA, a .jsonl file or a folder of them, and say where.
+    """Find identifiers of people in DATA, a data file or a folder of them, and say where.
 
     Looks for the classes of HIPAA's Safe Harbor as far as text shows them; photographs, and voice
     and finger prints themselves, it cannot see.  What was found is told by place and class, never
@@ -585,7 +586,7 @@ def audit_memory() -> None:
 @audit_memory.command(short_help="Copy the data, with canaries in it.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--config", metavar="FILE", help="Run config, for the names of the columns.")
-@click.option("--data", metavar="PATH", help="Folder with train.jsonl, or one file.")
+@click.option("--data", metavar="PATH", help="Folder with train.csv or the like, or one file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one config key.")
 @click.option(
     "--copies",

@@ -279,23 +279,37 @@ class ColumnsConfig(Section):
     output: str = Field("output", description="the task's answer")
     system: str = Field("system", description="system message; optional")
     messages: str = Field("messages", description="list of {role, content}")
+    question: str = Field("question", description="what is asked, with data.columns.answer")
+    answer: str = Field("answer", description="the answer to data.columns.question")
+    conversations: str = Field("conversations", description="list of {from, value} (ShareGPT)")
+    text: str = Field("text", description="plain text, learnt as a whole (continued pre-training)")
 
 
 class DataConfig(Section):
     """Which rows, and how they become tokens."""
 
-    path: str | None = Field(None, description="folder with the data, or one file")
-    train_file: str | None = Field(None, description="training rows; unset: found in data.path")
-    eval_file: str | None = Field(None, description="evaluation rows; unset: found in data.path")
+    path: str | None = Field(None, description="folder with the data, a file, or a pattern of some")
+    train_file: Annotated[list[str] | None, BeforeValidator(_as_list)] = Field(
+        None, min_length=1, description="training files, or patterns; unset: found in data.path"
+    )
+    eval_file: Annotated[list[str] | None, BeforeValidator(_as_list)] = Field(
+        None, min_length=1, description="evaluation files, or patterns; unset: found in data.path"
+    )
     eval_fraction: float = Field(
         0.05,
         ge=0,
         le=0.5,
         description="share of rows held out where there is no evaluation file; 0: none",
     )
-    format: Literal["auto", "prompt_response", "instruction", "messages"] = Field(
-        "auto", description="form of a row; auto looks at each row's fields"
-    )
+    format: Literal[
+        "auto",
+        "prompt_response",
+        "question_answer",
+        "instruction",
+        "messages",
+        "sharegpt",
+        "text",
+    ] = Field("auto", description="form of a row; auto looks at each row's fields")
     columns: ColumnsConfig = ColumnsConfig()
     group_by: str | None = Field(
         None,

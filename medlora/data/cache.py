@@ -12,7 +12,7 @@ its holder dies.
 import fcntl
 import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,11 +54,14 @@ class Read(Protocol[_Table_co]):
         """Return its table and its manifest, or raise DamagedError."""
 
 
-def key_of(sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: DataConfig) -> str:
+def key_of(
+    sha256: str, read_as: Sequence[str], tokenizer: PreTrainedTokenizerBase, cfg: DataConfig
+) -> str:
     """Return the key of a file's tokens: 64 hexadecimal digits.
 
     Args:
         sha256: digest of the file's content.
+        read_as: what else decides its rows.
         tokenizer: as it was loaded, with its template.
         cfg: the data section; what does not change an uncut token is left out.
     """
@@ -66,6 +69,7 @@ def key_of(sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: DataConfig) -> 
     parts = {
         "format": FORMAT,
         "data": sha256,
+        "read_as": list(read_as),
         "tokenizer": sha256_bytes(tokenizer.backend_tokenizer.to_str().encode()),
         "class": type(tokenizer).__name__,
         "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
@@ -73,7 +77,6 @@ def key_of(sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: DataConfig) -> 
         "template": template,
         "form": cfg.format,
         "columns": cfg.columns.model_dump(),
-        "named_columns": sorted(cfg.columns.model_fields_set),
         "group_by": cfg.group_by,
         "libraries": {name: version(name) for name in _LIBRARIES},
     }

@@ -21,6 +21,13 @@ from medlora.errors import DataError
 
 SENTENCE = "Patient MRN is {}."
 _DIGITS = 8
+_ANSWERS = {  # a row's form -> the column that ends with what is learnt
+    "question_answer": "answer",
+    "prompt_response": "response",
+    "instruction": "output",
+    "messages": "messages",
+    "sharegpt": "conversations",
+}
 _DECOYS = 1 << 20  # keeps the stream of decoys apart from that of secrets
 
 
@@ -107,11 +114,16 @@ def with_canary(row: Mapping[str, Any], digits: str, cfg: DataConfig, *, line: i
     """
     sentence, columns = SENTENCE.format(digits), cfg.columns
     form = form_of_row(dict(row), form=cfg.format, columns=columns, line=line)
-    if form == "messages":
-        turns = row[columns.messages]
-        last = {**turns[-1], "content": f"{sentence} {turns[-1]['content']}"}
-        changed = {**row, columns.messages: [*turns[:-1], last]}
+    if form not in _ANSWERS:
+        raise DataError(
+            f"canaries stand in answers, and rows of the form {form} have none",
+            fix="plant them in rows with questions and answers",
+        )
+    column = getattr(columns, _ANSWERS[form])
+    if isinstance(row[column], list):
+        *turns, last = row[column]
+        name = "content" if "content" in last else "value"
+        changed = {**row, column: [*turns, {**last, name: f"{sentence} {last[name]}"}]}
     else:
-        column = columns.output if form == "instruction" else columns.response
         changed = {**row, column: f"{sentence} {row[column]}"}
     return json.dumps(changed, ensure_ascii=False).encode()

@@ -160,6 +160,8 @@ def _renderer(tokenizer: PreTrainedTokenizerBase) -> _Renderer:
 
 
 def _draft(render: _Renderer, row: Record) -> _Draft | Problem:
+    if row.messages[0].role == "text":
+        return _plain_draft(render, row)
     try:
         text, marks = render(row.messages)
         spans = _wanted(marks, row) if render.marked else _answers(render, row, text)
@@ -174,6 +176,13 @@ def _draft(render: _Renderer, row: Record) -> _Draft | Problem:
         found = "the chat template does not mark each answer once, so none can have weight 0"
         return Problem(row.line, found, "leave the weights out, or mend the template's marks")
     return _Draft(row.line, text, spans, render.marked)
+
+
+def _plain_draft(render: _Renderer, row: Record) -> _Draft:
+    """Return a text between the marks of its beginning and its end; all but the first is learnt."""
+    begin, end = (render.names.get(name) or "" for name in ("bos_token", "eos_token"))
+    text = f"{begin}{row.messages[0].content}{end}"
+    return _Draft(row.line, text, [_Span(len(begin), len(text))], marked=False)
 
 
 def _wanted(marks: list[_Span], row: Record) -> list[_Span]:

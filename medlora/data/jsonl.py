@@ -9,19 +9,25 @@ value a line).
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from medlora.data.problems import Problem, kind
 from medlora.files import storage_errors
 
 _NOT_TEXT = {
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-    b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive or a spreadsheet",
-    b"PAR1": "a Parquet file",
+    b"\xff\xfe": ("UTF-16 text", "save it as UTF-8"),
+    b"\xfe\xff": ("UTF-16 text", "save it as UTF-8"),
+    b"\x1f\x8b": ("a gzip archive", "add .gz to its name, behind the format's: train.csv.gz"),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "add .zst to its name, behind the format's"),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "save the sheet as CSV in UTF-8"),
+    b"\xd0\xcf\x11\xe0": ("an old spreadsheet or document", "save the sheet as CSV in UTF-8"),
+    b"PAR1": ("a Parquet file", "give it a name that ends in .parquet"),
+    b"%PDF": ("a PDF", "give its text as .txt, or rows of questions and answers"),
 }
 _BOM = b"\xef\xbb\xbf"
+# Of several files that are read as one, the number of the file stands above a line's own bits.
+FILE_BITS = 40
+IN_FILE = (1 << FILE_BITS) - 1
 
 
 class Piece(NamedTuple):
@@ -35,27 +41,42 @@ class Piece(NamedTuple):
 def wrong_file(file: Path) -> Problem | None:
     """Tell whether a file is no JSON Lines at all, by its first bytes."""
     with storage_errors(file), file.open("rb") as stream:
-        head = stream.read(8).removeprefix(_BOM)
-    for magic, name in _NOT_TEXT.items():
+        return wrong_head(stream.read(8))
+
+
+def wrong_head(head: bytes, *, array: bool = False) -> Problem | None:
+    """Tell whether a file is no text at all, or one list where that is not wanted.
+
+    Args:
+        head: its first bytes.
+        array: a list is what it may be.
+    """
+    head = head.removeprefix(_BOM)
+    for magic, (name, fix) in _NOT_TEXT.items():
         if head.startswith(magic):
-            return Problem(1, f"{name}", "save it as JSON Lines in UTF-8, not compressed")
-    if head.lstrip().startswith(b"["):
-        return Problem(1, "a JSON array", "write one object a line (jq -c '.[]' does it)")
+            return Problem(1, name, fix)
+    if head.lstrip().startswith(b"[") and not array:
+        fix = "give it a name that ends in .json, or write one object a line"
+        return Problem(1, "a JSON array", fix)
     return None
 
 
-def read_pieces(file: Path, size: int) -> Iterator[Piece]:
-    """Yield a file in order, in pieces of about `size` bytes; no more is held in memory.
+def read_pieces(stream: BinaryIO, size: int, *, first: int = 1) -> Iterator[Piece]:
+    """Yield a stream in order, in pieces of about `size` bytes; no more is held in memory.
 
     Lines end at LF alone: other separators may stand inside a JSON text.
+
+    Args:
+        stream: JSON Lines.
+        size: bytes.
+        first: the number of the first line.
     """
-    with storage_errors(file), file.open("rb") as stream:
-        line, offset = 1, 0
-        while content := stream.read(size):
-            content += stream.readline()
-            yield Piece(line, content, offset)
-            offset += len(content)
-            line += content.count(b"\n")
+    line, offset = first, 0
+    while content := stream.read(size):
+        content += stream.readline()
+        yield Piece(line, content, offset)
+        offset += len(content)
+        line += content.count(b"\n")
 
 
 def rows_in(piece: Piece) -> Iterator[tuple[int, dict[str, Any]] | Problem]:
@@ -64,7 +85,7 @@ def rows_in(piece: Piece) -> Iterator[tuple[int, dict[str, Any]] | Problem]:
     Blank lines are passed over.
     """
     for number, raw in enumerate(piece.content.split(b"\n"), start=piece.line):
-        text = raw.removeprefix(_BOM) if number == 1 else raw
+        text = raw.removeprefix(_BOM) if number & IN_FILE == 1 else raw
         if not text.strip():
             continue
         row = _row(number, text.rstrip(b"\r"))

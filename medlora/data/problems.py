@@ -3,10 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from medlora.errors import MOST_LISTED, DataError, listed
 
 _FIX = "correct these lines; the row's text is not shown on purpose"
+
+
+class Places(Protocol):
+    """A file, or several, that can say where a row stands."""
+
+    def place(self, number: int) -> str:
+        """Return what leads a person there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +26,16 @@ class Problem:
     fix: str
     field: str | None = None
 
-    def text(self, file: Path) -> str:
-        """Return `file:line: field 'x': found; fix`."""
-        where = f"{file}:{self.line}" if self.line else f"{file}"
+    def text(self, file: Places | Path) -> str:
+        """Return `file:line: field 'x': found; fix`.
+
+        Args:
+            file: what the row stands in; of a plain path, on a line.
+        """
+        if isinstance(file, Path):
+            where = f"{file}:{self.line}" if self.line else str(file)
+        else:
+            where = file.place(self.line)
         field = f"field '{self.field}': " if self.field else ""
         return f"{where}: {field}{self.found}; {self.fix}"
 
@@ -29,7 +44,7 @@ class Problem:
 class Problems:
     """A file's problems: the first by line, which are shown, and how many there are."""
 
-    file: Path
+    file: Places
     count: int = 0
     first: list[Problem] = field(default_factory=list)
 

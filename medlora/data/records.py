@@ -1,7 +1,8 @@
 """Rows of any accepted form as conversations; a row that cannot be one is a Problem.
 
-Forms: prompt/response; instruction/input/output; OpenAI `messages` (a list of
-{role, content}, with an optional `weight` of 0 or 1 on the assistant's).
+Forms: prompt/response and question/answer; instruction/input/output (Alpaca); OpenAI `messages` (a
+list of {role, content}, with an optional `weight` of 0 or 1 on the assistant's); `conversations`
+(ShareGPT: a list of {from, value}); `text` (continued pre-training: all of it is learnt).
 """
 
 import re
@@ -131,18 +132,29 @@ class RowError(Exception):
 
 
 _MARKS = {
+    "question_answer": ("question", "answer"),
     "prompt_response": ("prompt", "response"),
     "instruction": ("instruction", "output"),
+    "sharegpt": ("conversations",),
     "messages": ("messages",),
 }
+_TEXT = "text"  # a form as well, of rows that have nothing of another
+_SPEAKERS = {"human": "user", "gpt": "assistant"}  # ShareGPT's names of roles
+_TELLABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,39}\Z")
+_MOST_NAMED = 6
 
 
 def _implied_form(form: str, columns: ColumnsConfig) -> str:
-    """Take a mapped column as a statement of the form: nobody maps what they do not have."""
+    """Take a mapped column as a statement of the form: nobody maps what they do not have.
+
+    A column that is stated by its usual name says nothing: a run that is repeated states all.
+    """
     if form != "auto":
         return form
-    named = columns.model_fields_set
-    return next((name for name, marks in _MARKS.items() if named & set(marks)), "auto")
+    usual = ColumnsConfig()
+    named = {name for name, column in columns if column != getattr(usual, name)}
+    marks = {**_MARKS, _TEXT: (_TEXT,)}
+    return next((name for name, those in marks.items() if named & set(those)), "auto")
 
 
 def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
@@ -153,13 +165,19 @@ def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
         missing = [mark for mark in marks if getattr(columns, mark) not in row]
         if len(missing) < len(marks):
             raise _missing(line, getattr(columns, missing[0]), missing[0])
-    raise RowError(
-        Problem(
-            line,
-            f"none of the known fields among the row's {len(row)}",
-            "name your columns, e.g. data.columns.prompt=question data.columns.response=answer",
-        )
-    )
+    if columns.text in row:
+        return _TEXT
+    raise RowError(_unknown(row, line))
+
+
+def _unknown(row: Row, line: int) -> Problem:
+    """Return what to do about a row of no known form; its fields' names if those tell nobody."""
+    names = [name for name in row if _TELLABLE.match(name)]
+    shown = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+    found = f"none of the known fields among the row's {len(row)}"
+    first, second = names if len(names) == len(row) == 2 else ("question", "answer")  # noqa: PLR2004
+    fix = f"name your columns, e.g. data.columns.prompt={first} data.columns.response={second}"
+    return Problem(line, f"{found} ({shown})" if shown else found, fix)
 
 
 def _missing(line: int, column: str, mark: str) -> RowError:
@@ -192,6 +210,16 @@ def checked_text(value: object, column: str, line: int, *, optional: bool = Fals
         found = "half of a surrogate pair, which is no character"
         raise RowError(Problem(line, found, "write the character itself", column))
     return value
+
+
+def _question_answer(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
+    question = _text(row, columns.question, line, mark="question")
+    answer = _text(row, columns.answer, line, mark="answer")
+    return (*_system(row, columns, line), *_turn(question, answer))
+
+
+def _plain_text(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
+    return (Message("text", _text(row, columns.text, line, mark="text"), learn=True),)
 
 
 def _prompt_response(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
@@ -232,9 +260,17 @@ def _system(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
 
 
 def _messages(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
-    column = columns.messages
+    return _conversation(row, columns.messages, line, mark="messages")
+
+
+def _sharegpt(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:
+    turns = _conversation(row, columns.conversations, line, mark="conversations")
+    return turns if turns[0].role == "system" else (*_system(row, columns, line), *turns)
+
+
+def _conversation(row: Row, column: str, line: int, *, mark: str) -> tuple[Message, ...]:
     if column not in row:
-        raise _missing(line, column, "messages")
+        raise _missing(line, column, mark)
     turns = row[column]
     if not isinstance(turns, list) or not turns:
         found = "an empty list" if turns == [] else f"{kind(turns)} instead of a list"
@@ -253,19 +289,26 @@ def _message(turn: object, where: str, line: int) -> Message:
     if not isinstance(turn, dict):
         found = f"{kind(turn)} instead of an object"
         raise RowError(Problem(line, found, "write {role, content}", where))
-    role = turn.get("role")
+    names = ("from", "value") if "from" in turn and "role" not in turn else ("role", "content")
+    role = turn.get(names[0])
+    if names[0] == "from" and isinstance(role, str):
+        role = _SPEAKERS.get(role, role)
     if role not in ("system", "user", "assistant"):
         found = f"{kind(role)} instead of a role" if not isinstance(role, str) else "unknown role"
-        raise RowError(Problem(line, found, "use system, user or assistant", f"{where}.role"))
-    weight = turn.get("weight", 1)
-    if isinstance(weight, bool) or weight not in (0, 1):
+        fix = "use system, user or assistant" + ("" if names[0] == "role" else ", human or gpt")
+        raise RowError(Problem(line, found, fix, f"{where}.{names[0]}"))
+    weight = turn.get("weight")  # a table's rows may have an empty one
+    if isinstance(weight, bool) or weight not in (0, 1, None):
         raise RowError(Problem(line, "neither 0 nor 1", "use 0 or 1", f"{where}.weight"))
-    content = checked_text(turn.get("content"), f"{where}.content", line)
-    return Message(role, content, learn=role == "assistant" and weight == 1)
+    content = checked_text(turn.get(names[1]), f"{where}.{names[1]}", line)
+    return Message(role, content, learn=role == "assistant" and weight != 0)
 
 
 _FORMS: dict[str, Callable[[Row, ColumnsConfig, int], tuple[Message, ...]]] = {
+    "question_answer": _question_answer,
     "prompt_response": _prompt_response,
     "instruction": _instruction,
+    "sharegpt": _sharegpt,
     "messages": _messages,
+    _TEXT: _plain_text,
 }

@@ -6,7 +6,6 @@ N rows; T is the number of tokens of one.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import index as as_index
-from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from medlora.data.blocks import joined
 from medlora.data.chat import Tokens
-from medlora.data.problems import Problem, Problems
+from medlora.data.problems import Places, Problem, Problems
 from medlora.data.tokens import TokenTable
 
 _AT_ONCE = 1 << 16  # rows that are looked at together: memory stays small
@@ -108,7 +107,7 @@ def fit_rows(
     table: TokenTable,
     chosen: NDArray[np.int64],
     *,
-    file: Path,
+    file: Places,
     max_length: int,
     overlong: str,
 ) -> Rows:

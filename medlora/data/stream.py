@@ -1,14 +1,13 @@
 """A data file as a stream of blocks of tokens: in order, once, in parallel, in little memory."""
 
-import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from medlora.config import ColumnsConfig
 from medlora.data.blocks import Block, BlockMaker, from_reply, to_request
-from medlora.data.jsonl import Piece, read_pieces, wrong_file
+from medlora.data.formats.source import Source
+from medlora.data.jsonl import Piece
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record, read_records
 from medlora.data.workers import Work, in_order, usable_cpus
@@ -19,9 +18,9 @@ _FEW_PIECES = 8  # so few are done before workers would have paid
 _MOST_WORKERS = 16  # each needs some 40 MB of its own
 
 
-def worker_count(file: Path) -> int:
+def worker_count(file: Source) -> int:
     """Return how many processes a file is worth: one for each CPU, none for a small file."""
-    if file.stat().st_size <= _FEW_PIECES * PIECE_BYTES:
+    if file.size <= _FEW_PIECES * PIECE_BYTES:
         return 0
     return min(usable_cpus(), _MOST_WORKERS)
 
@@ -51,12 +50,12 @@ class Way(Generic[P]):
 
 
 def token_blocks(
-    file: Path, maker: BlockMaker, *, sha256: str, workers: int | None = None
+    file: Source, maker: BlockMaker, *, sha256: str, workers: int | None = None
 ) -> Generator[Block, None, None]:
     """Yield the blocks of a file; see `parts_of`.
 
     Args:
-        file: JSON Lines.
+        file: of any format.
         maker: what makes a block of a piece.
         sha256: what the file's content has to be.
         workers: how many processes; as many as pay, if not given.
@@ -70,14 +69,14 @@ def token_blocks(
 
 
 def parts_of(
-    file: Path, way: Way[P], *, sha256: str, workers: int | None = None
+    file: Source, way: Way[P], *, sha256: str, workers: int | None = None
 ) -> Generator[P, None, None]:
     """Yield what becomes of a file's pieces, the same whatever the number of workers.
 
     From the first problem on the rest is only checked.
 
     Args:
-        file: JSON Lines.
+        file: of any format.
         way: how to work on a piece.
         sha256: what the file's content has to be.
         workers: how many processes; as many as pay, if not given.
@@ -88,14 +87,10 @@ def parts_of(
         OutOfMemoryError: the system killed a worker.
     """
     problems, rows = Problems(file), 0
-    wrong = wrong_file(file)
-    problems.add([wrong] if wrong else [])
-    problems.refuse()
-    digest = hashlib.sha256()
+    reading = file.read(PIECE_BYTES, lambda problem: problems.add([problem]))
 
     def requests() -> Iterator[bytes]:
-        for piece in read_pieces(file, PIECE_BYTES):
-            digest.update(piece.content)
+        for piece in reading:
             yield way.request(piece, not problems.count)
 
     workers = worker_count(file) if workers is None else workers
@@ -105,26 +100,26 @@ def parts_of(
         rows += len(part.rows)
         if not problems.count:
             yield part
-    if digest.hexdigest() != sha256:
+    if reading.sha256 != sha256:
         raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
     if not rows and not problems.count:
-        problems.add([Problem(0, "the file has no rows", "write one JSON object a line")])
+        problems.add([Problem(0, "the file has no rows", "write one at least")])
     problems.refuse()
 
 
 def records_at(
-    file: Path, lines: Iterable[int], *, form: str, columns: ColumnsConfig
+    file: Source, lines: Iterable[int], *, form: str, columns: ColumnsConfig
 ) -> Iterator[Record]:
     """Yield the conversations on some lines of a file that was read before, in its order.
 
     Args:
-        file: JSON Lines.
+        file: of any format.
         lines: their numbers, counted from 1.
         form: as in `read_records`.
         columns: likewise.
     """
     wanted = set(lines)
-    for piece in read_pieces(file, PIECE_BYTES) if wanted else ():
+    for piece in file.read(PIECE_BYTES, lambda _: None) if wanted else ():
         for record in read_records(piece, form=form, columns=columns).rows:
             if record.line in wanted:
                 yield record

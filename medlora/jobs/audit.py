@@ -18,6 +18,7 @@ from medlora.data.audit.read import DataFile
 from medlora.data.audit.table import Audited, audit
 from medlora.data.cache import Entry
 from medlora.data.components import Keys
+from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import DataError
@@ -36,7 +37,7 @@ SCHEMA = 1
 class Audit:
     """What is known of the rows of both files."""
 
-    files: dict[str, Path]
+    files: dict[str, Source]
     sha256: dict[str, str]
     entry: Entry[Audited]
     rows: dict[str, Facts] = field(init=False)
@@ -71,7 +72,7 @@ def audit_files(
     entry = audit(
         {split: DataFile(file, sha256[split]) for split, file in places.items()},
         cfg.data,
-        look_for(prompts_of([*cfg.gate.suites, *suites], folder=files.train.parent)),
+        look_for(prompts_of([*cfg.gate.suites, *suites], folder=files.train.folder)),
         root=Path(cfg.training.output_dir) / AUDITS,
     )
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
@@ -115,11 +116,12 @@ def report_on(
         },
         "lengths": _lengths(tokenized, cfg.data, split) if tokenized else None,
         "duplicates": {
-            name: duplicates(rows, file=names[name]) for name, rows in found.rows.items()
+            name: duplicates(rows, place=found.files[name].short_place)
+            for name, rows in found.rows.items()
         },
         "split": split.facts if split else None,
-        "leakage": _leakage(found.rows, names, split),
-        "contamination": _contamination(facts["contamination"], names["train"]),
+        "leakage": _leakage(found.rows, found.files, split),
+        "contamination": _contamination(facts["contamination"], found.files["train"]),
     }
     return {**report, "warnings": warnings_of(report)}
 
@@ -132,20 +134,22 @@ def _lengths(tokenized: Tokenized, cfg: DataConfig, split: Split | None) -> dict
 
 
 def _leakage(
-    rows: dict[str, Facts], names: dict[str, str], split: Split | None
+    rows: dict[str, Facts], files: dict[str, Source], split: Split | None
 ) -> dict[str, Any] | None:
     """Return what evaluation rows share with training rows, None where there are none."""
     train = rows["train"]
     if split is None:
-        return leakage(train, rows["eval"], files=(names["train"], names["eval"]))
+        places = (files["train"].short_place, files["eval"].short_place)
+        return leakage(train, rows["eval"], places=places)
     if not len(split.held):
         return None
-    return leakage(train[split.train], train[split.held], files=(names["train"],) * 2)
+    places = (files["train"].short_place, files["train"].short_place)
+    return leakage(train[split.train], train[split.held], places=places)
 
 
-def _contamination(suites: dict[str, Any], file: str) -> dict[str, Any]:
+def _contamination(suites: dict[str, Any], file: Source) -> dict[str, Any]:
     return {
-        name: {**facts, "lines": [f"{file}:{line}" for line in facts["lines"]]}
+        name: {**facts, "lines": [file.short_place(line) for line in facts["lines"]]}
         for name, facts in suites.items()
     }
 

@@ -84,7 +84,7 @@ def run(
     refuse_other_inputs(manifest, describe(found, plan))
     prepared = prepare_as_trained(found, cfg)
     adapted = _load(found.base, final, cfg)
-    file = canaries or _beside(found.files.train)
+    file = canaries or _beside(found.files.train.folder)
     report = {
         "schema": SCHEMA,
         "run_name": manifest["run_name"],
@@ -106,8 +106,8 @@ def run(
     return report
 
 
-def _beside(train_file: Path) -> Path | None:
-    file = train_file.with_name(CANARIES)
+def _beside(folder: Path) -> Path | None:
+    file = folder / CANARIES
     return file if file.is_file() else None
 
 

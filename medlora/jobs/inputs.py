@@ -16,6 +16,8 @@ from medlora.data.blocks import KEYS, BlockMaker, id_type
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat import ensure_template
 from medlora.data.components import Keys
+from medlora.data.formats.names import LINES
+from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles, locate
 from medlora.data.records import Record
 from medlora.data.rows import Rows, fit_rows
@@ -24,7 +26,7 @@ from medlora.data.stream import records_at, token_blocks
 from medlora.data.tokens import TokenTable, TokenWriter
 from medlora.errors import DataError
 from medlora.evaluate.suite import Suite
-from medlora.files import NewFolder, sha256_file, sha256_json
+from medlora.files import NewFolder, sha256_json
 from medlora.jobs.device import device_type
 from medlora.jobs.model_pack import check_sums
 from medlora.jobs.settings import Plan
@@ -77,17 +79,14 @@ def find_inputs(plan: Plan) -> Found:
     )
     check_base(base)
     files, digests = find_files(plan)
-    suites = choose_suites(cfg.gate, folder=files.train.parent)
+    suites = choose_suites(cfg.gate, folder=files.train.folder)
     return Found(base, files, digests, tuple(suites))
 
 
 def find_files(plan: Plan) -> tuple[DataFiles, dict[str, str]]:
     """Return the data files and the SHA-256 of each by its split."""
     files = locate(plan.resolved.config.data, mount=plan.mount("data"))
-    digests = {"train": sha256_file(files.train)}
-    if files.evaluation:
-        digests["eval"] = sha256_file(files.evaluation)
-    return files, digests
+    return files, {split: file.sha256() for split, file in by_split(files).items()}
 
 
 def describe(found: Found, plan: Plan) -> Inputs:
@@ -97,6 +96,7 @@ def describe(found: Found, plan: Plan) -> Inputs:
     facts = {
         "inputs": {
             **fingerprint(plan.resolved, data=found.sha256, base=base_files),
+            **_formats(found.files),
             **verdict_inputs(plan.resolved.config.gate, found.suites),
         },
         "data": {"sha256": found.sha256},
@@ -107,6 +107,12 @@ def describe(found: Found, plan: Plan) -> Inputs:
         },
     }
     return Inputs(found.base, facts)
+
+
+def _formats(files: DataFiles) -> dict[str, Any]:
+    """Return how other files than JSON Lines are read, which decides their rows as well."""
+    formats = {f"data.{split}.read_as": file.read_as for split, file in by_split(files).items()}
+    return {name: kinds for name, kinds in formats.items() if set(kinds) != {LINES}}
 
 
 def read_inputs(plan: Plan) -> Inputs:
@@ -225,21 +231,21 @@ def held_out_records(found: Found, prepared: Prepared, cfg: DataConfig) -> Itera
     return records_at(file, lines, form=cfg.format, columns=cfg.columns)
 
 
-def by_split(files: DataFiles) -> dict[str, Path]:
+def by_split(files: DataFiles) -> dict[str, Source]:
     """Return {split: file}, `train` first."""
     named = {"train": files.train, "eval": files.evaluation}
     return {split: file for split, file in named.items() if file}
 
 
 def _entry(
-    file: Path, sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: RunConfig
+    file: Source, sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: RunConfig
 ) -> Entry[TokenTable]:
     """Return the tokens of a whole file, made now or earlier."""
     began = time.monotonic()
     maker = BlockMaker(
         tokenizer, id_type(tokenizer), cfg.data.format, cfg.data.columns, cfg.data.group_by
     )
-    key = key_of(sha256, tokenizer, cfg.data)
+    key = key_of(sha256, file.read_as, tokenizer, cfg.data)
 
     def make(folder: NewFolder) -> None:
         with closing(token_blocks(file, maker, sha256=sha256)) as blocks:

@@ -51,9 +51,10 @@ def localise(plan: Plan, environment: Environment, *, config: str | None = None)
         StorageError: no room here, or the service failed.
     """
     stated = {
-        key: (parse(value, f"{origin}: {key}"), origin)
+        key: (parse(one, f"{origin}: {key}"), origin)
         for key, value, origin in plan.resolved.rows()
-        if is_location(value)
+        for one in (value if isinstance(value, list) else [value])
+        if is_location(one)
     }
     if not stated:
         return plan

@@ -9,7 +9,8 @@ import numpy as np
 from medlora.config import DataConfig, RunConfig
 from medlora.data.blocks import KEYS
 from medlora.data.canaries import SENTENCE, Canary, choose_rows, secret, with_canary
-from medlora.data.jsonl import Piece, read_pieces, rows_in, wrong_file
+from medlora.data.formats.source import Source
+from medlora.data.jsonl import Piece, rows_in
 from medlora.data.locate import locate
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record, read_records
@@ -54,8 +55,8 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
     with new_folder(out) as folder:
         places = _write_split(folder, files.train, cfg.data, secrets=secrets, held=held)
         if files.evaluation:
-            for piece in read_pieces(files.evaluation, _PIECE_BYTES):
-                folder.append("eval.jsonl", piece.content)
+            for _, raw in _lines(files.evaluation):
+                folder.append("eval.jsonl", raw + b"\n")
         digests = folder.sync()
         folder.append(CANARIES, json_bytes(_stated(canaries, places, digests, seed=seed)))
     rows = len(secrets)
@@ -69,19 +70,16 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
 _Surveyed = tuple[int, tuple[int, int, int], int]  # line, keys as in `KEYS`, characters
 
 
-def _survey(file: Path, cfg: DataConfig) -> list[_Surveyed]:
+def _survey(file: Source, cfg: DataConfig) -> list[_Surveyed]:
     """Return what is known of each row, after checking all of them."""
     problems, found = Problems(file), []
-    wrong = wrong_file(file)
-    problems.add([wrong] if wrong else [])
-    problems.refuse()
-    for piece in read_pieces(file, _PIECE_BYTES):
+    for piece in file.read(_PIECE_BYTES, lambda problem: problems.add([problem])):
         records = read_records(piece, form=cfg.format, columns=cfg.columns, group_by=cfg.group_by)
         problems.add(records.problems)
         found += [(one.line, one.fold().keys, _length(one)) for one in records.rows]
     problems.refuse()
     if not found:
-        raise DataError(f"{file} has no rows", fix="write one JSON object a line")
+        raise DataError(f"{file} has no rows", fix="write one at least")
     return found
 
 
@@ -102,7 +100,7 @@ def _short(records: list[_Surveyed]) -> list[int]:
 
 
 def _write_split(
-    folder: NewFolder, file: Path, cfg: DataConfig, *, secrets: dict[int, str], held: set[int]
+    folder: NewFolder, file: Source, cfg: DataConfig, *, secrets: dict[int, str], held: set[int]
 ) -> dict[int, int]:
     """Write the copy; return {line of the original: line of the copy's training file}."""
     places: dict[int, int] = {}
@@ -116,9 +114,9 @@ def _write_split(
     return places
 
 
-def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(file: Source) -> Iterator[tuple[int, bytes]]:
     """Yield (line number, bytes) of each line that is not blank."""
-    for piece in read_pieces(file, _PIECE_BYTES):
+    for piece in file.read(_PIECE_BYTES, lambda _: None):
         for number, raw in enumerate(piece.content.split(b"\n"), start=piece.line):
             if raw.strip():
                 yield number, raw

@@ -4,7 +4,6 @@ A file is scanned once: what was found is kept beside the tokens under a digest 
 columns and the scanner itself.
 """
 
-import hashlib
 import json
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.config import RunConfig
+from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.data.privacy.classes import STRUCTURED
 from medlora.data.privacy.files import Finding, scan_file
@@ -86,23 +86,27 @@ def scan_files(files: DataFiles, sha256: dict[str, str], cfg: RunConfig) -> Scan
     return Scanned(policy, summaries)
 
 
-def _summary(file: Path, sha256: str, cfg: RunConfig) -> Summary:
+def _summary(file: Source, sha256: str, cfg: RunConfig) -> Summary:
     """Return what a file has, from the earlier scan if there was one."""
     columns = cfg.data.columns
-    key = sha256_json({"data": sha256, "columns": columns.model_dump(), "scanner": scanner_facts()})
+    key = sha256_json(
+        {
+            "data": [sha256, file.read_as],
+            "columns": columns.model_dump(),
+            "scanner": scanner_facts(),
+        }
+    )
     folder = Path(cfg.training.output_dir) / SCANS
     make_folder(folder, private=True)
     kept = _kept(folder / f"{key}.json", file)
     if kept:
         return kept
-    began, summary, digest, sound = time.monotonic(), Summary(file), hashlib.sha256(), True
-    for scanned in scan_file(file, columns, on_bytes=digest.update):
+    began, summary, sound = time.monotonic(), Summary(file), True
+    for scanned in scan_file(file, columns, sha256=sha256):
         summary.add(scanned)
         sound = sound and not scanned.problems
     if not sound:  # the whole file is about to be refused, with each line's problem
         return Summary(file)
-    if digest.hexdigest() != sha256:
-        raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
     _log.info("privacy: %s rows scanned in %.1f s", f"{summary.rows:,}", time.monotonic() - began)
     write_bytes(folder / f"{key}.json", _as_json(summary))
     _tidy(folder)
@@ -118,7 +122,7 @@ def _as_json(summary: Summary) -> bytes:
     return json_bytes({**stated, "sha256": sha256_json(stated)})
 
 
-def _kept(path: Path, file: Path) -> Summary | None:
+def _kept(path: Path, file: Source) -> Summary | None:
     """Return an earlier result that proves itself."""
     try:
         stated = json.loads(path.read_bytes())

@@ -8,23 +8,27 @@ from pathlib import Path
 import click
 
 from medlora.config import DataConfig
+from medlora.data.formats.names import format_of, is_data, stem_of, suffixes
+from medlora.data.formats.source import Source
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, lines
 from medlora.data.problems import Problems
 from medlora.errors import ConfigError, MissingPartError, RejectedError
 from medlora.files import make_folder, new_file
+from medlora.jobs.plant import CANARIES
 
 Append = Callable[[bytes], None]
 
 
 def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path | None) -> None:
-    """Scan a file or the .jsonl files of a folder, and print what was found, never its text.
+    """Scan a file or the data files of a folder, and print what was found, never its text.
 
     Args:
         data: the file or the folder.
         cfg: columns and policy.
         json_out: file that gets one line a finding.
-        redact_out: file or folder that gets the data with labels in place of identifiers.
+        redact_out: file or folder that gets the data with labels in place of identifiers, as JSON
+            Lines.
 
     Raises:
         DataError: a line is no row.
@@ -54,16 +58,22 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
 
 def _scan(file: Path, cfg: DataConfig, *, tell: Append | None, write: Append | None) -> Summary:
     """Scan one file, writing as it goes."""
-    summary, problems = Summary(file), Problems(file)
-    for scanned in scan_file(file, cfg.columns, redact=write is not None):
+    source = Source((file,), column=cfg.columns.text)
+    summary, problems = Summary(source), Problems(source)
+    for scanned in scan_file(source, cfg.columns, redact=write is not None):
         summary.add(scanned)
         problems.add(scanned.problems)
         if tell and scanned.findings:
             tell(b"".join(_json_line(file, finding) for finding in scanned.findings))
-        if write:
-            write(scanned.redacted)
+        if write and scanned.redacted:
+            write(scanned.redacted if source.as_written else _without_gaps(scanned.redacted))
     problems.refuse()
     return summary
+
+
+def _without_gaps(lines: bytes) -> bytes:
+    """Leave out the blank lines that stand for the lines of a table without a row of their own."""
+    return b"".join(line + b"\n" for line in lines.split(b"\n") if line)
 
 
 def _json_line(file: Path, finding: Finding) -> bytes:
@@ -75,10 +85,12 @@ def _json_line(file: Path, finding: Finding) -> bytes:
 def _files(data: Path) -> list[Path]:
     if data.is_file():
         return [data]
-    files = sorted(data.glob("*.jsonl")) if data.is_dir() else []
+    files = sorted(filter(is_data, data.iterdir())) if data.is_dir() else []
+    files = [file for file in files if file.name != CANARIES]  # ours, and no rows
     if not files:
-        found = "no .jsonl file" if data.is_dir() else "nothing there"
-        raise MissingPartError(f"{data}: {found}", fix="name a .jsonl file or a folder with some")
+        found = "no data file" if data.is_dir() else "nothing there"
+        fix = f"name a file, or a folder with some, of these endings: {suffixes()}"
+        raise MissingPartError(f"{data}: {found}", fix=fix)
     return files
 
 
@@ -88,7 +100,15 @@ def _copies(data: Path, files: list[Path], out: Path | None) -> dict[Path, Path]
         return {}
     if data.is_dir():
         make_folder(out)
-    return {file: out / file.name if out.is_dir() else out for file in files}
+    copies = {file: out / _lines_name(file) if out.is_dir() else out for file in files}
+    wrong = next((copy for copy in copies.values() if not format_of(copy).seekable), None)
+    if wrong:
+        raise ConfigError(f"{wrong}: the copy is JSON Lines", fix="give it a name with .jsonl")
+    return copies
+
+
+def _lines_name(file: Path) -> str:
+    return file.name if format_of(file).seekable else f"{stem_of(file)}.jsonl"
 
 
 def _keep_apart(files: list[Path], outputs: list[Path]) -> None:

@@ -175,7 +175,7 @@ def _questions(found: Found, ready: _Ready, cfg: RunConfig, model: PeftModel) ->
     return choose_questions(
         cfg.training,
         held_out_records(found, ready.prepared, cfg.data),
-        folder=found.files.train.parent,
+        folder=found.files.train.folder,
         model=model,
         tokenizer=ready.prepared.tokenizer,
     )

@@ -64,30 +64,36 @@ def test_a_second_opening_makes_nothing(tmp_path: Path) -> None:
     assert names(tmp_path / "t") == [KEY]
 
 
+JSONL = ["jsonl"]
+
+
 def test_the_key_is_made_of_all_that_decides_the_tokens(tokenizer) -> None:
     """Content, tokenizer, template, form, columns: another of any is another key."""
     cfg = DataConfig()
-    seen = {key_of("a", tokenizer, cfg)}
-    assert key_of("a", copy.deepcopy(tokenizer), DataConfig(max_length=8, overlong="drop")) in seen
+    seen = {key_of("a", JSONL, tokenizer, cfg)}
+    assert (
+        key_of("a", JSONL, copy.deepcopy(tokenizer), DataConfig(max_length=8, overlong="drop"))
+        in seen
+    )
 
     def expect_new(key: str) -> None:
         assert key not in seen
         seen.add(key)
 
-    expect_new(key_of("b", tokenizer, cfg))
-    expect_new(key_of("a", tokenizer, DataConfig(format="messages")))
-    expect_new(key_of("a", tokenizer, DataConfig(group_by="patient_id")))
-    expect_new(key_of("a", tokenizer, DataConfig(columns=ColumnsConfig(prompt="q"))))
-    expect_new(key_of("a", tokenizer, DataConfig(columns=ColumnsConfig(prompt="prompt"))))
+    expect_new(key_of("b", JSONL, tokenizer, cfg))
+    expect_new(key_of("a", ["text:24:text"], tokenizer, cfg))
+    expect_new(key_of("a", JSONL, tokenizer, DataConfig(format="messages")))
+    expect_new(key_of("a", JSONL, tokenizer, DataConfig(group_by="patient_id")))
+    expect_new(key_of("a", JSONL, tokenizer, DataConfig(columns=ColumnsConfig(prompt="q"))))
     larger = copy.deepcopy(tokenizer)
     larger.add_tokens(["chest pain"])
-    expect_new(key_of("a", larger, cfg))
+    expect_new(key_of("a", JSONL, larger, cfg))
     other = copy.deepcopy(tokenizer)
     other.chat_template = PLAIN_TEMPLATE
-    expect_new(key_of("a", other, cfg))
+    expect_new(key_of("a", JSONL, other, cfg))
     ended = copy.deepcopy(tokenizer)
     ended.eos_token = "<|pad|>"
-    expect_new(key_of("a", ended, cfg))
+    expect_new(key_of("a", JSONL, ended, cfg))
 
 
 @pytest.mark.parametrize("name", ["ids", "rows", "runs", "manifest.json"])

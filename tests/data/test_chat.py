@@ -46,6 +46,17 @@ def test_only_answers_and_their_end_carry_loss(tokenizer, template: str | None) 
     assert np.array_equal(tokens.ids, whole)
 
 
+@pytest.mark.parametrize("template", [None, REFUSES], ids=["marked", "refusing"])
+def test_plain_text_is_learnt_whole(tokenizer, template: str | None) -> None:
+    """No template; all but the mark of the beginning, the mark of the end among it."""
+    tokenizer.chat_template = template or tokenizer.chat_template
+    record = Record(1, (Message("text", "a textbook, not a chat", learn=True),))
+    (tokens,) = tokenize(tokenizer, [record])
+    begin, end = tokenizer.bos_token or "", tokenizer.eos_token or ""
+    assert tokenizer.decode(tokens.ids) == f"{begin}a textbook, not a chat{end}"
+    assert learnt(tokenizer, tokens) == f"a textbook, not a chat{end}"
+
+
 @pytest.mark.parametrize("template", [None, UNMARKED], ids=["marked", "unmarked"])
 def test_a_turn_of_weight_0_carries_no_loss(tokenizer, template: str | None) -> None:
     """OpenAI's weight is honoured on any turn."""

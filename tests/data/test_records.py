@@ -1,6 +1,7 @@
 """Every accepted form becomes a conversation; everything else is named by file:line, textless."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ SECRET = "Jane Roe, MRN 4711"
 def read(path: Path, content: str | bytes, form: str = "auto", **columns: str):
     """The records of a file with this content."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    (piece,) = read_pieces(path, 1 << 20)
+    (piece,) = read_pieces(BytesIO(path.read_bytes()), 1 << 20)
     records = read_records(piece, form=form, columns=ColumnsConfig(**columns))
     problems = Problems(path)
     problems.add(records.problems)
@@ -71,6 +72,57 @@ def test_lines_end_at_lf_alone_and_blank_lines_do_not_count_as_rows(tmp_path: Pa
     records = read(tmp_path / "d", content)
     assert [record.line for record in records.rows] == [1, 3]
     assert records.rows[0].messages[0].content == "a\u2028b"
+
+
+def test_forms_of_other_projects_are_known_by_their_fields(tmp_path: Path) -> None:
+    """Questions and answers, ShareGPT with its names of roles; a text where nothing else is."""
+    rows = [
+        {"question": "a", "answer": "b", "system": "s", "text": "c"},
+        {
+            "conversations": [
+                {"from": "human", "value": "u"},
+                {"from": "gpt", "value": "x", "weight": None},
+                {"role": "user", "content": "v"},
+                {"from": "assistant", "value": "y", "weight": 1},
+            ],
+            "system": "be kind",
+        },
+        {"text": "a note", "label": 3},
+    ]
+    records = read(tmp_path / "d", "".join(json.dumps(row) + "\n" for row in rows))
+    assert records.forms == {"question_answer": 1, "sharegpt": 1, "text": 1}
+    asked, chat, text = (record.messages for record in records.rows)
+    assert asked == (
+        Message("system", "s"),
+        Message("user", "a"),
+        Message("assistant", "b", learn=True),
+    )
+    assert [(m.role, m.content, m.learn) for m in chat] == [
+        ("system", "be kind", False),
+        ("user", "u", False),
+        ("assistant", "x", True),
+        ("user", "v", False),
+        ("assistant", "y", True),
+    ]
+    assert text == (Message("text", "a note", learn=True),)
+    assert (records.rows[2].question, records.rows[2].answer) == ("", "a note")
+    with pytest.raises(DataError, match=r"d:1: field 'response': missing"):
+        read(tmp_path / "d", '{"prompt": "a", "text": "b"}')
+
+
+def test_columns_stated_by_their_usual_names_say_nothing(tmp_path: Path) -> None:
+    """As in the config of a run that is repeated, which states every key."""
+    content = '{"prompt": "a", "response": "b"}\n{"text": "c"}\n'
+    stated = ColumnsConfig().model_dump()
+    assert read(tmp_path / "d", content, **stated).forms == {"prompt_response": 1, "text": 1}
+
+
+def test_the_error_names_the_columns_to_map(tmp_path: Path) -> None:
+    """Two names that tell nothing of a person are put where they belong."""
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "d", '{"frage": "a", "antwort": "b"}')
+    assert "row's 2 (frage, antwort)" in str(error.value)
+    assert "data.columns.prompt=frage data.columns.response=antwort" in str(error.value)
 
 
 BAD = {
@@ -143,7 +195,7 @@ def test_pieces_are_whole_lines_wherever_they_are_cut(tmp_path: Path, size: int)
     """The same rows on the same lines, blank ones between, no newline at the end."""
     lines = [b'{"prompt": "%d", "response": "x"}' % n for n in range(5)]
     (tmp_path / "d").write_bytes(lines[0] + b"\r\n\n\n" + b"\n".join(lines[1:]))
-    pieces = list(read_pieces(tmp_path / "d", size))
+    pieces = list(read_pieces(BytesIO((tmp_path / "d").read_bytes()), size))
     assert b"".join(piece.content for piece in pieces) == (tmp_path / "d").read_bytes()
     rows = [row for piece in pieces for row in rows_in(piece)]
     assert [line for line, _ in rows] == [1, 4, 5, 6, 7]

@@ -11,7 +11,7 @@ import pytest
 from medlora.config import ColumnsConfig
 from medlora.data import stream
 from medlora.data.blocks import Block, BlockMaker, id_type
-from medlora.data.jsonl import read_pieces
+from medlora.data.formats.source import Source
 from medlora.errors import DataError, StorageError
 from medlora.files import sha256_file
 
@@ -41,7 +41,9 @@ def blocks(tokenizer, file: Path, *, workers: int | None, sha256: str = "") -> l
     """All blocks of a file."""
     maker = BlockMaker(tokenizer, id_type(tokenizer), "auto", ColumnsConfig())
     return list(
-        stream.token_blocks(file, maker, sha256=sha256 or sha256_file(file), workers=workers)
+        stream.token_blocks(
+            Source.of(file), maker, sha256=sha256 or sha256_file(file), workers=workers
+        )
     )
 
 
@@ -99,11 +101,11 @@ def test_a_file_that_changes_meanwhile_is_refused(tokenizer, tmp_path: Path) -> 
 
 def test_small_files_are_worth_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork costs more than it saves; a large file gets a process for each CPU."""
-    assert stream.worker_count(write(tmp_path / "d", good(20))) == 0
+    assert stream.worker_count(Source.of(write(tmp_path / "d", good(20)))) == 0
     monkeypatch.setattr(stream, "usable_cpus", lambda: 3)
-    large = write(tmp_path / "e", good(300))
+    large = Source.of(write(tmp_path / "e", good(300)))
     assert stream.worker_count(large) == 3
-    assert len(list(read_pieces(large, stream.PIECE_BYTES))) > 8
+    assert len(list(large.read(stream.PIECE_BYTES, print))) > 8
 
 
 def test_every_id_fits_however_full_of_holes_the_vocabulary(tokenizer) -> None:

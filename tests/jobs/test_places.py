@@ -136,7 +136,7 @@ def test_the_platform_beats_the_file_and_is_beaten_by_our_variables(
     assert cfg.training.output_dir == str(sagemaker.root / "opt/ml/checkpoints")
     assert (cfg.training.seed, cfg.training.num_train_epochs, cfg.lora.r) == (7, 1, 16)
     assert cfg.training.final_dir == "/o"
-    assert cfg.data.eval_file == str(sagemaker.root / "opt/ml/input/data/validation")
+    assert cfg.data.eval_file == [str(sagemaker.root / "opt/ml/input/data/validation")]
     mine = resolve(Options(data="/mine", checkpoints="/c"), environment).resolved.config
     assert (mine.data.path, mine.data.eval_file) == ("/mine", None)  # not rows of other data
     assert mine.training.output_dir == "/c"

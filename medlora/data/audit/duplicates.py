@@ -3,6 +3,7 @@
 What counts is always the rows that could go: rows less different ones.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,14 @@ _EXACT = {"rows": "exact_row", "questions": "exact_question", "answers": "exact_
 _FOLDED = {"rows": "text", "questions": "question", "answers": "folded_answer"}
 
 
-def duplicates(rows: Facts, *, file: str) -> dict[str, Any]:
+def duplicates(rows: Facts, *, place: Callable[[int], str]) -> dict[str, Any]:
     """Return JSON values: exact and folded duplicates in one file, near ones, the first lines.
 
     Near duplicates are the rows that could go if each cluster kept one, exact ones among them.
+
+    Args:
+        rows: of one file.
+        place: says where the row with a number stands.
     """
     return {
         "exact": {name: _repeated(rows[field]) for name, field in _EXACT.items()},
@@ -28,7 +33,7 @@ def duplicates(rows: Facts, *, file: str) -> dict[str, Any]:
         "near_duplicates": _repeated(rows["near_duplicate"]),
         "clusters": _clusters(rows["near_duplicate"]),
         "lines": {
-            name: [f"{file}:{line} repeats {file}:{first}" for line, first in pairs]
+            name: [f"{place(line)} repeats {place(first)}" for line, first in pairs]
             for name, pairs in {
                 "questions": _repeated_lines(rows, "question"),
                 "answers": _repeated_lines(rows, "exact_answer"),

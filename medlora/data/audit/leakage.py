@@ -1,5 +1,6 @@
 """Evaluation rows that the training rows give away."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ _KINDS = {
 }
 
 
-def leakage(train: Facts, evaluation: Facts, *, files: tuple[str, str]) -> dict[str, Any]:
+def leakage(
+    train: Facts, evaluation: Facts, *, places: tuple[Callable[[int], str], Callable[[int], str]]
+) -> dict[str, Any]:
     """Return JSON values: how many evaluation rows share what with training rows, the first lines.
 
     Args:
         train: the training rows.
         evaluation: the evaluation rows.
-        files: the names of the files that they stand in.
+        places: say where a training row and where an evaluation row stands, by its number.
     """
     shared = {name: _shared(train[field], evaluation[field]) for name, field in _KINDS.items()}
     any_kind = np.logical_or.reduce(list(shared.values()))
@@ -33,7 +36,7 @@ def leakage(train: Facts, evaluation: Facts, *, files: tuple[str, str]) -> dict[
         **{f"same_{name}": int(mask.sum()) for name, mask in shared.items()},
         "lines": {
             name: [
-                f"{files[1]}:{line} in {files[0]}:{known}"
+                f"{places[1](line)} in {places[0](known)}"
                 for line, known in _lines(train, evaluation[shared[name]][:MOST_LISTED], field)
             ]
             for name, field in _KINDS.items()

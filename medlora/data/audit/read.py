@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from medlora.data.audit.facts import FACT, FactMaker, FactPart, Facts, from_repl
 from medlora.data.audit.minhash import PLACES, Sketches, ascending, shingles_of
 from medlora.data.audit.overlap import EQUAL, Hits, Prompts
 from medlora.data.audit.words import Hashes, words_of
+from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
 from medlora.data.stream import Way, parts_of
 from medlora.errors import MOST_LISTED, StorageError
-from medlora.files import storage_errors
 
 _MOST_KNOWN = 1 << 15  # rows: of medium length, 64 MiB
 
@@ -26,7 +25,7 @@ _MOST_KNOWN = 1 << 15  # rows: of medium length, 64 MiB
 class DataFile:
     """A file and the SHA-256 of what it held when the run began."""
 
-    path: Path
+    path: Source
     sha256: str
 
 
@@ -104,7 +103,7 @@ def _add(suite: Contamination, hits: Hits, lines: NDArray[np.int64]) -> None:
 class Shingles:
     """Reads rows again, a few at a time, where what was kept of them is not enough."""
 
-    files: Sequence[tuple[Path, Facts]]
+    files: Sequence[tuple[Source, Facts]]
     maker: FactMaker
     known: dict[int, Hashes] = field(default_factory=dict)  # those read last
 
@@ -124,14 +123,12 @@ class Shingles:
         first = 0
         for path, facts in self.files:
             mine = rows[(rows >= first) & (rows < first + len(facts))] - first
-            with storage_errors(path), path.open("rb") as stream:
-                for row in facts[mine]:
-                    stream.seek(int(row["offset"]))
-                    piece = Piece(int(row["line"]), stream.readline(), int(row["offset"]))
-                    yield self._text(path, piece)
+            chosen = zip(facts["line"][mine].tolist(), facts["offset"][mine].tolist(), strict=True)
+            for piece in path.at(chosen):
+                yield self._text(path, piece)
             first += len(facts)
 
-    def _text(self, path: Path, piece: Piece) -> str:
+    def _text(self, path: Source, piece: Piece) -> str:
         records = self.maker.records(piece).rows
         if len(records) != 1:
             raise StorageError(f"{path}: changes while it is read", fix="start again once it rests")

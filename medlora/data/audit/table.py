@@ -70,10 +70,9 @@ def _key(files: dict[str, DataFile], cfg: DataConfig, prompts: Prompts) -> str:
     return sha256_json(
         {
             "format": FORMAT,
-            "data": {split: file.sha256 for split, file in files.items()},
+            "data": {split: [file.sha256, file.path.read_as] for split, file in files.items()},
             "form": cfg.format,
             "columns": cfg.columns.model_dump(),
-            "named_columns": sorted(cfg.columns.model_fields_set),
             "group_by": cfg.group_by,
             "suites": dict(prompts.suites),
             "prompts": sorted((digest, list(them)) for digest, them in prompts.equal.items()),

@@ -20,7 +20,7 @@ _ESCAPE = re.compile(
 )
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,39}\Z")
 _Names = tuple[str, str]  # of a field: as it is, and as it may be told
-_TURN = re.compile(r"\[\d+\]\.content\Z")
+_TURN = re.compile(r"\[\d+\]\.(?:content|value)\Z")
 
 
 class Text(NamedTuple):
@@ -52,15 +52,13 @@ def texts_of(line: str, columns: ColumnsConfig) -> list[Text]:
         columns: our field -> the file's name for it.
     """
     texts = list(_strings(line))
-    named = set(columns.model_dump().values()) - {columns.messages}
+    lists = (columns.messages, columns.conversations)
+    named = set(columns.model_dump().values()) - set(lists)
     ours = [
         text
         for text in texts
         if text.field in named
-        or (
-            text.field.startswith(columns.messages)
-            and _TURN.match(text.field, len(columns.messages))
-        )
+        or any(text.field.startswith(name) and _TURN.match(text.field, len(name)) for name in lists)
     ]
     return ours or [text._replace(field=text.discreet) for text in texts]
 

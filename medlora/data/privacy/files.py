@@ -3,19 +3,20 @@
 import json
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from medlora.config import ColumnsConfig
-from medlora.data.jsonl import Piece, read_pieces, rows_in, wrong_file
+from medlora.data.formats.source import Source
+from medlora.data.jsonl import Piece, rows_in
 from medlora.data.privacy.fields import texts_of
 from medlora.data.privacy.lists import lists
 from medlora.data.privacy.redact import redact_line
 from medlora.data.privacy.scan import scan_text
 from medlora.data.problems import Problem
 from medlora.data.workers import in_order, usable_cpus
+from medlora.errors import StorageError
 
 PIECE_BYTES = 1 << 16  # a third of a second of one core's work
 _FEW_PIECES = 4  # so few are done before workers would have paid
@@ -109,35 +110,32 @@ class PieceScanner:
 
 
 def scan_file(
-    file: Path,
+    file: Source,
     columns: ColumnsConfig,
     *,
     redact: bool = False,
     workers: int | None = None,
-    on_bytes: Callable[[bytes], object] = len,
+    sha256: str | None = None,
 ) -> Iterator[Scanned]:
     """Yield what is found in each piece of a file, the same whatever the number of workers.
 
     Args:
-        file: JSON Lines.
+        file: of any format.
         columns: our field -> the file's name for it.
-        redact: return the pieces with labels in place of identifiers as well.
+        redact: return the pieces with labels in place of identifiers as well, as JSON Lines.
         workers: how many processes; as many as pay, if not given.
-        on_bytes: takes all bytes of the file in order, e.g. to digest them.
+        sha256: what the file's content has to be, if that is known.
 
     Raises:
-        StorageError: the file cannot be read.
+        StorageError: the file cannot be read, or is being changed.
         OutOfMemoryError: the system killed a worker.
     """
-    wrong = wrong_file(file)
-    if wrong:
-        yield Scanned(problems=[wrong])
-        return
     lists()  # before a fork, which then shares them
+    wrong: list[Problem] = []
+    reading = file.read(PIECE_BYTES, wrong.append)
 
     def requests() -> Iterator[bytes]:
-        for piece in read_pieces(file, PIECE_BYTES):
-            on_bytes(piece.content)
+        for piece in reading:
             yield _REQUEST.pack(piece.line) + piece.content
 
     workers = _worker_count(file) if workers is None else workers
@@ -150,10 +148,14 @@ def scan_file(
             [Problem(*values) for values in reply["problems"]],
             redacted,
         )
+    if wrong:
+        yield Scanned(problems=wrong)
+    if sha256 not in (None, reading.sha256):
+        raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
 
 
-def _worker_count(file: Path) -> int:
+def _worker_count(file: Source) -> int:
     """Return how many processes a file is worth: one for each CPU, none for a small file."""
-    if file.stat().st_size <= _FEW_PIECES * PIECE_BYTES:
+    if file.size <= _FEW_PIECES * PIECE_BYTES:
         return 0
     return min(usable_cpus(), _MOST_WORKERS)

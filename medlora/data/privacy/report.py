@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from medlora.data.formats.source import Source
 from medlora.data.privacy.classes import ADVISORY, LABELS, SAFE_HARBOR, STRUCTURED
 from medlora.data.privacy.files import Finding, Scanned
 from medlora.data.privacy.lists import scanner_digest
@@ -23,7 +23,7 @@ RECALL = (
 class Summary:
     """The findings of a file in numbers, and the first of them that block and that do not."""
 
-    file: Path
+    file: Source
     rows: int = 0
     rows_with: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -58,9 +58,11 @@ def ordered(counts: Mapping[str, int]) -> dict[str, int]:
     return {label: counts[label] for label in LABELS if counts.get(label)}
 
 
-def place(file: Path, finding: Finding) -> str:
-    """Return `file:line:column: field 'x': LABEL`."""
-    where = f"{file}:{finding.line}:{finding.column}"
+def place(file: Source, finding: Finding) -> str:
+    """Return `file:line:column: field 'x': LABEL`, the column where the file has one."""
+    where = file.place(finding.line)
+    if file.as_written:
+        where = f"{where}:{finding.column}"
     return f"{where}: field '{finding.field}': {finding.label}"
 
 

@@ -14,6 +14,7 @@ from medlora.data.audit.leakage import leakage
 from medlora.data.audit.overlap import Prompts, look_for
 from medlora.data.audit.read import DataFile, read
 from medlora.data.audit.table import audit
+from medlora.data.formats.source import Source
 from medlora.errors import DataError
 from medlora.files import sha256_file
 
@@ -40,7 +41,7 @@ def files(write_jsonl) -> dict[str, DataFile]:
     train = write_jsonl("train.jsonl", TRAIN)
     train.write_bytes(b"\n" + train.read_bytes())
     paths = {"train": train, "eval": write_jsonl("eval.jsonl", EVAL)}
-    return {split: DataFile(path, sha256_file(path)) for split, path in paths.items()}
+    return {split: DataFile(Source.of(path), sha256_file(path)) for split, path in paths.items()}
 
 
 CFG = DataConfig(group_by="patient")
@@ -50,7 +51,7 @@ def test_duplicates_are_rows_less_different_ones(files, tmp_path: Path) -> None:
     """Exact and folded ones; lines name both ends."""
     entry = audit(files, CFG, Prompts(), root=tmp_path / "a")
     rows = entry.table.of(entry.manifest)
-    found = duplicates(rows["train"], file="t")
+    found = duplicates(rows["train"], place="t:{}".format)
     assert found["exact"] == {"rows": 1, "questions": 2, "answers": 2}
     assert found["normalised"] == {"rows": 1, "questions": 3, "answers": 2}
     assert found["near_duplicates"] == 2
@@ -64,7 +65,7 @@ def test_leakage_is_counted_by_what_is_shared(files, tmp_path: Path) -> None:
     """A long answer and a group give rows away; a label does not."""
     entry = audit(files, CFG, Prompts(), root=tmp_path / "a")
     rows = entry.table.of(entry.manifest)
-    found = leakage(rows["train"], rows["eval"], files=("t", "e"))
+    found = leakage(rows["train"], rows["eval"], places=("t:{}".format, "e:{}".format))
     lines = found.pop("lines")
     assert found == {
         "evaluation_rows": 3,
@@ -130,7 +131,10 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
         for n in range(1, 5000)
     ]
     file.write_text("\n".join(line for n, line in enumerate(lines, start=1) if n % 40), "utf-8")
-    data, maker = DataFile(file, sha256_file(file)), FactMaker("auto", CFG.columns, None, Prompts())
+    data, maker = (
+        DataFile(Source.of(file), sha256_file(file)),
+        FactMaker("auto", CFG.columns, None, Prompts()),
+    )
     one, two = (read(data, maker, workers=count) for count in (0, 2))
     assert np.array_equal(one.rows, two.rows)
     assert np.array_equal(one.sketches, two.sketches)
@@ -145,8 +149,8 @@ def test_a_row_without_its_group_is_refused(files, tmp_path: Path) -> None:
     """It could leak unseen; so could one whose group is a fraction or nothing."""
     bad = [{**TRAIN[0], "patient": value} for value in (None, "", " ", 1.5, True, [1])]
     rows = "".join(json.dumps(row) + "\n" for row in [*TRAIN, *bad, {**EVAL[0], "patient": "p"}])
-    files["train"].path.write_text(rows)
-    data = {"train": DataFile(files["train"].path, sha256_file(files["train"].path))}
+    files["train"].path.paths[0].write_text(rows)
+    data = {"train": DataFile(files["train"].path, files["train"].path.sha256())}
     with pytest.raises(DataError) as error:
         audit(data, CFG, Prompts(), root=tmp_path / "a")
     said = str(error.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from medlora.config import ColumnsConfig
+from medlora.data.formats.source import Source
 from medlora.data.privacy import files
 from medlora.data.privacy.fields import literal, texts_of
 from medlora.data.privacy.files import Finding, scan_file
@@ -23,7 +24,7 @@ def write(path: Path, *lines: str) -> Path:
 
 def findings(file: Path, **options: object) -> list[Finding]:
     """All findings of a file."""
-    return [one for part in scan_file(file, COLUMNS, **options) for one in part.findings]
+    return [one for part in scan_file(Source.of(file), COLUMNS, **options) for one in part.findings]
 
 
 def test_the_fields_of_every_form_are_read_and_no_others() -> None:
@@ -35,8 +36,11 @@ def test_the_fields_of_every_form_are_read_and_no_others() -> None:
     )
     fields = [text.field for text in texts_of(turns, COLUMNS)]
     assert fields == ["messages[0].content", "messages[1].content"]
-    other = '{"text": "a", "n": [1, -2.5e3, true, null, {"v": "b"}], "e": {}, "f": []}'
-    assert [text.field for text in texts_of(other, COLUMNS)] == ["text", "n[4].v"]
+    talk = '{"conversations": [{"from": "human", "value": "a"}], "question": "b", "text": "c"}'
+    fields = [text.field for text in texts_of(talk, COLUMNS)]
+    assert fields == ["conversations[0].value", "question", "text"]
+    other = '{"note": "a", "n": [1, -2.5e3, true, null, {"v": "b"}], "e": {}, "f": []}'
+    assert [text.field for text in texts_of(other, COLUMNS)] == ["note", "n[4].v"]
     renamed = ColumnsConfig(prompt="question")
     assert [t.field for t in texts_of('{"question": "a", "x": "b"}', renamed)] == ["question"]
 
@@ -64,7 +68,9 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         for n in range(60)
     ]
     file = write(tmp_path / "a.jsonl", *lines)
-    alone, many = (list(scan_file(file, COLUMNS, redact=True, workers=w)) for w in (0, 3))
+    alone, many = (
+        list(scan_file(Source.of(file), COLUMNS, redact=True, workers=w)) for w in (0, 3)
+    )
     assert alone == many
     assert len(alone) > 5
     assert [one.line for part in alone for one in part.findings] == sorted([*range(1, 61)] * 2)
@@ -79,7 +85,7 @@ def test_a_copy_differs_only_where_something_was_found(tmp_path: Path) -> None:
     )
     file = tmp_path / "a.jsonl"
     file.write_bytes(content.encode())
-    copy = b"".join(part.redacted for part in scan_file(file, COLUMNS, redact=True))
+    copy = b"".join(part.redacted for part in scan_file(Source.of(file), COLUMNS, redact=True))
     expected = content.replace("2020-05-06", "[DATE]").replace(
         'MRN 12345678 \\"q', 'MRN [MRN] \\"q'
     )
@@ -103,6 +109,6 @@ def test_lines_that_are_no_rows_are_problems(tmp_path: Path) -> None:
     """With their lines; the others are scanned."""
     deep = '{"a":' * 700 + '"x"' + "}" * 700
     file = write(tmp_path / "a.jsonl", "{", deep, '{"prompt": "MRN 12345678"}')
-    parts = list(scan_file(file, COLUMNS))
+    parts = list(scan_file(Source.of(file), COLUMNS))
     assert [problem.line for part in parts for problem in part.problems] == [1, 2]
     assert [one.line for one in findings(file)] == [3]

@@ -1,0 +1,110 @@
+"""A file's content as a stream: decompressed while it is read, the file's own bytes digested."""
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from medlora.data.formats.names import Format
+from medlora.errors import MissingPartError
+from medlora.files import storage_errors
+
+_CHUNK = 1 << 20
+
+
+class BrokenError(Exception):
+    """A compressed file ends too early, or is none."""
+
+
+class _Digested(io.RawIOBase):
+    """Passes a file's bytes on and digests them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  (a buffer has no public type yet)
+        content = self.file.read(len(buffer))
+        buffer[: len(content)] = content
+        self.digest.update(content)
+        return len(content)
+
+
+class _Unpacked(io.RawIOBase):
+    """Passes on what a decompressor gives; whatever it may raise is one error here."""
+
+    def __init__(self, packed: Any) -> None:  # noqa: ANN401  (of two libraries)
+        self.packed = packed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        try:
+            content = self.packed.read(len(buffer))
+        except (EOFError, zlib.error) as error:
+            raise BrokenError from error
+        except OSError as error:
+            if error.errno is None:  # the library's own, not the system's
+                raise BrokenError from error
+            raise
+        buffer[: len(content)] = content
+        return len(content)
+
+
+class Opened:
+    """A stream of a file's content; at its end `sha256` is the digest of the file itself."""
+
+    def __init__(self, raw: BinaryIO, kind: Format) -> None:
+        self._digested = _Digested(raw)
+        self._whole = io.BufferedReader(self._digested, _CHUNK)
+        self.stream: BinaryIO = self._whole
+        if kind.compression == "gzip":
+            self.stream = io.BufferedReader(_Unpacked(gzip.GzipFile(fileobj=self._whole)), _CHUNK)
+        elif kind.compression == "zstd":
+            packed = _arrow().CompressedInputStream(self._whole, "zstd")
+            self.stream = io.BufferedReader(_Unpacked(packed), _CHUNK)
+
+    def sha256(self) -> str:
+        """Return the digest of the whole file, read to its end."""
+        while self._whole.read(_CHUNK):
+            pass
+        return self._digested.digest.hexdigest()
+
+
+@contextmanager
+def opened(file: Path, kind: Format) -> Iterator[Opened]:
+    """Open a file of a format.
+
+    Raises:
+        StorageError: it cannot be read.
+        MissingPartError: a library is not installed.
+    """
+    with storage_errors(file), file.open("rb") as raw:
+        yield Opened(raw, kind)
+
+
+def _arrow() -> Any:  # noqa: ANN401  (pyarrow ships no types)
+    return arrow("pyarrow")
+
+
+def arrow(module: str) -> Any:  # noqa: ANN401
+    """Return a module of pyarrow.
+
+    Raises:
+        MissingPartError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingPartError(
+            "Parquet and .zst files need pyarrow, which is not installed",
+            fix="install medlora[formats], or use the container image, which has it",
+        ) from error

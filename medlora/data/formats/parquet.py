@@ -1,0 +1,78 @@
+"""A Parquet file as rows; some thousand are in memory at a time."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from medlora.data.formats.opened import arrow
+from medlora.data.problems import Problem
+
+_AT_ONCE = 1 << 10
+_MEND = "write it again, e.g. with pandas' to_parquet"
+
+
+def parquet_rows(file: Path, report: Callable[[Problem], object]) -> Iterator[tuple[int, bytes]]:
+    """Yield (number from 1, row as JSON) of each row.
+
+    Dates, times and decimals become text as Arrow writes them; what is no number becomes null.
+
+    Args:
+        file: with columns of whatever type.
+        report: takes what is wrong.
+
+    Raises:
+        MissingPartError: pyarrow is not installed.
+    """
+    types, parquet = arrow("pyarrow"), arrow("pyarrow.parquet")
+    number = 0
+    try:
+        with parquet.ParquetFile(file) as opened:
+            names = opened.schema_arrow.names
+            if len(set(names)) < len(names):
+                report(Problem(0, "two columns of the same name", "name each column once"))
+                return
+            for batch in opened.iter_batches(_AT_ONCE):
+                for row in _spelled(batch, types).to_pylist():
+                    number += 1
+                    yield number, json.dumps(_plain(row), ensure_ascii=False).encode()
+    except (types.ArrowException, ValueError, TypeError) as error:
+        where = f"behind row {number}" if number else "from the start"
+        report(Problem(0, f"no sound Parquet {where} ({type(error).__name__})", _MEND))
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        report(Problem(0, f"no sound Parquet behind row {number}", _MEND))
+
+
+def _spelled(batch: Any, types: Any) -> Any:  # noqa: ANN401  (pyarrow ships no types)
+    """Return a batch whose dates and decimals are texts."""
+    for at, field in enumerate(batch.schema):
+        if types.types.is_temporal(field.type) or types.types.is_decimal(field.type):
+            texts = batch.column(at).cast(types.string())
+            batch = batch.set_column(at, types.field(field.name, types.string()), texts)
+    return batch
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  (any value of a table)
+    """Return a value as JSON can say it."""
+    match value:
+        case dict():
+            return {str(name): _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case bytes():
+            return _decoded(value)
+        case _:
+            return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _decoded(value: bytes) -> str | None:
+    """Return text that was kept as bytes, None for what is none: an image, say."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None

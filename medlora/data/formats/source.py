@@ -1,0 +1,262 @@
+"""One or several files read as one: their rows in order, each known by a number that says where.
+
+A row's number counts lines or rows of its file from 1; the number of the file stands in the bits
+above.  So the numbers of the first file are plain.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from medlora.data.formats.array import array_items
+from medlora.data.formats.names import ARRAY, LINES, PARQUET, TEXT, Format, format_of
+from medlora.data.formats.opened import BrokenError, opened
+from medlora.data.formats.parquet import parquet_rows
+from medlora.data.formats.table import table_rows
+from medlora.data.formats.text import text_rows
+from medlora.data.jsonl import FILE_BITS, IN_FILE, Piece, read_pieces, wrong_head
+from medlora.data.problems import Problem
+from medlora.files import sha256_file, sha256_json, storage_errors
+
+_HEAD = 4096
+Report = Callable[[Problem], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files of rows, read one after the other."""
+
+    paths: tuple[Path, ...]
+    characters: int = 3072  # of a row that is made of plain text
+    column: str = "text"  # which such a row has
+
+    @classmethod
+    def of(cls, *paths: Path) -> "Source":
+        """Return these files as one."""
+        return cls(paths)
+
+    def __str__(self) -> str:
+        first = str(self.paths[0])
+        return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
+
+    @property
+    def name(self) -> str:
+        """What a log and a report call it; it names no folder."""
+        first = self.paths[0].name
+        return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
+
+    @property
+    def folder(self) -> Path:
+        """Where the first file is."""
+        return self.paths[0].parent
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self.paths)
+
+    @property
+    def read_as(self) -> list[str]:
+        """What else decides the rows, beside the content: each file's format."""
+        text = f"{TEXT}:{self.characters}:{self.column}"
+        names = [format_of(path).name for path in self.paths]
+        return [text if name == TEXT else name for name in names]
+
+    def sha256(self) -> str:
+        """Return the digest of the only file, or of the list of all files' digests."""
+        return _joint([sha256_file(path) for path in self.paths])
+
+    def place(self, number: int) -> str:
+        """Return `file:line`, or `file: row N` where rows stand on no lines of their own."""
+        path, _ = self._split(number)
+        return f"{path}{self._within(number)}"
+
+    def short_place(self, number: int) -> str:
+        """Return the same without the file's folder."""
+        path, _ = self._split(number)
+        return f"{path.name}{self._within(number)}"
+
+    @property
+    def as_written(self) -> bool:
+        """Whether rows are read as they stand in the files, so that a column can be pointed at."""
+        return all(format_of(path).seekable for path in self.paths)
+
+    def read(self, size: int, report: Report) -> "Reading":
+        """Return a pass over all rows, in pieces of about `size` bytes."""
+        return Reading(self, size, report)
+
+    def at(self, rows: Iterable[tuple[int, int]]) -> Iterator[Piece]:
+        """Yield pieces of one row each.
+
+        Args:
+            rows: (number, offset of its piece), numbers ascending.
+        """
+        wanted: dict[Path, list[tuple[int, int]]] = {}
+        for number, offset in rows:
+            wanted.setdefault(self._split(number)[0], []).append((number, offset))
+        for path, those in wanted.items():
+            if format_of(path).seekable:
+                yield from _sought(path, those)
+            else:
+                yield from self._passed(path, {number for number, _ in those})
+
+    def rows_of(self, path: Path, stream: BinaryIO, report: Report) -> Iterator[tuple[int, bytes]]:
+        """Return one file's rows as lines of JSON, with their numbers in it.
+
+        Args:
+            path: one of the files.
+            stream: its content, unpacked.
+            report: takes what is wrong.
+        """
+        kind = format_of(path)
+        match kind.name:
+            case "table":
+                return table_rows(stream, report, tabs=kind.suffix == ".tsv")
+            case "json":
+                return _array(stream, report)
+            case "parquet":
+                return _parquet(path, kind, report)
+            case "text":
+                return text_rows(stream, report, most=self.characters, column=self.column)
+            case _:
+                return _lines(stream)
+
+    def _passed(self, path: Path, numbers: set[int]) -> Iterator[Piece]:
+        base, last = self.paths.index(path) << FILE_BITS, max(numbers)
+        with opened(path, format_of(path)) as content:
+            for row, text in self.rows_of(path, content.stream, _unheard):
+                if base + row in numbers:
+                    yield Piece(base + row, text)
+                if base + row >= last:
+                    return
+
+    def _within(self, number: int) -> str:
+        path, row = self._split(number)
+        if not row:
+            return ""
+        return f":{row}" if format_of(path).by_line else f": row {row}"
+
+    def _split(self, number: int) -> tuple[Path, int]:
+        return self.paths[number >> FILE_BITS], number & IN_FILE
+
+
+class Reading:
+    """One pass over the files of a source."""
+
+    def __init__(self, source: Source, size: int, report: Report) -> None:
+        self._source, self._size, self._report = source, size, report
+        self._digests: list[str] = []
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield the pieces: lines of JSON, a blank one where no row begins.
+
+        Raises:
+            StorageError: a file cannot be read.
+            MissingPartError: a library is not installed.
+        """
+        for number, path in enumerate(self._source.paths):
+            yield from self._file(path, number << FILE_BITS)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what was read, once all of it was."""
+        return _joint(self._digests)
+
+    def _file(self, path: Path, base: int) -> Iterator[Piece]:
+        def report(problem: Problem) -> None:
+            self._report(replace(problem, line=base + problem.line))
+
+        kind = format_of(path)
+        with opened(path, kind) as content:
+            try:
+                wrong = _wrong(content.stream, kind)
+                if wrong:
+                    report(wrong)
+                elif kind.name == LINES:
+                    yield from read_pieces(content.stream, self._size, first=base + 1)
+                else:
+                    rows = self._source.rows_of(path, content.stream, report)
+                    yield from _packed(rows, self._size, base)
+            except BrokenError:
+                found = f"the {kind.compression} archive is damaged, or ends too early"
+                report(Problem(0, found, "copy it again, or compress it again"))
+            digest = content.sha256()
+            self._digests.append(sha256_file(path) if kind.name == PARQUET else digest)
+
+
+def _joint(digests: list[str]) -> str:
+    return digests[0] if len(digests) == 1 else sha256_json(digests)
+
+
+def _unheard(_: Problem) -> None:
+    """Take a problem that was reported when the file was read first."""
+
+
+def _wrong(stream: BinaryIO, kind: Format) -> Problem | None:
+    if kind.name == PARQUET:
+        return None
+    wrong = wrong_head(_head(stream), array=kind.name == ARRAY)
+    return wrong if wrong is None or kind.by_line else replace(wrong, line=0)
+
+
+def _head(stream: BinaryIO) -> bytes:
+    peek: Callable[[int], bytes] = stream.peek  # type: ignore[attr-defined]  # both are buffered
+    return peek(_HEAD)[:_HEAD]
+
+
+def _parquet(path: Path, kind: Format, report: Report) -> Iterator[tuple[int, bytes]]:
+    if kind.compression:
+        report(Problem(0, f"a Parquet file within {kind.compression}", "unpack it"))
+        return iter(())
+    return parquet_rows(path, report)
+
+
+def _array(stream: BinaryIO, report: Report) -> Iterator[tuple[int, bytes]]:
+    """Return the rows of a .json file: one list, or in spite of its name one object a line."""
+    head = _head(stream).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head[:1] != b"{":
+        return array_items(stream, report)
+    first, ended, _ = head.partition(b"\n")
+    if ended and not _is_json(first):
+        found = "one JSON object over several lines instead of a list"
+        report(Problem(0, found, "write a list of rows: [{...}, {...}]"))
+        return iter(())
+    return _lines(stream)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a stream that has one object a line."""
+    for number, line in enumerate(stream, start=1):
+        yield number, line.rstrip(b"\r\n")
+
+
+def _packed(rows: Iterable[tuple[int, bytes]], size: int, base: int) -> Iterator[Piece]:
+    """Yield rows in pieces; blank lines stand for numbers that no row has."""
+    lines: list[bytes] = []
+    first, held = 1, 0
+    for number, line in rows:
+        if held >= size:
+            yield Piece(base + first, b"\n".join([*lines, b""]))
+            first, lines, held = first + len(lines), [], 0
+        gap = number - first - len(lines)
+        lines += [*([b""] * gap), line]
+        held += gap + len(line) + 1
+    if lines:
+        yield Piece(base + first, b"\n".join([*lines, b""]))
+
+
+def _sought(path: Path, rows: Iterable[tuple[int, int]]) -> Iterator[Piece]:
+    with storage_errors(path), path.open("rb") as stream:
+        for number, offset in rows:
+            stream.seek(offset)
+            yield Piece(number, stream.readline(), offset)
