@@ -1,6 +1,7 @@
 """Become one of a run's workers."""
 
 import ctypes
+import os
 import signal
 import socket
 from datetime import timedelta
@@ -14,6 +15,7 @@ from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
 from medlora.runtime import Topology
 
+LAUNCHER = "_MEDLORA_LAUNCHER"  # the variable that tells a worker its launcher's process id
 _PDEATHSIG = 1
 # Longer than any work that one worker does while the others wait; who is lost is told by the
 # connection that ends, or by the launcher, not by the clock.
@@ -79,6 +81,8 @@ def _take_gpu(local: int) -> None:
 def _end_with_the_launcher() -> None:
     """Have the kernel send SIGTERM when the launcher is gone, and nobody would end this worker.
 
-    Source: prctl(2), PR_SET_PDEATHSIG.
+    Source: prctl(2), PR_SET_PDEATHSIG; it says nothing of a parent that was gone before.
     """
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
+    if os.environ.get(LAUNCHER) not in (None, str(os.getppid())):
+        signal.raise_signal(signal.SIGTERM)

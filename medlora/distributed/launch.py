@@ -20,6 +20,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from medlora.distributed.join import LAUNCHER
 from medlora.distributed.meeting import Meeting, interface_to
 from medlora.distributed.pulse import Pulse
 from medlora.logs import logger
@@ -61,7 +62,7 @@ def launch(
     rendezvous_handler_registry.register(
         "medlora", lambda _: Meeting(topology, timeout_s=timeout_s, met=workers.watch)
     )
-    os.environ.update(_network(topology, variables))
+    os.environ.update({LAUNCHER: str(os.getpid()), **_network(topology, variables)})
     with TemporaryDirectory(prefix="medlora-") as folder:
         config = LaunchConfig(
             min_nodes=topology.num_nodes.value,

@@ -39,6 +39,21 @@ def test_a_second_writer_is_refused_until_the_first_is_killed(tmp_path: Path) ->
             pass
 
 
+def test_a_holder_that_is_about_to_be_gone_is_waited_for(tmp_path: Path) -> None:
+    """A killed process keeps its lock until its memory is taken apart: here, until told to end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        holder.stdin.close()
+        with only_writer(tmp_path):
+            assert str(os.getpid()) in (tmp_path / ".lock").read_text()
+
+
 def test_the_next_run_may_have_another_uid_of_the_group(tmp_path: Path) -> None:
     """The lock's file can be opened for writing by the group, whatever the umask."""
     before = os.umask(0o077)
