@@ -102,6 +102,7 @@ def listed(problems: Sequence[str], *, what: str, count: int | None = None) -> s
     """
     count = len(problems) if count is None else count
     number = f"{count} problem{'s' if count != 1 else ''}"
-    shown = "".join(f"\n  {problem}" for problem in problems[:MOST_LISTED])
-    rest = f"\n  ... and {count - MOST_LISTED} more" if count > MOST_LISTED else ""
+    first = problems[:MOST_LISTED]
+    shown = "".join(f"\n  {problem}" for problem in first)
+    rest = f"\n  ... and {count - len(first)} more" if count > len(first) else ""
     return f"{what}: {number}{shown}{rest}"

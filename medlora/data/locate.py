@@ -40,7 +40,7 @@ def locate(cfg: DataConfig, *, mount: Path = Path("/data")) -> DataFiles:
 
 
 def _source(paths: Sequence[Path], cfg: DataConfig) -> Source:
-    return Source(tuple(dict.fromkeys(paths)), _CHARACTERS * cfg.max_length, cfg.columns.text)
+    return Source(tuple(dict.fromkeys(paths)), _CHARACTERS * cfg.max_length, cfg.columns)
 
 
 def _files(cfg: DataConfig, roots: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -1,7 +1,7 @@
 """What is wrong with a data file: every problem with its line, never with its text."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -60,6 +60,8 @@ class Problems:
         """Raise a DataError that lists the problems, if there are any."""
         if self.count:
             self._forget_late_ones()
+            if self.count > MOST_LISTED and _say_the_same(self.first):
+                del self.first[1:]
             shown = [problem.text(self.file) for problem in self.first]
             what = f"{self.file} cannot be used"
             raise DataError(listed(shown, what=what, count=self.count), fix=_FIX)
@@ -67,6 +69,12 @@ class Problems:
     def _forget_late_ones(self) -> None:
         self.first.sort(key=lambda problem: problem.line)
         del self.first[MOST_LISTED:]
+
+
+def _say_the_same(problems: list[Problem]) -> bool:
+    """Tell whether all are about whole rows and say one thing, as of a table's columns."""
+    first = replace(problems[0], line=0)
+    return first.field is None and all(replace(one, line=0) == first for one in problems)
 
 
 def kind(value: object) -> str:

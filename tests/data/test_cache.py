@@ -81,7 +81,7 @@ def test_the_key_is_made_of_all_that_decides_the_tokens(tokenizer) -> None:
         seen.add(key)
 
     expect_new(key_of("b", JSONL, tokenizer, cfg))
-    expect_new(key_of("a", ["text:24:text"], tokenizer, cfg))
+    expect_new(key_of("a", ["text:24"], tokenizer, cfg))
     expect_new(key_of("a", JSONL, tokenizer, DataConfig(format="messages")))
     expect_new(key_of("a", JSONL, tokenizer, DataConfig(group_by="patient_id")))
     expect_new(key_of("a", JSONL, tokenizer, DataConfig(columns=ColumnsConfig(prompt="q"))))

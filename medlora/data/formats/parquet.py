@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from medlora.config import ColumnsConfig
 from medlora.data.formats.opened import arrow
+from medlora.data.formats.table import usual_names
 from medlora.data.problems import Problem
 
 _AT_ONCE = 1 << 10
 _MEND = "write it again, e.g. with pandas' to_parquet"
 
 
-def parquet_rows(file: Path, report: Callable[[Problem], object]) -> Iterator[tuple[int, bytes]]:
+def parquet_rows(
+    file: Path, report: Callable[[Problem], object], columns: ColumnsConfig
+) -> Iterator[tuple[int, bytes]]:
     """Yield (number from 1, row as JSON) of each row.
 
     Dates, times and decimals become text as Arrow writes them; what is no number becomes null.
@@ -21,6 +25,7 @@ def parquet_rows(file: Path, report: Callable[[Problem], object]) -> Iterator[tu
     Args:
         file: with columns of whatever type.
         report: takes what is wrong.
+        columns: what columns may be called.
 
     Raises:
         MissingPartError: pyarrow is not installed.
@@ -33,8 +38,9 @@ def parquet_rows(file: Path, report: Callable[[Problem], object]) -> Iterator[tu
             if len(set(names)) < len(names):
                 report(Problem(0, "two columns of the same name", "name each column once"))
                 return
+            names = usual_names(names, columns)
             for batch in opened.iter_batches(_AT_ONCE):
-                for row in _spelled(batch, types).to_pylist():
+                for row in _spelled(batch, types).rename_columns(names).to_pylist():
                     number += 1
                     yield number, json.dumps(_plain(row), ensure_ascii=False).encode()
     except (types.ArrowException, ValueError, TypeError) as error:

@@ -6,10 +6,11 @@ above.  So the numbers of the first file are plain.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from medlora.config import ColumnsConfig
 from medlora.data.formats.array import array_items
 from medlora.data.formats.names import ARRAY, LINES, PARQUET, TEXT, Format, format_of
 from medlora.data.formats.opened import BrokenError, opened
@@ -30,7 +31,9 @@ class Source:
 
     paths: tuple[Path, ...]
     characters: int = 3072  # of a row that is made of plain text
-    column: str = "text"  # which such a row has
+    columns: ColumnsConfig = field(
+        default_factory=ColumnsConfig
+    )  # what those of tables may be called, and of text
 
     @classmethod
     def of(cls, *paths: Path) -> "Source":
@@ -60,7 +63,7 @@ class Source:
     @property
     def read_as(self) -> list[str]:
         """What else decides the rows, beside the content: each file's format."""
-        text = f"{TEXT}:{self.characters}:{self.column}"
+        text = f"{TEXT}:{self.characters}"
         names = [format_of(path).name for path in self.paths]
         return [text if name == TEXT else name for name in names]
 
@@ -113,13 +116,13 @@ class Source:
         kind = format_of(path)
         match kind.name:
             case "table":
-                return table_rows(stream, report, tabs=kind.suffix == ".tsv")
+                return table_rows(stream, report, columns=self.columns, tabs=kind.suffix == ".tsv")
             case "json":
                 return _array(stream, report)
             case "parquet":
-                return _parquet(path, kind, report)
+                return _parquet(path, kind, report, self.columns)
             case "text":
-                return text_rows(stream, report, most=self.characters, column=self.column)
+                return text_rows(stream, report, most=self.characters, column=self.columns.text)
             case _:
                 return _lines(stream)
 
@@ -206,11 +209,13 @@ def _head(stream: BinaryIO) -> bytes:
     return peek(_HEAD)[:_HEAD]
 
 
-def _parquet(path: Path, kind: Format, report: Report) -> Iterator[tuple[int, bytes]]:
+def _parquet(
+    path: Path, kind: Format, report: Report, columns: ColumnsConfig
+) -> Iterator[tuple[int, bytes]]:
     if kind.compression:
         report(Problem(0, f"a Parquet file within {kind.compression}", "unpack it"))
         return iter(())
-    return parquet_rows(path, report)
+    return parquet_rows(path, report, columns)
 
 
 def _array(stream: BinaryIO, report: Report) -> Iterator[tuple[int, bytes]]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
+from medlora.config import ColumnsConfig
 from medlora.data.problems import Problem
 
 _LONGEST_CELL = 1 << 24  # characters; only a quotation mark left open makes one
@@ -19,7 +20,11 @@ _STATED = re.compile(r"sep=(.)\r?\n?\Z")  # a first line that spreadsheets write
 
 
 def table_rows(
-    stream: BinaryIO, report: Callable[[Problem], object], *, tabs: bool = False
+    stream: BinaryIO,
+    report: Callable[[Problem], object],
+    *,
+    columns: ColumnsConfig,
+    tabs: bool = False,
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (line on which it begins, row as JSON) of each row; cells are texts.
 
@@ -28,6 +33,7 @@ def table_rows(
     Args:
         stream: UTF-8.
         report: takes what is wrong.
+        columns: what columns may be called.
         tabs: columns are parted by tabs whatever the first line looks like.
     """
     lines = _decoded(stream, report)
@@ -40,7 +46,7 @@ def table_rows(
     reader = csv.reader(_with_first(header, lines), delimiter=delimiter, strict=True)
     cells = _cells(reader, before, report)
     _, first = next(cells, (0, []))
-    names = [name.strip() for name in first]
+    names = usual_names([name.strip() for name in first], columns)
     if _refused(names, before + 1, report):
         return
     for line, row in cells:
@@ -49,6 +55,16 @@ def table_rows(
         elif row:
             found = f"{len(row)} cells where the first line has {len(names)}"
             report(Problem(line, found, "put quotation marks around a cell with a comma in it"))
+
+
+def usual_names(names: list[str], columns: ColumnsConfig) -> list[str]:
+    """Return columns' names, `Question` as `question` where that is what is looked for."""
+    looked_for = set(columns.model_dump().values())
+    small = [name.lower() for name in names]
+    return [
+        low if name not in looked_for and low in looked_for and small.count(low) == 1 else name
+        for name, low in zip(names, small, strict=True)
+    ]
 
 
 class _Reader(Protocol):

@@ -16,8 +16,9 @@ import pytest
 from medlora.config import ColumnsConfig
 from medlora.data.formats import opened
 from medlora.data.formats.source import Source
+from medlora.data.problems import Problems
 from medlora.data.records import Record, read_records
-from medlora.errors import MissingPartError
+from medlora.errors import DataError, MissingPartError
 from medlora.files import sha256_file
 
 ROWS = [
@@ -173,6 +174,31 @@ def test_columns_without_a_name_are_left_out(tmp_path: Path) -> None:
     rows = records(Source.of(tmp_path / "a.csv"))
     assert texts(rows) == [{"prompt": "a", "response": "b"}, {"prompt": "c", "response": "d"}]
     assert [row.line for row in rows] == [2, 4]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_tables_columns_may_begin_with_capitals(tmp_path: Path, name: str) -> None:
+    """Where a name is looked for in small letters; one that the config states stays as it is."""
+    row = {"Question": "a", "ANSWER": "b", "Id": "c"}
+    if name == "a.csv":
+        (tmp_path / name).write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    else:
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / name)
+    assert texts(records(Source.of(tmp_path / name))) == [{"prompt": "a", "response": "b"}]
+    columns = ColumnsConfig(prompt="Question", response="ANSWER")
+    source = Source((tmp_path / name,), columns=columns)
+    named = texts(records(source, **columns.model_dump()))
+    assert named == [{"prompt": "a", "response": "b"}]
+
+
+def test_a_wrong_column_is_one_line(tmp_path: Path) -> None:
+    """Not one for each row of the table."""
+    (tmp_path / "a.csv").write_text("frage,antwort\n" + "a,b\n" * 50)
+    problems = Problems(Source.of(tmp_path / "a.csv"))
+    for piece in Source.of(tmp_path / "a.csv").read(99, print):
+        problems.add(read_records(piece, form="auto", columns=ColumnsConfig()).problems)
+    with pytest.raises(DataError, match=r"50 problems\n.*a.csv:2: .*\n  ... and 49 more\n  fix"):
+        problems.refuse()
 
 
 def test_text_becomes_rows_of_whole_paragraphs(tmp_path: Path) -> None:
