@@ -17,6 +17,8 @@ rm -f "$packages"/nvidia/nvshmem/lib/*.bc                # device code for a com
 for library in "$packages"/bitsandbytes/libbitsandbytes_*.so; do # for other CUDAs and vendors
   case $library in *_cpu.so | *_cuda130.so) ;; *) rm -f "$library" ;; esac
 done
+rm -rf "$packages"/pyarrow/include "$packages"/pyarrow/src
+rm -f "$packages"/pyarrow/*_flight* "$packages"/pyarrow/*arrow_s3* "$packages"/pyarrow/_s3fs* # its ways to a network
 rm -f "$packages"/torch/bin/protoc* # a compiler of messages
 find "$packages"/nvidia "$packages"/torch -name '*.a' -delete # to link programs with
 find "$packages"/nvidia "$packages"/torch -depth -type d -name include -exec rm -rf {} + # headers
