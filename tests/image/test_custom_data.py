@@ -1,11 +1,15 @@
 """Own data on an own model: mounted read-only, trained without a network, kept to itself."""
 
+import csv
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 CONFIG = {
@@ -101,6 +105,35 @@ def test_a_small_set_trains_and_stays_private(train_on) -> None:
     manifest, readable = train_on(rows)
 
     _assert_trained_in_private(manifest, readable, rows)
+
+
+def test_a_table_of_two_columns_is_all_it_takes(
+    run_image, for_group_0, demo_base, tmp_path
+) -> None:
+    """As a spreadsheet writes it, without settings of one's own; other formats read with it."""
+    data, checkpoints = tmp_path / "data", for_group_0(tmp_path / "checkpoints")
+    data.mkdir()
+    text = io.StringIO(newline="")
+    table = csv.writer(text, delimiter=";")
+    table.writerow(["Question", "Answer"])
+    table.writerows([f"Tablets, group {n}?", f"{n} a day;\nwith water."] for n in range(40))
+    (data / "ward.csv").write_text(text.getvalue(), "utf-8-sig", newline="")
+    columns = {"question": ["Rest?"] * 8, "answer": [f"Yes, {n} hours." for n in range(8)]}
+    pq.write_table(pa.table(columns), data / "old.parquet")
+    lines = b'{"prompt": "Water?", "response": "Two litres."}\n' * 4
+    (data / "more.jsonl.zst").write_bytes(pa.compress(lines, "zstd", asbytes=True))
+    mounts = {"/data:ro": data, "/models:ro": demo_base, "/checkpoints": checkpoints}
+    short = ("--set", "training.max_steps=2", "--set", "training.warmup_steps=0")
+    alone = ("--data", "/data/ward.csv", "--config", "recommended", *short)
+    ended = run_image("train", *alone, mounts=mounts)
+    assert ended.rc == 0, ended.said
+    assert "ward.csv: 40 rows (40 question_answer)" in ended.said
+    assert "with water" not in ended.said
+    assert (checkpoints / "run/report.html").is_file()
+    files = "data.train_file=ward.csv,old.parquet,*.zst"
+    ended = run_image("train", *alone[2:], "--set", files, "--set", "run_name=all", mounts=mounts)
+    assert ended.rc == 0, ended.said
+    assert "ward.csv and 2 more: 52 rows (4 prompt_response, 48 question_answer)" in ended.said
 
 
 def test_two_thousand_real_rows_train_and_stay_private(train_on, shared_data) -> None:
