@@ -106,6 +106,10 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         set_aside(folder)
     mirror.restore()
     if _is_finished(plan, folder):
+        if not report.is_left(folder):  # it was killed just then
+            with only_writer(folder):
+                sweep(folder)
+                report.leave(folder)
         mirror.finish()
         mirror.deliver()
         team.wait()
@@ -139,8 +143,6 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
     check_finished(folder / FINAL, read_inputs(plan))
     say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
-    if not report.is_left(folder):
-        report.leave(folder)
     return True
 
 

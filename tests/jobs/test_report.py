@@ -36,9 +36,11 @@ def test_a_run_leaves_its_page(
         page.unlink()
         report.run([place], Wishes())
         assert page.read_bytes() == left
-    page.unlink()
+    half = page.rename(folder / ".tmp-0123abcd")
+    half.write_bytes(left[:100])  # as if it had been killed while it wrote the page
     train.run(plan)  # is finished already
     assert page.read_bytes() == left
+    assert not half.exists()
 
 
 def test_what_was_measured_later_is_shown(saved_run: Callable[..., Path], tmp_path: Path) -> None:
