@@ -35,6 +35,12 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_scan_needs_no_torch() -> None:
+    """It is looked at before a base model is anywhere near."""
+    code = "import sys, medlora.jobs.scan\nassert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_an_error_in_the_config_does_not_import_torch(tmp_path: Path) -> None:
     """A wrong key is reported before anything slow happens."""
     config = tmp_path / "run.yaml"

@@ -19,6 +19,7 @@ from medlora.config import DataConfig
 from medlora.data.records import form_of_row
 from medlora.errors import DataError
 
+CANARIES = "canaries.json"  # the file that says where they are, beside the training file
 SENTENCE = "Patient MRN is {}."
 _DIGITS = 8
 _ANSWERS = {  # a row's form -> the column that ends with what is learnt

@@ -14,7 +14,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import DataConfig, RunConfig
-from medlora.data.canaries import SENTENCE, Canary, decoys, secret
+from medlora.data.canaries import CANARIES, SENTENCE, Canary, decoys, secret
 from medlora.data.records import Record
 from medlora.data.rows import Rows
 from medlora.data.stream import records_at
@@ -27,7 +27,6 @@ from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import Found, describe, find_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
-from medlora.jobs.plant import CANARIES
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base, position_limit

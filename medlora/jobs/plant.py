@@ -8,7 +8,7 @@ import numpy as np
 
 from medlora.config import DataConfig, RunConfig
 from medlora.data.blocks import KEYS
-from medlora.data.canaries import SENTENCE, Canary, choose_rows, secret, with_canary
+from medlora.data.canaries import CANARIES, SENTENCE, Canary, choose_rows, secret, with_canary
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece, rows_in
 from medlora.data.locate import locate
@@ -19,7 +19,6 @@ from medlora.files import NewFolder, json_bytes, new_folder
 from medlora.jobs.inputs import hold_out_rows
 from medlora.jobs.settings import Plan
 
-CANARIES = "canaries.json"  # beside the copy's training file
 SCHEMA = 1
 _PIECE_BYTES = 1 << 20
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from medlora.config import DataConfig
+from medlora.data.canaries import CANARIES
 from medlora.data.formats.names import format_of, is_data, stem_of, suffixes
 from medlora.data.formats.source import Source
 from medlora.data.privacy.files import Finding, scan_file
@@ -15,7 +16,6 @@ from medlora.data.privacy.report import Summary, lines
 from medlora.data.problems import Problems
 from medlora.errors import ConfigError, MissingPartError, RejectedError
 from medlora.files import make_folder, new_file
-from medlora.jobs.plant import CANARIES
 
 Append = Callable[[bytes], None]
 
