@@ -41,6 +41,16 @@ def cli() -> None:
     """  # noqa: D301  (click's mark for lines to leave alone is a real backspace)
 
 
+_evaluations = click.option(
+    "--evaluation",
+    "evaluations",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Report of `medlora evaluate` on an adapter that is told of; may be repeated.",
+)
+
+
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that every command which reads a run config has."""
     for option in reversed(
@@ -359,14 +369,7 @@ def model_verify(folder: Path, expect: str | None) -> None:
     type=click.Path(path_type=Path),
     help="What people say of the model (YAML); else what the run was given.",
 )
-@click.option(
-    "--evaluation",
-    "evaluations",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Report of `medlora evaluate` on this adapter; may be repeated.",
-)
+@_evaluations
 @click.option("--strict", is_flag=True, help="Fail with 69 while anything is NOT PROVIDED.")
 @click.option(
     "--output",
@@ -387,14 +390,7 @@ def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
 
 @cli.command(short_help="Write report.html of one run or several.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
-@click.option(
-    "--evaluation",
-    "evaluations",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Report of `medlora evaluate` on one of these adapters; may be repeated.",
-)
+@_evaluations
 @click.option(
     "--output",
     metavar="FILE",

@@ -241,18 +241,10 @@ def new_file(path: Path) -> Iterator[Callable[[bytes], None]]:
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
-    with storage_errors(path):
-        try:
-            disk.create(temporary, b"")
-            _share(temporary)
-            yield lambda content: disk.append(temporary, content)
-            disk.sync(temporary)
-            disk.rename(temporary, path)
-            disk.sync(path.parent)
-        except BaseException:
-            _remove_quietly(temporary)
-            raise
+    with _named_at_the_end(path) as temporary:
+        disk.create(temporary, b"")
+        _share(temporary)
+        yield lambda content: disk.append(temporary, content)
 
 
 @contextmanager
@@ -265,11 +257,18 @@ def received_file(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
+    with _named_at_the_end(path) as temporary:
+        yield temporary
+        _share(temporary, others=False)
+
+
+@contextmanager
+def _named_at_the_end(path: Path) -> Iterator[Path]:
+    """Yield a temporary name for a file; what has it is `path` behind the block, or gone."""
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
     with storage_errors(path):
         try:
             yield temporary
-            _share(temporary, others=False)
             disk.sync(temporary)
             disk.rename(temporary, path)
             disk.sync(path.parent)
