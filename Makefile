@@ -65,6 +65,7 @@ torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/cloud.py --kills 4
+	$(BIN)/python tests/torture/fuzz.py --rounds 200
 	$(BIN)/python tests/torture/leaks.py
 
 torture-containers: setup ## SIGTERM to containers of two workers, again and again; needs an engine

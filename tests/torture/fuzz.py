@@ -5,19 +5,25 @@ line, and read as a run reads them. Prints the seed of what went wrong.
 """
 
 import argparse
+import gzip
+import io
 import random
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet
+
 from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
 from medlora.config import ColumnsConfig, load
 from medlora.config.hyperparameters import from_hyperparameters
-from medlora.config.sources import from_yaml
-from medlora.data.jsonl import read_pieces
-from medlora.data.records import read_records
-from medlora.errors import DataError, MedloraError, listed
+from medlora.config.file import from_yaml
+from medlora.data.audit.facts import FactMaker
+from medlora.data.audit.overlap import Prompts
+from medlora.data.audit.read import DataFile, read
+from medlora.data.formats.source import Source
+from medlora.errors import MedloraError
 from medlora.evaluate.suite import read_suite
 from medlora.jobs.model_pack import read_sums
 from medlora.report.statements import read_statements
@@ -29,6 +35,7 @@ ROWS = f"""\
 {{"instruction": "Say {SECRET}.", "input": "", "output": "{SECRET}"}}
 {{"messages": [{{"role": "user", "content": "{SECRET}"}}, {{"role": "assistant", "content": "x"}}]}}
 """
+TABLE = f'question;answer\nWho is {SECRET}?;"{SECRET}, ""nobody"",\nat all"\n'
 SUITE = '{"id": "1", "question": "Is it?", "choices": ["yes", "no"], "answer": 0}\n'
 SUMS = f"{'0' * 64}  model.safetensors\n{'1' * 64}  config.json\n"
 MANIFEST = '{"schema": 1, "kind": "step", "step": 3, "files": {"a": "0"}, "sha256": "0"}'
@@ -41,10 +48,16 @@ PIECES = (
 
 
 def _rows(file: Path) -> None:
-    for piece in read_pieces(file, size=1 << 16):
-        problems = read_records(piece, form="auto", columns=ColumnsConfig()).problems
-        if problems:
-            raise DataError(listed([one.text(file) for one in problems], what="rows"), fix="mend")
+    source = Source.of(file)
+    maker = FactMaker("auto", ColumnsConfig(), None, Prompts())
+    read(DataFile(source, source.sha256()), maker, workers=0)
+
+
+def _parquet() -> bytes:
+    out = io.BytesIO()
+    rows = {"question": [SECRET] * 9, "answer": ["nobody"] * 9}
+    pyarrow.parquet.write_table(pyarrow.table(rows), out)
+    return out.getvalue()
 
 
 def _manifest(file: Path) -> None:
@@ -59,6 +72,11 @@ READERS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
         ROWS.encode(),
         _rows,
     ),
+    "data.csv": (TABLE.encode(), _rows),
+    "data.json": (f"[{','.join(ROWS.splitlines())}]".encode(), _rows),
+    "data.csv.gz": (gzip.compress(TABLE.encode()), _rows),
+    "data.txt": (TABLE.encode(), _rows),
+    "data.parquet": (_parquet(), _rows),
     "run.yaml": (
         (ROOT / "configs/recommended.yaml").read_bytes(),
         lambda file: load(list(from_yaml(file))),
