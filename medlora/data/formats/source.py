@@ -31,9 +31,7 @@ class Source:
 
     paths: tuple[Path, ...]
     characters: int = 3072  # of a row that is made of plain text
-    columns: ColumnsConfig = field(
-        default_factory=ColumnsConfig
-    )  # what those of tables may be called, and of text
+    columns: ColumnsConfig = field(default_factory=ColumnsConfig)  # what those may be called
 
     @classmethod
     def of(cls, *paths: Path) -> "Source":
@@ -185,8 +183,9 @@ class Reading:
             except BrokenError:
                 found = f"the {kind.compression} archive is damaged, or ends too early"
                 report(Problem(0, found, "copy it again, or compress it again"))
-            digest = content.sha256()
-            self._digests.append(sha256_file(path) if kind.name == PARQUET else digest)
+            # A Parquet file is not read from its beginning to its end.
+            digest = sha256_file(path) if kind.name == PARQUET else content.sha256()
+            self._digests.append(digest)
 
 
 def _joint(digests: list[str]) -> str:
