@@ -30,8 +30,8 @@ demo-data: setup ## rebuild the demo's data, tokenizer and base model
 test: setup ## unit tests
 	$(BIN)/pytest -n 2
 
-test-exact: setup ## of the slow tests those of the same bits: interrupted, in variants, by several workers
-	$(BIN)/pytest -n 2 -m slow tests/jobs/test_resume.py tests/jobs/test_variants.py tests/jobs/test_workers.py
+test-exact: setup ## of the slow tests those of the same bits, of foreign files and of the command line
+	$(BIN)/pytest -n 2 -m slow tests/test_cli.py $(foreach part,owners reproduce resume train variants workers,tests/jobs/test_$(part).py)
 
 test-slow: setup ## tests of many whole runs, and of the page in Chromium, which `make test` leaves out
 	$(BIN)/pytest -n 2 -m slow

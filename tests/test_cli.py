@@ -129,6 +129,7 @@ def test_config_shows_each_value_with_its_origin(tmp_path: Path) -> None:
     assert lines["weight_decay"].endswith("# default")
 
 
+@pytest.mark.slow
 def test_train_ends_to_end_from_the_command_line(
     tmp_path: Path, data_file: Path, base_folder: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_bug_ends_with_70_and_keeps_its_message_to_itself() -> None:
         assert ("4711" in done.stderr + done.stdout) == shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_loading_ends_at_once_with_143(
     tmp_path: Path, data_file: Path, base_folder: Path, number: int

@@ -24,7 +24,10 @@ US, THEM = 12345, 23456
 ELSE = ("--data", "data", "--config", "recommended", "--checkpoints", "out")
 Make = Callable[..., Plan]
 Finish = Callable[..., None]
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users"),
+]
 
 
 @contextmanager

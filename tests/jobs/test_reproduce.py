@@ -10,6 +10,8 @@ from medlora.checkpoint.store import read_manifest, write_checkpoint
 from medlora.errors import ConfigError, IntegrityError, MissingPartError
 from medlora.jobs import reproduce, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(tough_plan, tmp_path: Path) -> Path:

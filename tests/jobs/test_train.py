@@ -214,6 +214,7 @@ def test_a_result_that_would_vanish_is_refused(
         train.run(plan)
 
 
+@pytest.mark.slow
 def test_recomputation_changes_no_bit_and_is_chosen_by_memory(
     tmp_path: Path, data_file: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,9 @@ from medlora.data.problems import Problem
 _LONGEST_CELL = 1 << 24  # characters; only a quotation mark left open makes one
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = ",;\t"
-_STATED = re.compile(r"sep=(.)\r?\n?\Z")  # a first line that spreadsheets write for each other
+_STATED = re.compile(
+    r"sep=([,;|\t])\r?\n?\Z"
+)  # a first line that spreadsheets write for each other
 
 
 def table_rows(
@@ -50,9 +52,11 @@ def table_rows(
     if _refused(names, before + 1, report):
         return
     for line, row in cells:
+        if not any(cell.strip() for cell in row):
+            continue  # a blank line, as spreadsheets write it: ;;;
         if len(row) == len(names):
             yield line, _as_json(names, row)
-        elif row:
+        else:
             found = f"{len(row)} cells where the first line has {len(names)}"
             report(Problem(line, found, "put quotation marks around a cell with a comma in it"))
 

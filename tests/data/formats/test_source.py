@@ -9,11 +9,15 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from medlora.config import ColumnsConfig
+from medlora.data.audit.facts import FactMaker
+from medlora.data.audit.overlap import Prompts
+from medlora.data.audit.read import DataFile, read
 from medlora.data.formats import opened
 from medlora.data.formats.source import Source
 from medlora.data.problems import Problems
@@ -124,6 +128,20 @@ def test_several_files_are_read_as_one(tmp_path: Path) -> None:
     assert source.sha256() != sha256_file(source.paths[0])
 
 
+def test_a_table_is_read_alike_by_any_number_of_processes(tmp_path: Path) -> None:
+    """Several of them, forked again where Arrow has threads of its own by then."""
+    rows = [
+        {"prompt": f"question {n}", "response": "an answer " * (n % 50 + 1)} for n in range(9000)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", compression="none")
+    source = Source.of(tmp_path / "a.parquet")
+    data = DataFile(source, source.sha256())
+    maker = FactMaker("auto", ColumnsConfig(), None, Prompts())
+    one, *more = (read(data, maker, workers=count).rows for count in (0, 2, 2))
+    assert len(one) == 9000
+    assert all(np.array_equal(one, other) for other in more)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_any_row_can_be_read_again(tmp_path: Path, name: str) -> None:
     """By its number, and its offset where it has one; also in the second of two files."""
@@ -169,8 +187,8 @@ def test_columns_of_a_table_may_be_of_any_type(tmp_path: Path) -> None:
 
 
 def test_columns_without_a_name_are_left_out(tmp_path: Path) -> None:
-    """As the row numbers that a data frame writes; names lose the space around them."""
-    (tmp_path / "a.csv").write_text(",prompt, response,\n0,a,b,\n\n1,c,d,\n")
+    """As a data frame's row numbers; names lose the space around them; empty rows are none."""
+    (tmp_path / "a.csv").write_text(",prompt, response,\n0,a,b,\n, ,,\n1,c,d,\n\n,,,,\n")
     rows = records(Source.of(tmp_path / "a.csv"))
     assert texts(rows) == [{"prompt": "a", "response": "b"}, {"prompt": "c", "response": "d"}]
     assert [row.line for row in rows] == [2, 4]
