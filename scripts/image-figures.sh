@@ -46,7 +46,8 @@ seconds "start to import torch" "${run[@]}" --entrypoint python "$image" -c 'imp
 mkdir -m 0777 "$work/checkpoints"
 seconds "start to the demo's first step, and its checkpoint" "${run[@]}" \
   --volume "$work/checkpoints:/checkpoints" "$image" train --set training.max_steps=1 \
-  --set training.warmup_steps=0 --set gate.suites=
+  --set training.warmup_steps=0 --set gate.suites= \
+  --set gate.max_degenerate=null --set gate.min_escalation=null --set gate.max_diagnosis=null
 if [ -n "${2:-}" ] && git diff --quiet -- medlora/logs.py; then
   seconds "build again, nothing changed" scripts/build-image.sh "$image" "$2"
   echo "# changed" >>medlora/logs.py
