@@ -8,15 +8,13 @@ the speed is that of the run's own metrics behind the first steps.  Prints JSON.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.training.prepare import BASE, prepare
+from benchmarks.runs import lay_out, train
 from benchmarks.training.show import machine
 
 _WARM = 3  # steps that do not count
@@ -34,19 +32,7 @@ def main() -> int:
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(
-            folder,
-            {
-                "shape": chosen.shape,
-                "vocab": None,
-                "rows": 400,
-                "held_out": 8,
-                "data": None,
-                "max_length": 1024,
-                "dtype": "float32",
-                "tokens": 2048,
-            },
-        )
+        lay_out(folder, shape=chosen.shape, rows=400)
         speeds: dict[int, list[float]] = {count: [] for count in chosen.workers}
         digests = set()
         for number in range(chosen.rounds):
@@ -77,41 +63,18 @@ def main() -> int:
 
 def _run(folder: Path, name: str, workers: int, chosen: argparse.Namespace) -> tuple[float, str]:
     """Return (tokens/s behind the first steps, the adapter's digest)."""
-    sets = {
-        "run_name": name,
+    settings = {
         "training.max_steps": chosen.steps,
         "training.per_device_train_batch_size": 2,
         "training.gradient_accumulation_steps": 8,
-        "training.logging_steps": 1,
-        "training.gradient_checkpointing": "false",
-        "training.eval_steps": 10**6,
         "training.sharding": chosen.sharding,
-        "data.privacy": "off",
-        "lora.r": 32,
     }
-    subprocess.run(  # noqa: S603
-        [
-            *(sys.executable, "-P", "-m", "medlora", "train", "--config", "recommended"),
-            *("--data", str(folder / "texts.jsonl"), "--model", str(folder / BASE)),
-            *("--checkpoints", str(folder / "out")),
-            *(part for key, value in sets.items() for part in ("--set", f"{key}={value}")),
-        ],
-        check=True,
-        capture_output=True,
-        env={
-            **os.environ,
-            "MEDLORA_NPROC": str(workers),
-            "OMP_NUM_THREADS": str(chosen.threads),
-        },
-    )
-    run = folder / "out" / name
-    lines = map(json.loads, (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    steps = [line for line in lines if line["kind"] == "train"][_WARM:]
-    began = steps[0]
-    tokens = steps[-1]["tokens_seen"] - began["tokens_seen"]
-    manifest = json.loads((run / "final/manifest.json").read_text(encoding="utf-8"))
-    speed = tokens / (steps[-1]["wall_s"] - began["wall_s"])
-    return speed, manifest["files"]["adapter_model.safetensors"]
+    environment = {"MEDLORA_NPROC": str(workers), "OMP_NUM_THREADS": str(chosen.threads)}
+    run = train(folder, name, settings, environment)
+    steps = run.steps[_WARM:]
+    tokens = steps[-1]["tokens_seen"] - steps[0]["tokens_seen"]
+    speed = tokens / (steps[-1]["wall_s"] - steps[0]["wall_s"])
+    return speed, run.manifest["files"]["adapter_model.safetensors"]
 
 
 if __name__ == "__main__":
