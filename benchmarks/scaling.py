@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.runs import lay_out, train
-from benchmarks.training.show import machine
+from benchmarks.training.show import commit, machine
 
 _WARM = 3  # steps that do not count
 
@@ -54,6 +54,7 @@ def main() -> int:
         "same_adapter": len(digests) == 1,
         "threads_a_worker": chosen.threads,
         "machine": machine("cpu"),
+        "commit": commit(),
         "medlora": version("medlora"),
         "sharding": chosen.sharding,
     }

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.runs import Run, lay_out, train
-from benchmarks.training.show import machine
+from benchmarks.training.show import commit, machine
 
 _WARM = 3  # steps that do not count
 
@@ -61,6 +61,7 @@ def _facts(run: Run, every: int) -> dict[str, object]:
         "steps_while_writing": len(writing),
         "their_time_a_token": round(statistics.median(writing) / statistics.median(others), 3),
         "machine": machine("cpu"),
+        "commit": commit(),
         "medlora": version("medlora"),
     }
 

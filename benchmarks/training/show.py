@@ -68,7 +68,7 @@ def write(summary: dict[str, Any], options: dict[str, Any]) -> Path:
     taken_on = {
         "machine": machine(options["device"]),
         "versions": _versions(),
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_average": os.getloadavg(),  # others' work too; wall figures suffer from it
     }
@@ -119,7 +119,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit that was measured, with a mark if files differ from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     done = subprocess.run(  # noqa: S603  (a fixed command)
         command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent

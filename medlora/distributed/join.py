@@ -46,6 +46,7 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
         topology.master_addr.value,
         topology.master_port.value,
         hosts=rank == 0 and not launched,
+        alone=topology.num_nodes.value == 1,
         timeout_s=timeout_s,
     )
     ours = PrefixStore("workers", store)

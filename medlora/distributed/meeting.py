@@ -22,21 +22,30 @@ _ANY_PORT = 0
 _LOOK_S = 5.0  # between two looks at who is there
 
 
-def open_store(address: str, port: int, *, hosts: bool, timeout_s: float) -> TCPStore:
+def open_store(address: str, port: int, *, hosts: bool, alone: bool, timeout_s: float) -> TCPStore:
     """Return the store that all meet at; the one that hosts it needs no other.
+
+    Args:
+        address: where it is.
+        port: likewise; `_ANY_PORT` takes a free one.
+        hosts: whether it is this process that has it.
+        alone: no other machine comes: it listens at this address and nowhere else.
+        timeout_s: how long to wait for the host.
 
     Raises:
         MissingPartError: the host was not reached in time, or its port is taken.
     """
     try:
+        listening = _listen(address, port) if hosts and alone else None
         return TCPStore(
             address,
-            port,
+            listening.getsockname()[1] if listening else port,
             is_master=hosts,
             wait_for_workers=False,
             timeout=timedelta(seconds=timeout_s),
+            master_listen_fd=listening.detach() if listening else None,
         )
-    except RuntimeError as error:  # torch's DistError: it wraps what the system said
+    except (OSError, RuntimeError) as error:  # torch's DistError: it wraps what the system said
         if hosts:
             raise MissingPartError(
                 f"port {port} is not free here, where the others are to meet",
@@ -47,6 +56,12 @@ def open_store(address: str, port: int, *, hosts: bool, timeout_s: float) -> TCP
             fix="see that it runs and that this port is open between the machines; "
             f"{RDZV_TIMEOUT} sets the seconds",
         ) from error
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    """Return a socket that listens there alone; by itself torch listens at every address."""
+    found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(found[4][:2], family=found[0])
 
 
 def call_roll(
@@ -128,7 +143,9 @@ class Meeting(RendezvousHandler):
         port = _ANY_PORT if alone else here.master_port.value
         # Its own name may lead the first machine to itself late, or never.
         address = LOOPBACK if here.is_master else here.master_addr.value
-        store = open_store(address, port, hosts=here.is_master, timeout_s=self._timeout_s)
+        store = open_store(
+            address, port, hosts=here.is_master, alone=alone, timeout_s=self._timeout_s
+        )
         self._store, port = store, store.port
         rank = here.node_rank.value
         names = call_roll(

@@ -36,7 +36,18 @@ from medlora.jobs.saving import Save
 from medlora.model.adapter import adapter_files, saved_files
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
+from medlora.train.optim import fitting_warmup
 from medlora.train.precision import choose_precision
+
+
+class _Arguments(TrainingArguments):  # type: ignore[misc]  # it has no types
+    """Trainer's arguments, with our rule for a warm-up that the run is too short for."""
+
+    def get_warmup_steps(self, num_training_steps: int) -> int:
+        """Return the steps of warm-up of a run of so many steps."""
+        steps: int = super().get_warmup_steps(num_training_steps)
+        is_share = self.warmup_steps < 1
+        return steps if is_share else fitting_warmup(steps, total_steps=num_training_steps)
 
 
 def create_training_arguments(
@@ -60,7 +71,7 @@ def create_training_arguments(
     cfg = run.training
     device = device_type()
     precision = choose_precision(cfg, device=device, bf16_supported=has_bf16())
-    arguments = TrainingArguments(
+    arguments = _Arguments(
         output_dir=cfg.output_dir,
         run_name=run.run_name,
         num_train_epochs=cfg.num_train_epochs,

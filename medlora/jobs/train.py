@@ -355,12 +355,12 @@ def _trainer(
         trainer.compute_facts["layout"],
     )
     warmup = warmup_steps(training, total_steps=trainer.total_steps)
-    if warmup >= trainer.total_steps:
+    if training.warmup_steps not in (None, warmup):
         _log.info(
-            "note: the warm-up has %d steps and the run %d: the peak learning rate is never "
-            "reached; lower training.warmup_steps",
+            "the warm-up has %d steps, a tenth of the run: training.warmup_steps, %d, would be "
+            "more than half of it",
             warmup,
-            trainer.total_steps,
+            training.warmup_steps,
         )
     return trainer
 

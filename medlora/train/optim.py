@@ -69,7 +69,15 @@ def warmup_steps(cfg: TrainingConfig, *, total_steps: int) -> int:
     """Return the steps of warm-up; a share of the run is rounded up, as Hugging Face does."""
     if cfg.warmup_ratio is not None:
         return math.ceil(total_steps * cfg.warmup_ratio)
-    return cfg.warmup_steps or 0
+    return fitting_warmup(cfg.warmup_steps or 0, total_steps=total_steps)
+
+
+def fitting_warmup(steps: int, *, total_steps: int) -> int:
+    """Return so many steps, or a tenth of the run, rounded down, where they are over half of it.
+
+    A run on few rows would else hardly be trained at the learning rate that was asked for.
+    """
+    return steps if 2 * steps <= total_steps else total_steps // 10
 
 
 def learning_rate(step: int, *, total_steps: int, cfg: TrainingConfig) -> float:

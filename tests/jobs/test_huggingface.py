@@ -13,7 +13,7 @@ from medlora.config import LoraConfig, ModelConfig, RunConfig, TrainingConfig
 from medlora.errors import ConfigError
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base
-from medlora.train.optim import learning_rate
+from medlora.train.optim import learning_rate, warmup_steps
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +95,17 @@ def test_every_key_with_a_counterpart_arrives(tmp_path: Path) -> None:
     assert arguments.lr_scheduler_kwargs == {"min_lr_rate": 0.2}
     assert arguments.run_name == "trial"
     assert (arguments.use_cpu, arguments.fp16) == (not torch.cuda.is_available(), False)
+
+
+@pytest.mark.parametrize("warmup", [{"warmup_steps": 100}, {"warmup_ratio": 0.75}])
+@pytest.mark.parametrize("total", [1, 24, 199, 200, 5000])
+def test_both_loops_warm_up_alike(tmp_path: Path, warmup: dict[str, float], total: int) -> None:
+    """Also where a run is too short for the steps that were asked for."""
+    stated = {"output_dir": str(tmp_path), **warmup}
+    arguments = medlora.create_training_arguments({"training": stated})
+    assert arguments.get_warmup_steps(total) == warmup_steps(
+        TrainingConfig(**stated), total_steps=total
+    )
 
 
 def test_the_seeds_intervals_are_both_kept_though_500_is_no_multiple_of_200(

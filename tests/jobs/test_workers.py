@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from medlora.checkpoint.store import read_manifest
@@ -162,17 +163,23 @@ def _die_at(call: int) -> None:
 # The launcher itself: processes of their own, as a user starts them.
 
 
-def _start(plan_options: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+def _begin(plan_options: list[str], **variables: str) -> subprocess.Popen[str]:
     environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", **variables}
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-P", "-m", "medlora", "train", *plan_options],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env=environment,
     )
+
+
+def _start(plan_options: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    with _begin(plan_options, **variables) as process:
+        stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def _options(tmp_path: Path, data: Path, base: Path) -> list[str]:
@@ -203,6 +210,23 @@ def test_the_launcher_starts_workers_and_ends_as_they_do(
     assert bad.returncode == 65
     assert bad.stderr.count("broken.jsonl:2") == 1
     assert "Traceback" not in bad.stderr
+
+
+def test_workers_of_one_machine_are_reached_from_no_other(
+    tmp_path: Path, data_file: Path, base_folder: Path
+) -> None:
+    """What they listen at, where they meet and where they exchange gradients, is its loopback."""
+    options = _options(tmp_path, data_file, base_folder)
+    with _begin(options, MEDLORA_NPROC="2", MEDLORA_LOG_INTERVAL_S="0") as process:
+        next(line for line in process.stderr if "step 1/" in line)
+        launcher = psutil.Process(process.pid)
+        family = [launcher, *launcher.children(recursive=True)]
+        ends = [end for one in family for end in one.net_connections("inet")]
+        process.terminate()
+        process.communicate()
+    assert len(family) == 3
+    listening = {end.laddr.ip for end in ends if end.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
 
 
 def test_a_machine_that_does_not_come_is_named(

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from medlora.config import ColumnsConfig
+from medlora.data.formats import names
 from medlora.data.formats.array import array_items
-from medlora.data.formats.names import ARRAY, LINES, PARQUET, TEXT, Format, format_of
+from medlora.data.formats.names import Format, format_of
 from medlora.data.formats.opened import BrokenError, opened
 from medlora.data.formats.parquet import parquet_rows
 from medlora.data.formats.table import table_rows
@@ -61,9 +62,9 @@ class Source:
     @property
     def read_as(self) -> list[str]:
         """What else decides the rows, beside the content: each file's format."""
-        text = f"{TEXT}:{self.characters}"
-        names = [format_of(path).name for path in self.paths]
-        return [text if name == TEXT else name for name in names]
+        text = f"{names.TEXT}:{self.characters}"
+        kinds = [format_of(path).name for path in self.paths]
+        return [text if kind == names.TEXT else kind for kind in kinds]
 
     def sha256(self) -> str:
         """Return the digest of the only file, or of the list of all files' digests."""
@@ -113,13 +114,13 @@ class Source:
         """
         kind = format_of(path)
         match kind.name:
-            case "table":
+            case names.TABLE:
                 return table_rows(stream, report, columns=self.columns, tabs=kind.suffix == ".tsv")
-            case "json":
+            case names.ARRAY:
                 return _array(stream, report)
-            case "parquet":
+            case names.PARQUET:
                 return _parquet(path, kind, report, self.columns)
-            case "text":
+            case names.TEXT:
                 return text_rows(stream, report, most=self.characters, column=self.columns.text)
             case _:
                 return _lines(stream)
@@ -175,7 +176,7 @@ class Reading:
                 wrong = _wrong(content.stream, kind)
                 if wrong:
                     report(wrong)
-                elif kind.name == LINES:
+                elif kind.name == names.LINES:
                     yield from read_pieces(content.stream, self._size, first=base + 1)
                 else:
                     rows = self._source.rows_of(path, content.stream, report)
@@ -184,7 +185,7 @@ class Reading:
                 found = f"the {kind.compression} archive is damaged, or ends too early"
                 report(Problem(0, found, "copy it again, or compress it again"))
             # A Parquet file is not read from its beginning to its end.
-            digest = sha256_file(path) if kind.name == PARQUET else content.sha256()
+            digest = sha256_file(path) if kind.name == names.PARQUET else content.sha256()
             self._digests.append(digest)
 
 
@@ -197,9 +198,9 @@ def _unheard(_: Problem) -> None:
 
 
 def _wrong(stream: BinaryIO, kind: Format) -> Problem | None:
-    if kind.name == PARQUET:
+    if kind.name == names.PARQUET:
         return None
-    wrong = wrong_head(_head(stream), array=kind.name == ARRAY)
+    wrong = wrong_head(_head(stream), array=kind.name == names.ARRAY)
     return wrong if wrong is None or kind.by_line else replace(wrong, line=0)
 
 
