@@ -10,11 +10,15 @@ _DISTINCTIVE = 24  # characters; a shorter answer is a label (yes, B, not enough
 
 def folded(text: str) -> str:
     """Return the words of a text, in one case, one space between; empty only if it is blank."""
-    text, dropped = text.casefold(), _ASCII
-    if not text.isascii():
-        text = normalize("NFKC", text).casefold()
-        dropped = {ord(one): " " for one in set(text) if category(one)[0] in _NO_DIFFERENCE}
-    return " ".join(text.translate(dropped).split()) or " ".join(text.split())
+    text = text.casefold()
+    if text.isascii():
+        words = text.translate(_ASCII)
+    else:
+        words = text = normalize("NFKC", text).casefold()
+        for one in set(text):  # few: each is replaced in a fraction of what translating takes
+            if category(one)[0] in _NO_DIFFERENCE:
+                words = words.replace(one, " ")
+    return " ".join(words.split()) or " ".join(text.split())
 
 
 def digest64(text: str) -> int:
