@@ -43,8 +43,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [json.loads(line) for line in demo.read_text(encoding="utf-8").splitlines()[:ROWS]]
     lines = []
     for number, row in enumerate(rows):
-        question, answer = row.get("prompt"), row.get("response")
-        lines.append({**row, "question": question, "answer": answer, "patient_id": number // 2})
+        for name in ("question", "patient_question"):
+            row[name] = row.get("prompt")
+        for name in ("answer", "nurse_answer"):
+            row[name] = row.get("response")
+        lines.append({**row, "patient_id": number // 2})
     write_lines(folder / "data/train.jsonl", lines)
     asked = [{"prompt": "What is a stroke?"}, {"prompt": "What helps?", "system": "Be brief."}]
     write_lines(folder / "asked.jsonl", asked)

@@ -116,8 +116,8 @@ class TrainingConfig(Section):
     warmup_steps: int | None = Field(
         100,
         ge=0,
-        description="steps of linear warm-up, a tenth of all steps where they would be more than "
-        "half; null where warmup_ratio is set",
+        description="steps of linear warm-up, a tenth of all steps where the run has no more "
+        "than these; null where warmup_ratio is set",
     )
     warmup_ratio: float | None = Field(
         None, ge=0, lt=1, description="the same as a share of all steps, instead of warmup_steps"

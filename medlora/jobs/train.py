@@ -357,8 +357,8 @@ def _trainer(
     warmup = warmup_steps(training, total_steps=trainer.total_steps)
     if training.warmup_steps not in (None, warmup):
         _log.info(
-            "the warm-up has %d steps, a tenth of the run: training.warmup_steps, %d, would be "
-            "more than half of it",
+            "the warm-up has %d steps, a tenth of the run: with training.warmup_steps, %d, it "
+            "would end before it reached its learning rate",
             warmup,
             training.warmup_steps,
         )

@@ -73,11 +73,11 @@ def warmup_steps(cfg: TrainingConfig, *, total_steps: int) -> int:
 
 
 def fitting_warmup(steps: int, *, total_steps: int) -> int:
-    """Return so many steps, or a tenth of the run, rounded down, where they are over half of it.
+    """Return so many steps, or a tenth of the run, rounded down, if it would end before its peak.
 
-    A run on few rows would else hardly be trained at the learning rate that was asked for.
+    A run on few rows would else never be trained at the learning rate that was asked for.
     """
-    return steps if 2 * steps <= total_steps else total_steps // 10
+    return steps if steps < total_steps else total_steps // 10
 
 
 def learning_rate(step: int, *, total_steps: int, cfg: TrainingConfig) -> float:
