@@ -37,7 +37,7 @@ def in_batches(
                 raise
             if len(batch) == 1:
                 raise OutOfMemoryError(
-                    "out of memory with a single row of a suite",
+                    "out of memory with a single row",
                     fix="load the base in 4 bits or half precision, or take a device with more",
                 ) from error
             size = len(batch) // 2

@@ -26,7 +26,7 @@ from medlora.data.batches import pad_id_of
 from medlora.errors import DataError
 from medlora.evaluate.batching import in_batches
 from medlora.model.base import position_limit
-from medlora.train.forward import rounding_tolerance
+from medlora.train.forward import evaluation_mode, rounding_tolerance
 
 Poll = Callable[[], None]
 Listen = Callable[[Tensor], None]  # gets the tokens so far, int64 [B, T], at every token
@@ -153,13 +153,8 @@ def _question(
 @contextmanager
 def _asked_plainly(model: Any) -> Iterator[set[int]]:  # noqa: ANN401
     """Ask in evaluation mode and by our settings alone; yield the end tokens of the base."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), _plain_generation(model) as ends:
-            yield ends
-    finally:
-        model.train(was_training)
+    with torch.no_grad(), evaluation_mode(model), _plain_generation(model) as ends:
+        yield ends
 
 
 def encode_prompt(

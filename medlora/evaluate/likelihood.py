@@ -15,7 +15,7 @@ from torch import nn
 
 from medlora.data.rows import Row
 from medlora.evaluate.batching import in_batches
-from medlora.train.forward import Forward
+from medlora.train.forward import Forward, evaluation_mode
 
 Poll = Callable[[], None]
 
@@ -66,13 +66,8 @@ def log_likelihoods(
         poll()
         return _compute(forward, batch, device)
 
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            found = in_batches(passes, compute, size=batch_size)
-    finally:
-        model.train(was_training)
+    with torch.no_grad(), evaluation_mode(model):
+        found = in_batches(passes, compute, size=batch_size)
     sums = [0.0] * len(rows)
     for one, values in zip(passes, found, strict=True):
         for place, value in zip(one.places, values, strict=True):

@@ -12,7 +12,7 @@ from medlora.data.batches import micro_batches
 from medlora.data.layout import Batch, move
 from medlora.distributed.team import Team
 from medlora.errors import DataError
-from medlora.train.forward import Forward
+from medlora.train.forward import Forward, evaluation_mode
 from medlora.train.loss import count_targets
 from medlora.train.memory import Fit, is_out_of_memory, pieces_of
 
@@ -51,8 +51,6 @@ def held_out_loss(
         PeerLostError: a worker is gone.
     """
     forward, team = forward or Forward(model), team or Team()
-    was_training = model.training
-    model.eval()
     targets, fit = 0, Fit()
 
     def pass_through() -> list[float]:
@@ -68,11 +66,8 @@ def held_out_loss(
             nats += [found] if mine else []
         return nats
 
-    try:
-        with torch.no_grad():
-            nats = math.fsum(team.together(pass_through))  # exact, so in whatever order
-    finally:
-        model.train(was_training)
+    with torch.no_grad(), evaluation_mode(model):
+        nats = math.fsum(team.together(pass_through))  # exact, so in whatever order
     if not targets:
         raise DataError(
             "the evaluation rows have no target", fix="give them answers, or set no eval file"

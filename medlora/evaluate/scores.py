@@ -7,14 +7,17 @@ B rows, T positions, V vocabulary entries.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-_MOST_LOGITS = 2**27  # numbers that exist at once; the batch is smaller where it would be more
+from medlora.evaluate.batching import in_batches
+from medlora.train.forward import evaluation_mode
+
+_MOST_LOGITS = 2**27  # numbers that exist at once; fewer rows are asked where it would be more
 
 
 class Ending(NamedTuple):
@@ -49,19 +52,24 @@ def score_endings(
         endings: what to score.
         batch_size: rows in a batch, at most.
         poll: called before each batch; what it raises ends the scoring.
+
+    Raises:
+        OutOfMemoryError: a single row does not fit.
     """
-    was_training = model.training
-    model.eval()
-    scores: dict[int, Score] = {}
-    try:
-        with torch.no_grad():
-            for indices in _batches(endings, batch_size, vocabulary=_vocabulary(model)):
-                poll()
-                rows = [endings[index] for index in indices]
-                scores.update(zip(indices, _score(model, rows), strict=True))
-    finally:
-        model.train(was_training)
-    return [scores[index] for index in range(len(endings))]
+    order = sorted(range(len(endings)), key=lambda index: -len(endings[index].ids))
+
+    def compute(batch: Sequence[Ending]) -> list[Score]:
+        scores: list[Score] = []
+        while len(scores) < len(batch):
+            poll()
+            rows = batch[len(scores) :]
+            most = _MOST_LOGITS // (len(rows[0].ids) * _vocabulary(model))
+            scores += _score(model, rows[: max(1, most)])
+        return scores
+
+    with torch.no_grad(), evaluation_mode(model):
+        found = in_batches([endings[index] for index in order], compute, size=batch_size)
+    return [score for _, score in sorted(zip(order, found, strict=True))]
 
 
 def score_variants(
@@ -78,25 +86,24 @@ def score_variants(
         variants: alike up to near where they are asked about.
         batch_size: rows in a batch, at most.
         poll: called before each batch; what it raises ends the scoring.
+
+    Raises:
+        OutOfMemoryError: a single row does not fit.
     """
     shared = _shared_tokens(variants)
     if not shared:
         return score_endings(model, variants, batch_size=batch_size, poll=poll)
-    was_training = model.training
-    model.eval()
     device = next(model.parameters()).device
-    scores: list[Score] = []
-    try:
-        with torch.no_grad():
+    with torch.no_grad(), evaluation_mode(model):
+        poll()
+        ids = torch.tensor([variants[0].ids[:shared]], device=device)
+        read = model(input_ids=ids, use_cache=True).past_key_values
+
+        def compute(batch: Sequence[Ending]) -> list[Score]:
             poll()
-            ids = torch.tensor([variants[0].ids[:shared]], device=device)
-            read = model(input_ids=ids, use_cache=True).past_key_values
-            for start in range(0, len(variants), batch_size):
-                poll()
-                scores += _score_tails(model, variants[start : start + batch_size], read, shared)
-    finally:
-        model.train(was_training)
-    return scores
+            return _score_tails(model, batch, read, shared)
+
+        return in_batches(variants, compute, size=batch_size)
 
 
 def _shared_tokens(variants: Sequence[Ending]) -> int:
@@ -124,18 +131,7 @@ def _score_tails(model: Any, rows: Sequence[Ending], read: Any, shared: int) -> 
     ]
 
 
-def _batches(endings: Sequence[Ending], batch_size: int, *, vocabulary: int) -> Iterator[list[int]]:
-    """Yield the indices of rows of like length, the longest first."""
-    order = sorted(range(len(endings)), key=lambda index: -len(endings[index].ids))
-    start = 0
-    while start < len(order):
-        positions = len(endings[order[start]].ids)
-        size = max(1, min(batch_size, _MOST_LOGITS // (positions * vocabulary)))
-        yield order[start : start + size]
-        start += size
-
-
-def _score(model: Any, rows: list[Ending]) -> list[Score]:  # noqa: ANN401
+def _score(model: Any, rows: Sequence[Ending]) -> list[Score]:  # noqa: ANN401
     device = next(model.parameters()).device
     ids = [torch.tensor(row.ids, dtype=torch.int64) for row in rows]
     mask = pad_sequence([torch.ones_like(one) for one in ids], batch_first=True).to(device)

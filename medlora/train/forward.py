@@ -3,8 +3,8 @@
 B rows in a padded micro-batch, T positions, V vocabulary entries; a packed micro-batch is one row.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +20,17 @@ _PROBE = (3, 6)  # tokens of two records
 _LARGE = 100.0  # a logit that every cap in use would cut
 _CLOSE, _CLOSE_HALF = 1e-4, 3e-2  # of the largest number
 _HALVES = {torch.bfloat16, torch.float16}
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Compute without dropout; the model's mode is put back."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 class Forward:
@@ -49,13 +60,8 @@ class Forward:
         self._head: Any = causal.get_output_embeddings() if targets_only and self._body else None
         self._embeddings: Callable[[], Any] = causal.get_input_embeddings
         self.targets_only = self.packs = False
-        was_training = model.training
-        model.eval()
-        try:
-            with torch.no_grad():
-                self._probe()
-        finally:
-            model.train(was_training)
+        with torch.no_grad(), evaluation_mode(model):
+            self._probe()
 
     def nats(self, batch: Batch) -> Tensor:
         """Return the summed loss of a micro-batch in nats, float32 [].

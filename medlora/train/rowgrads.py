@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from medlora.data.layout import IGNORE, Batch, cut
 from medlora.errors import ConfigError
-from medlora.train.forward import Forward
+from medlora.train.forward import Forward, evaluation_mode
 
 _PROBE = (5, 9, 3)  # tokens of three rows
 _CLOSE, _CLOSE_HALF = 1e-4, 5e-2  # of the largest number of a gradient
@@ -112,16 +112,9 @@ def check_rows_apart(
     """
     device = next(model.parameters()).device
     batch = _probe_rows(device)
-    was_training = model.training
-    model.eval()  # dropout would differ
-    try:
-        with _leverage(gradients.parameters):
-            together = gradients.take(forward.nats(batch).backward, rows=len(_PROBE))
-            alone = [
-                gradients.take(forward.nats(row).backward, rows=1) for row in cut(batch, rows=1)
-            ]
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model), _leverage(gradients.parameters):  # dropout would differ
+        together = gradients.take(forward.nats(batch).backward, rows=len(_PROBE))
+        alone = [gradients.take(forward.nats(row).backward, rows=1) for row in cut(batch, rows=1)]
     half = half or bool({p.dtype for p in model.parameters()} & _HALVES)
     close = _CLOSE_HALF if half else _CLOSE
     for parameter in gradients.parameters:

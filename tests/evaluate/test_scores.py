@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from medlora.errors import OutOfMemoryError
 from medlora.evaluate import scores
 from medlora.evaluate.scores import Ending, score_endings, score_variants
 
@@ -45,6 +46,31 @@ def test_no_batch_size_changes_a_score(model, monkeypatch: pytest.MonkeyPatch) -
     calls = []
     assert len(score_endings(model, endings, batch_size=64, poll=lambda: calls.append(1))) == 17
     assert len(calls) == 17
+
+
+@pytest.mark.parametrize("most", [2, 0])
+def test_memory_that_runs_out_halves_the_batch(
+    model, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """The scores are the same; where one row is too much, one error says so."""
+    endings = [ending(number) for number in range(9)]
+    expected = score_endings(model, endings, batch_size=9)
+    score, rows = scores._score, []
+
+    def limited(model, batch):
+        rows.append(len(batch))
+        if len(batch) > most:
+            raise torch.OutOfMemoryError
+        return score(model, batch)
+
+    monkeypatch.setattr(scores, "_score", limited)
+    if not most:
+        with pytest.raises(OutOfMemoryError, match="a single row"):
+            score_endings(model, endings, batch_size=9)
+        return
+    found = score_endings(model, endings, batch_size=9)
+    assert rows == [9, 4, 2, 2, 2, 2, 1]
+    assert [one.nats for one in found] == pytest.approx([one.nats for one in expected], abs=1e-4)
 
 
 def test_the_greedy_match_is_what_generating_gives(model) -> None:
