@@ -33,6 +33,7 @@ def main() -> int:
     options.add_argument("--folder", type=Path, required=True)
     options.add_argument("--saves", type=int, default=5)
     chosen = options.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
     model, optimizer = _model()
     snapshot, writer, waits, totals, size = Snapshot(), Writer(), [], [], 0
     for number in range(chosen.saves):
