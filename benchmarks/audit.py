@@ -1,6 +1,6 @@
 """How fast data is audited, and whether the audit and the split are right on a file.
 
-    python benchmarks/audit.py --data FILE [--question question --answer answer] [--folder DIR]
+    python -m benchmarks.audit --data FILE [--question question --answer answer] [--folder DIR]
 
 Duplicates are counted twice: by the audit, and here from the texts themselves with nothing but
 dictionaries.  So is what the held-out split leaks.  A second start is timed too.  Prints one line

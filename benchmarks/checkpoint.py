@@ -1,74 +1,103 @@
 """How long the loop waits for a checkpoint of a 7B model's adapter (r 32 on q/k/v/o).
 
-    python benchmarks/checkpoint.py --folder DIR [--saves 5]
+    python -m benchmarks.checkpoint --folder DIR [--saves 20] [--busy 0]
 
 The base stays on torch's meta device: only adapter and optimizer are real, about 400 MB.  Prints
-JSON: seconds that the loop waits for the copy in memory, and seconds until the folder is committed
-by the thread behind it; each per save, the first one being the one that allocates.
+JSON: seconds that the loop waits for each copy in memory, how many of these were over 0.2 s, and
+seconds until the folder is committed by the thread behind it.  `--busy` takes as many processors
+away: processes that do nothing but count.
 """
 
 import argparse
 import json
-import os
-import platform
+import multiprocessing
 import shutil
-import subprocess
+import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import peft
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.training.show import commit, machine
 from medlora.checkpoint.state import Progress, Snapshot
 from medlora.checkpoint.store import write_checkpoint
 from medlora.checkpoint.writer import Writer
+
+_BOUND_S = 0.2
 
 
 def main() -> int:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--folder", type=Path, required=True)
-    options.add_argument("--saves", type=int, default=5)
+    options.add_argument("--saves", type=int, default=20)
+    options.add_argument("--busy", type=int, default=0)
     chosen = options.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    model, optimizer = _model()
-    snapshot, writer, waits, totals, size = Snapshot(), Writer(), [], [], 0
-    for number in range(chosen.saves):
-        began = time.monotonic()
-        snapshot.take(model, optimizer)
-        folder = chosen.folder / f"step_{number}"
-        writer.submit(partial(_write, snapshot, model, folder))
-        waits.append(round(time.monotonic() - began, 3))
-        writer.wait()
-        totals.append(round(time.monotonic() - began, 2))
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        shutil.rmtree(folder)
-    facts = {
-        "bytes": size,
-        "loop_waits_s": waits,
-        "committed_after_s": totals,
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "commit": _commit(),
-    }
-    print(json.dumps(facts, indent=2))
+    with _counting(chosen.busy):
+        facts = _measure(chosen.folder, chosen.saves)
+    about = {"busy": chosen.busy, "torch": torch.__version__, "commit": commit()}
+    print(json.dumps({**facts, **about, **machine("cpu")}, indent=2))
     return 0
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    done = subprocess.run(  # noqa: S603  (a fixed command)
-        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
-    return done.stdout.strip() or "unknown"
+def _measure(folder: Path, saves: int) -> dict[str, object]:
+    model, optimizer = _model()
+    writer, waits, totals, size = Writer(), [], [], 0
+    began = time.monotonic()
+    snapshot = Snapshot(model)
+    writer.submit(snapshot.reserve)  # as the trainer does
+    writer.wait()
+    reserved = time.monotonic() - began
+    for number in range(saves):
+        optimizer.step()  # as before every checkpoint of a run
+        began = time.monotonic()
+        snapshot.take(optimizer)
+        path = folder / f"step_{number}"
+        writer.submit(partial(_write, snapshot, path))
+        waits.append(round(time.monotonic() - began, 3))
+        writer.wait()
+        totals.append(round(time.monotonic() - began, 2))
+        size = sum(file.stat().st_size for file in path.iterdir())
+        shutil.rmtree(path)
+    return {
+        "bytes": size,
+        "saves": saves,
+        "saves_over_0.2_s": sum(wait > _BOUND_S for wait in waits),
+        "loop_waits_median_s": statistics.median(waits),
+        "loop_waits_longest_s": max(waits),
+        "loop_waits_s": waits,
+        "committed_after_s": totals,
+        "memory_reserved_behind_the_loop_s": round(reserved, 2),
+    }
 
 
-def _write(snapshot: Snapshot, model: peft.PeftModel, folder: Path) -> None:
-    files = {**snapshot.adapter_file(model), **snapshot.state_files(Progress())}
+@contextmanager
+def _counting(processes: int) -> Iterator[None]:
+    started = [multiprocessing.Process(target=_count, daemon=True) for _ in range(processes)]
+    for process in started:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+
+
+def _count() -> None:
+    for _ in count():
+        pass
+
+
+def _write(snapshot: Snapshot, folder: Path) -> None:
+    files = {**snapshot.adapter_file(), **snapshot.state_files(Progress())}
     write_checkpoint(folder, files, {"kind": "checkpoint"})
 
 

@@ -1,6 +1,6 @@
 """How fast rows become tokens, how much memory that takes, and what a second start costs.
 
-    python benchmarks/prepare.py --folder DIR [--rows 1000000]
+    python -m benchmarks.prepare --folder DIR [--rows 1000000]
 
 Four processes in turn, on the rows of `workload.py`: the bare tokenizer over every second
 thousand of the rendered texts; a first preparation; the bare tokenizer over the other thousands,
@@ -26,9 +26,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import workload
 from transformers import PreTrainedTokenizerBase
 
+from benchmarks import workload
+from benchmarks.training.show import commit
 from medlora.config import RunConfig, from_mapping
 from medlora.data.cache import key_of
 from medlora.data.chat import ensure_template
@@ -103,13 +104,13 @@ def _measure(folder: Path, rows: int) -> dict[str, Any]:
         "machine": platform.machine(),
         "cpus": usable_cpus(),
         "load_average": [round(load, 1) for load in os.getloadavg()],
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
 def _run(folder: Path, part: str) -> tuple[dict[str, Any], int]:
     """Run a part in a process of its own; return what it says and its peak of memory in bytes."""
-    command = [sys.executable, __file__, "--folder", str(folder), "--part", part]
+    command = [sys.executable, "-m", "benchmarks.prepare", "--folder", str(folder), "--part", part]
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:  # noqa: S603
         peak, over = [0], threading.Event()
@@ -220,14 +221,6 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def _cpu_s() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    done = subprocess.run(  # noqa: S603  (a fixed command)
-        command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent
-    )
-    return done.stdout.strip() or "unknown"
 
 
 _PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {

@@ -1,6 +1,6 @@
 """Rows like those of a medical question set, as many as wanted, and a tokenizer for them.
 
-    python benchmarks/workload.py --rows 1000000 --file train.jsonl [--tokenizer DIR]
+    python -m benchmarks.workload --rows 1000000 --file train.jsonl [--tokenizer DIR]
 
 Nothing is downloaded: the words are made up of syllables, the numbers of words follow MedQuAD.
 The same seed gives the same bytes.

@@ -152,7 +152,9 @@ class MedicalLoRATrainer:
         self._stop = stop or Stop()
         self._history = TrainingMonitor(self.config)
         self._unchanging = {**described_files(model), **saved_files(tokenizer)}
-        self._snapshot, self._writer = Snapshot(), Writer()
+        self._snapshot, self._writer = Snapshot(model), Writer()
+        if self.team.leads:
+            self._writer.submit(self._snapshot.reserve)
         self._waited_s = 0.0  # for checkpoints, in this attempt
         self._began = time.monotonic()
         self._lap = (self._began, 0)  # clock and tokens at the last logged step
@@ -419,7 +421,7 @@ class MedicalLoRATrainer:
             return
         began = time.monotonic()
         self._writer.wait()
-        self._snapshot.take(self._bare, self._adamw)
+        self._snapshot.take(self._adamw)
         if self._private:
             saves = paid_first(saves, step=self.progress.step)
         progress, metrics = self._stated_progress(), self._history.content
@@ -433,7 +435,7 @@ class MedicalLoRATrainer:
     def _write(
         self, saves: Sequence[Save], progress: Progress, metrics: bytes, facts: dict[str, Any]
     ) -> None:
-        adapter_file = self._snapshot.adapter_file(self._bare)
+        adapter_file = self._snapshot.adapter_file()
         resumable = any(one.resumable for one in saves)
         shown = releasable(metrics) if self._private else metrics
         state = {METRICS: metrics, **self._snapshot.state_files(progress)} if resumable else {}

@@ -64,12 +64,18 @@ def frozen_parameters(model: PeftModel) -> int:
     return int(everything - trainable)
 
 
-def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
-    """Return the adapter's tensors under PEFT's names, on the CPU, in their own type."""
+def adapter_parameters(model: PeftModel) -> dict[str, Tensor]:
+    """Return the adapter's tensors under PEFT's names, where they are, changing as it trains."""
     # Never the embeddings, which PEFT adds of itself where lm_head has an adapter: the base is
     # frozen, and no part of it belongs to the adapter.
-    tensors = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    tensors: dict[str, Tensor] = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+    return tensors
+
+
+def adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
+    """Return the adapter's tensors under PEFT's names, on the CPU, in their own type."""
+    parameters = adapter_parameters(model)
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in parameters.items()}
 
 
 def adapter_bytes(model: PeftModel, tensors: dict[str, Tensor] | None = None) -> bytes:

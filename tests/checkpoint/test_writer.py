@@ -5,13 +5,15 @@ from threading import Event
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load
+from torch.optim import AdamW
 
 from medlora.checkpoint.state import OPTIMIZER, Progress, Snapshot
 from medlora.checkpoint.writer import Writer
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
 from medlora.errors import StorageError
-from medlora.model.adapter import WEIGHTS, attach
+from medlora.model.adapter import WEIGHTS, adapter_bytes, attach
 from medlora.model.base import load_base
 from medlora.train.optim import build_optimizer
 
@@ -42,26 +44,56 @@ def test_the_next_job_waits_for_the_one_before() -> None:
     assert done == [1, 2]
 
 
+def trained(base_folder: Path, half: torch.dtype | None = None, **lora) -> tuple[PeftModel, AdamW]:
+    """The small Llama with an adapter, and its optimizer after a step."""
+    model = attach(
+        load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=2, **lora), seed=1
+    )
+    optimizer = build_optimizer(model.to(half).parameters(), TrainingConfig())
+    step(model, optimizer)
+    return model, optimizer
+
+
+def step(model: PeftModel, optimizer: AdamW) -> None:
+    """Change every number that trains."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+
+
 def test_training_on_does_not_change_what_was_taken(base_folder: Path) -> None:
-    """The copy shares no memory with the model or the optimizer; buffers are used again."""
-    model = attach(load_base(base_folder, ModelConfig(), half=None), LoraConfig(r=2), seed=1)
-    optimizer = build_optimizer(model.parameters(), TrainingConfig())
-
-    def step() -> None:
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.grad = torch.ones_like(parameter)
-        optimizer.step()
-
-    step()
-    snapshot = Snapshot()
-    snapshot.take(model, optimizer)
-    before = snapshot.adapter_file(model)[WEIGHTS], snapshot.state_files(Progress())[OPTIMIZER]
-    step()
-    after = snapshot.adapter_file(model)[WEIGHTS], snapshot.state_files(Progress())[OPTIMIZER]
+    """The copy shares no memory with the model or the optimizer; its own is used again."""
+    model, optimizer = trained(base_folder)
+    snapshot = Snapshot(model)
+    snapshot.reserve()
+    memory = snapshot._memory
+    snapshot.take(optimizer)
+    before = snapshot.adapter_file()[WEIGHTS], snapshot.state_files(Progress())[OPTIMIZER]
+    step(model, optimizer)
+    after = snapshot.adapter_file()[WEIGHTS], snapshot.state_files(Progress())[OPTIMIZER]
     assert before == after
-    places = {name: tensor.data_ptr() for name, tensor in snapshot._adapter.items()}
-    snapshot.take(model, optimizer)
-    assert snapshot.adapter_file(model)[WEIGHTS] != before[0]
-    assert {name: tensor.data_ptr() for name, tensor in snapshot._adapter.items()} == places
+    snapshot.take(optimizer)
+    assert snapshot.adapter_file()[WEIGHTS] != before[0]
+    assert snapshot._memory is memory
     assert all(torch.isfinite(t).all() for t in load(before[1]).values())
+
+
+@pytest.mark.parametrize("half", [None, torch.bfloat16])
+@pytest.mark.parametrize("reserved", [True, False])
+def test_every_number_is_taken(base_folder: Path, half: torch.dtype | None, reserved: bool) -> None:
+    """Of any type, an adapter on the head too, whose base is not saved with it."""
+    model, optimizer = trained(base_folder, half, target_modules=["q_proj", "lm_head"])
+    snapshot = Snapshot(model)
+    if reserved:
+        snapshot.reserve()
+    snapshot.take(optimizer)
+    assert snapshot.adapter_file() == {WEIGHTS: adapter_bytes(model)}
+    saved = load(snapshot.state_files(Progress())[OPTIMIZER])
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    kept = {f"{slot}/{name}": t for name, p in named for slot, t in optimizer.state[p].items()}
+    assert saved.keys() == kept.keys()
+    assert all(torch.equal(saved[name], tensor) for name, tensor in kept.items())
+    assert {tensor.dtype for tensor in load(adapter_bytes(model)).values()} == {
+        half or torch.float32
+    }

@@ -61,6 +61,7 @@ def stopped_after_two_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None
             ("training.packing=true", "model.attn_implementation=eager"), id="packed-eager"
         ),
         pytest.param(("training.group_by_length=false",), id="plain"),
+        pytest.param(('lora.target_modules=["q_proj", "lm_head"]',), id="head"),
         pytest.param(
             ("training.lean_lora=false", "training.targets_only_loss=false"), id="as-peft-computes"
         ),

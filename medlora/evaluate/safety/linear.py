@@ -1,7 +1,7 @@
 """A linear model of how refusals open: one- and two-word phrases, their rarity and their weight.
 
 It is read from JSON, adds up in a fixed order and draws no random number: the same text has the
-same probability everywhere.  `benchmarks/refusal_model.py` trains it.  It never decides alone.
+same probability everywhere.  `benchmarks.refusal_model` trains it.  It never decides alone.
 """
 
 import hashlib
