@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import time
+import warnings
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -52,6 +53,8 @@ def set_up(form: Form = "text", interval_s: float = INTERVAL_S) -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     # The image has no triton, on purpose; this module of torch's warns of that when it is imported.
     logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
+    # PEFT's, of an adapter on a head that shares the embeddings' weights; merging unties them.
+    warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
     logger = logging.getLogger(LOGGER)
     logger.handlers = [_Line(form, interval_s)]
     logger.setLevel(logging.INFO)

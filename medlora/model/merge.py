@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 from peft import PeftModel
-from torch import Tensor
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -48,10 +49,23 @@ def is_quantized(folder: Path) -> bool:
 
 
 def merged(model: PeftModel) -> PreTrainedModel:
-    """Return the base with the adapter's update in its weights; the model given is used up."""
+    """Return the base with the adapter's update in its weights; the model given is used up.
+
+    Where only the head has an adapter, embeddings that share its weights keep theirs.
+    """
+    _untie(model)
     # PEFT's safe way rounds the update to the base's type before it adds it, this one after.
     plain: PreTrainedModel = model.merge_and_unload(safe_merge=False)
     return plain
+
+
+def _untie(model: PeftModel) -> None:
+    base = model.get_base_model()
+    head, config = base.get_output_embeddings(), base.config.get_text_config()
+    if isinstance(head, LoraLayer) and config.tie_word_embeddings:
+        layer = head.get_base_layer()
+        layer.weight = nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
+        config.tie_word_embeddings = False
 
 
 def logits_of(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:  # noqa: ANN401

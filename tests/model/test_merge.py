@@ -8,7 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from medlora.model.merge import base_dtype, difference
+from medlora.config import LoraConfig, ModelConfig
+from medlora.model.adapter import attach
+from medlora.model.base import load_base
+from medlora.model.merge import base_dtype, difference, logits_of, merged
 
 
 def test_the_largest_difference_is_over_all_inputs() -> None:
@@ -16,6 +19,28 @@ def test_the_largest_difference_is_over_all_inputs() -> None:
     first = [torch.tensor([[1.0, 2.0], [3.0, 1.0]]), torch.tensor([[5.0, 0.0]])]
     second = [torch.tensor([[1.0, 2.5], [3.0, 3.5]]), torch.tensor([[5.0, 0.0]])]
     assert difference(first, second) == (2, 3, 2.5, 5.0, 2)
+
+
+@pytest.mark.parametrize("targets", [["q_proj", "lm_head"], ["q_proj"]])
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`")
+def test_merging_into_a_head_leaves_shared_weights(base_folder: Path, targets: list[str]) -> None:
+    """They stay shared where the head has no adapter."""
+    base = load_base(base_folder, ModelConfig(), half=None)
+    base.config.tie_word_embeddings = True
+    base.tie_weights()
+    embeddings = base.get_input_embeddings().weight.detach().clone()
+    model = attach(base, LoraConfig(r=2, target_modules=targets), seed=1).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    ids = [torch.arange(20, 40).reshape(1, 20)]
+    before = logits_of(model, ids)
+    plain = merged(model)
+    assert difference(before, logits_of(plain, ids)).largest < 1e-4
+    assert torch.equal(plain.get_input_embeddings().weight, embeddings)
+    shared = plain.get_output_embeddings().weight is plain.get_input_embeddings().weight
+    assert shared == plain.config.tie_word_embeddings == ("lm_head" not in targets)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
