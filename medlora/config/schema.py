@@ -55,7 +55,7 @@ class ModelConfig(Section):
         "auto", description="type of the frozen weights; auto: half on a GPU, float32 on a CPU"
     )
     attn_implementation: Literal["sdpa", "eager"] = Field(
-        "sdpa", description="attention code of the base model"
+        "sdpa", description="attention code of the base; eager where it has no sdpa"
     )
     load_in_4bit: bool = Field(
         False, description="QLoRA: the frozen linear layers in 4 bits; needs the extra qlora"

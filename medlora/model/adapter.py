@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,11 +15,13 @@ from peft import PeftModel
 from safetensors.torch import save
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from medlora.config import LoraConfig
 from medlora.errors import ConfigError, MedloraError
 
 WEIGHTS = "adapter_model.safetensors"
+LINEAR = (nn.Linear, Conv1D)  # layers that PEFT can adapt; the second is GPT-2's
 
 
 def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
@@ -39,7 +42,10 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
         use_dora=cfg.use_dora,
         bias="none",
     )
-    model: PeftModel = peft.get_peft_model(base, config)
+    with warnings.catch_warnings():
+        # GPT-2's layers keep their weights the other way round; PEFT sets what they need.
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
+        model: PeftModel = peft.get_peft_model(base, config)
     return model
 
 
@@ -152,7 +158,7 @@ def _saved_name(name: str) -> str:
 def _check_targets(base: nn.Module, targets: list[str] | str) -> None:
     if isinstance(targets, str):
         return
-    linear = {name for name, module in base.named_modules() if isinstance(module, nn.Linear)}
+    linear = {name for name, module in base.named_modules() if isinstance(module, LINEAR)}
     missing = [
         target
         for target in targets
@@ -162,5 +168,5 @@ def _check_targets(base: nn.Module, targets: list[str] | str) -> None:
         have = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
         raise ConfigError(
             f"lora.target_modules: the base model has no {', '.join(missing)}",
-            fix=f"choose from: {have}",
+            fix=f"choose from: {have}; or all-linear",
         )

@@ -119,7 +119,7 @@ def load_base(
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
-            attn_implementation=cfg.attn_implementation,
+            attn_implementation=attention_of(cfg),
             quantization_config=quantized,
             device_map=None if device == "cpu" else {"": torch.cuda.current_device()},
             local_files_only=True,
@@ -135,6 +135,11 @@ def load_base(
     model.requires_grad_(requires_grad=False)
     keep_trainable(model)
     return model
+
+
+def attention_of(cfg: ModelConfig) -> str | None:
+    """Return what transformers is asked for; None is `sdpa`, or `eager` where there is none."""
+    return None if cfg.attn_implementation == "sdpa" else cfg.attn_implementation
 
 
 def position_limit(model_config: Any) -> int | None:  # noqa: ANN401  (transformers' own type)

@@ -15,6 +15,7 @@ from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, P
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
+from medlora.model.base import attention_of
 
 _NAME = "medlora-shapes"
 
@@ -35,7 +36,7 @@ def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pre
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         with torch.device("meta"):
             model: PreTrainedModel = AutoModelForCausalLM.from_config(
-                config, dtype=dtype, attn_implementation=cfg.attn_implementation
+                config, dtype=dtype, attn_implementation=attention_of(cfg)
             )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingPartError(

@@ -13,6 +13,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from medlora.errors import MissingPartError
+from medlora.model.adapter import LINEAR
 from medlora.model.autocast import autocast_shapes
 from medlora.model.linear import lean_linears
 from medlora.model.skeleton import attend_by_shape
@@ -191,7 +192,7 @@ def largest_weight(model: PeftModel, *, head: bool) -> int:
     """
     last: Any = model.get_base_model().get_output_embeddings()
     linear = (
-        one for one in model.modules() if isinstance(one, nn.Linear) and (head or one is not last)
+        one for one in model.modules() if isinstance(one, LINEAR) and (head or one is not last)
     )
     sizes = [one.weight.numel() * one.weight.element_size() for one in linear]
     return int(max(sizes, default=0))

@@ -2,18 +2,15 @@
 
 import importlib.util
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from medlora.checkpoint.store import read_manifest
-from medlora.errors import MissingPartError, StoppedError
+from medlora.errors import MissingPartError
 from medlora.jobs import train
 from medlora.jobs.settings import Plan
-from medlora.runtime import Stop
-from medlora.train import loop
 
 pytestmark = pytest.mark.slow
 
@@ -34,22 +31,6 @@ needs_bitsandbytes = pytest.mark.skipif(
 )
 
 
-def stopped_after_two_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin the run and have it end as after a SIGTERM, with two steps done."""
-    stop, seeded, original = Stop(), [], loop._seed_everything
-
-    def seed(*args, **kwargs):
-        seeded.append(1)
-        if len(seeded) == 3:  # once a step
-            stop.requested = signal.SIGTERM.name
-        return original(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "_seed_everything", seed)
-        with pytest.raises(StoppedError):
-            train.run(plan, stop=stop)
-
-
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -68,11 +49,11 @@ def stopped_after_two_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_a_variant_goes_on_to_the_same_bits(
-    tough_plan: Make, outcome_of, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, overrides
+    tough_plan: Make, outcome_of, stop_after_two_steps, tmp_path: Path, overrides
 ) -> None:
     """Magnitudes, groups of rates and quantized weights are restored like all else."""
     train.run(tough_plan("straight", *overrides))
-    stopped_after_two_steps(tough_plan("cut", *overrides), monkeypatch)
+    stop_after_two_steps(tough_plan("cut", *overrides))
     assert (tmp_path / "out/cut/step_2").is_dir()
     train.run(tough_plan("cut", *overrides))
     assert outcome_of("cut") == outcome_of("straight")
