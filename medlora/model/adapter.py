@@ -5,6 +5,7 @@ import json
 import math
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +31,8 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
     Raises:
         ConfigError: a target module does not exist in the base; lists those that do.
     """
-    _check_targets(base, cfg.target_modules)
+    beside = _beside_the_text(base)
+    _check_targets(base, cfg.target_modules, beside=beside)
     torch.manual_seed(seed)
     config = peft.LoraConfig(
         task_type="CAUSAL_LM",
@@ -38,6 +40,7 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
         lora_alpha=cfg.lora_alpha,
         lora_dropout=cfg.lora_dropout,
         target_modules=cfg.target_modules,
+        exclude_modules=beside,
         use_rslora=cfg.use_rslora,
         use_dora=cfg.use_dora,
         bias="none",
@@ -155,10 +158,36 @@ def _saved_name(name: str) -> str:
     return re.sub(r"\.default(?=$|\.weight$|\.bias$)", "", name)
 
 
-def _check_targets(base: nn.Module, targets: list[str] | str) -> None:
+def _beside_the_text(base: PreTrainedModel) -> str | None:
+    """Return a pattern of the modules that text never passes, e.g. those of a tower for images.
+
+    They have layers of the same names, and adapters on them would stay at zero.
+    """
+    kept = {id(module) for module in base.get_decoder().modules()}
+    head = base.get_output_embeddings()
+    if head is not None:
+        kept.update(id(module) for module in head.modules())
+    outside = [re.escape(name) for name in _outermost_without(kept, base, "")]
+    return rf"({'|'.join(outside)})(\..*)?" if outside else None
+
+
+def _outermost_without(kept: set[int], module: nn.Module, prefix: str) -> Iterator[str]:
+    for name, child in module.named_children():
+        inner = {id(one) for one in child.modules()}
+        if not inner & kept:
+            yield prefix + name
+        elif not inner <= kept:
+            yield from _outermost_without(kept, child, f"{prefix}{name}.")
+
+
+def _check_targets(base: nn.Module, targets: list[str] | str, *, beside: str | None) -> None:
     if isinstance(targets, str):
         return
-    linear = {name for name, module in base.named_modules() if isinstance(module, LINEAR)}
+    linear = {
+        name
+        for name, module in base.named_modules()
+        if isinstance(module, LINEAR) and not (beside and re.fullmatch(beside, name))
+    }
     missing = [
         target
         for target in targets

@@ -7,6 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load
+from transformers import AutoModelForCausalLM, Gemma3Config
 
 from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import ConfigError, MedloraError
@@ -62,6 +63,24 @@ def test_a_target_that_matches_nothing_lists_what_there_is(base_folder: Path) ->
         attach(base, LoraConfig(target_modules=["q_proj", "query"]), seed=1)
     assert "has no query" in str(error.value)
     assert "choose from: down_proj, gate_proj, k_proj, lm_head" in str(error.value)
+
+
+@pytest.mark.parametrize("targets", [["q_proj", "v_proj"], "all-linear"])
+def test_only_what_text_passes_gets_an_adapter(targets: list[str] | str) -> None:
+    """Not the tower for images, whose layers have the same names; nor are they offered."""
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**small, "intermediate_size": 64, "num_key_value_heads": 1, "head_dim": 16}
+    images = {**small, "intermediate_size": 48, "image_size": 28, "patch_size": 14}
+    base = AutoModelForCausalLM.from_config(
+        Gemma3Config(text_config={**text, "vocab_size": 60}, vision_config=images)
+    )
+    assert any("vision_tower" in name for name, _ in base.named_parameters())
+    with pytest.raises(ConfigError, match="choose from: down_proj, gate_proj, k_proj, lm_head"):
+        attach(base, LoraConfig(target_modules=["out_proj"]), seed=1)
+    model = attach(base, LoraConfig(target_modules=targets), seed=1)
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert trained
+    assert all(".language_model.layers." in name for name in trained)
 
 
 def test_peft_loads_what_is_written(base_folder: Path, tmp_path: Path) -> None:
