@@ -1,6 +1,7 @@
 """A base model from a local folder: safetensors only, no code of its own, no network."""
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from medlora.files import sha256_file
 from medlora.model.quantize import keep_trainable, quantization
 
 _INDEX = "model.safetensors.index.json"
+_OTHER_TASKS = ("MaskedLM", "ForPreTraining", "Classification", "QuestionAnswering")
+_THAT_WRITES = "whose config.json names an architecture that ends with ForCausalLM"
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -50,13 +53,19 @@ def check_base(folder: Path) -> None:
     """Refuse a base that cannot be loaded safely, before anything heavy is imported.
 
     Raises:
-        MissingPartError: weights are missing, pickled, or need code that comes with them.
+        MissingPartError: weights are missing, pickled, need code that comes with them, or are
+            those of another task than writing text.
     """
     config = _read_json(folder / "config.json")
     if "auto_map" in config and "model_type" not in config:
         raise MissingPartError(
             f"{folder}: the model needs code of its own (auto_map), which is never run",
             fix="use a base model whose architecture transformers knows",
+        )
+    built = _built_as(config)
+    if built.endswith(_OTHER_TASKS):
+        raise MissingPartError(
+            f"{folder}: a {built} does not write text", fix=f"use a base {_THAT_WRITES}"
         )
     index = folder / _INDEX
     if index.is_file():
@@ -109,14 +118,15 @@ def load_base(
         device: where the files are mapped to; a GPU's weights never exist in the machine's memory.
 
     Raises:
-        MissingPartError: transformers cannot build or fill the model, or 4 bits are asked for
-            without bitsandbytes.
+        MissingPartError: transformers cannot build or fill the model, not all of its weights are
+            in the files, or 4 bits are asked for without bitsandbytes.
     """
     _quiet()
     dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
     quantized = quantization(cfg, compute=dtype)
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel
+        model, filled = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             attn_implementation=attention_of(cfg),
@@ -125,6 +135,7 @@ def load_base(
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise _cannot_load(folder, error) from error
@@ -132,6 +143,7 @@ def load_base(
         if type(error).__name__ != "SafetensorError":
             raise
         raise _cannot_load(folder, error) from error
+    _check_filled(folder, filled["missing_keys"])
     model.requires_grad_(requires_grad=False)
     keep_trainable(model)
     return model
@@ -148,7 +160,29 @@ def position_limit(model_config: Any) -> int | None:  # noqa: ANN401  (transform
     return limit if isinstance(limit, int) and limit > 0 else None
 
 
+def _built_as(config: Mapping[str, Any]) -> str:
+    """Return the class that the weights were saved from, as the config names it."""
+    return str((config.get("architectures") or ["an unknown architecture"])[0])
+
+
+def _check_filled(folder: Path, missing: Collection[str]) -> None:
+    """Refuse a base that transformers has filled up with random numbers."""
+    if missing:
+        built = _built_as(_read_json(folder / "config.json"))
+        raise MissingPartError(
+            f"{folder}: {len(missing)} weights of a causal language model are missing, "
+            f"first {min(missing)}",
+            fix=f"use a base {_THAT_WRITES}; this one was saved as {built}",
+        )
+
+
 def _cannot_load(folder: Path, error: Exception) -> MissingPartError:
+    if "Unrecognized configuration class" in str(error):
+        kind = _read_json(folder / "config.json").get("model_type")
+        return MissingPartError(
+            f"{folder}: transformers has no causal language model of the type {kind}",
+            fix=f"use a base {_THAT_WRITES}",
+        )
     return MissingPartError(
         f"{folder}: the weights cannot be loaded ({type(error).__name__}: "
         f"{str(error).splitlines()[0][:200] if str(error) else 'no reason given'})",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medlora.data.layout import LENGTHS, Batch
-from medlora.errors import ConfigError
+from medlora.errors import ConfigError, MissingPartError
 from medlora.model.attention import records
 from medlora.model.frozen import FrozenLinear
 from medlora.train.loss import log_shares, summed_nats, summed_target_nats
@@ -19,6 +19,7 @@ from medlora.train.loss import log_shares, summed_nats, summed_target_nats
 _PROBE = (3, 6)  # tokens of two records
 _LARGE = 100.0  # a logit that every cap in use would cut
 _CLOSE, _CLOSE_HALF = 1e-4, 3e-2  # of the largest number
+_CAUSAL = 1e-3  # likewise; how many tokens an expert gets decides how it rounds
 _HALVES = {torch.bfloat16, torch.float16}
 
 
@@ -123,6 +124,7 @@ class Forward:
 
     def _probe(self) -> None:
         """Find out which of the lean ways give the plain way's numbers."""
+        self._check_causal()
         device = next(self._model.parameters()).device
         ids = torch.arange(1, 1 + sum(_PROBE), device=device)[None] % self._vocabulary
         with self._autocast():
@@ -133,6 +135,25 @@ class Forward:
             together = _succeeds(lambda: self._logits(_packed(ids)))
             self.packs = _equal(together, alone, tolerance) and self._keeps_apart(ids, together)
             self.targets_only = self._head_is_all(_padded(ids), alone, tolerance)
+
+    def _check_causal(self) -> None:
+        """Refuse a model that sees what it has to predict, such as BERT, which would learn nothing.
+
+        Raises:
+            MissingPartError: another last token changes what is said before it.
+        """
+        device = next(self._model.parameters()).device
+        ids = torch.arange(1, 1 + sum(_PROBE), device=device).repeat(2, 1)
+        ids[1, -1] = 0
+        with self._autocast():
+            tolerance = rounding_tolerance(self._model, close=_CAUSAL, half=_CLOSE_HALF)
+            one, other = self._logits(_padded(ids % self._vocabulary))[:, :-1]
+        if not _equal(one.nan_to_num(), other.nan_to_num(), tolerance):
+            raise MissingPartError(
+                "this base is no causal language model: a later token changes an earlier one's "
+                "prediction",
+                fix="use a base whose config.json names an architecture that ends with ForCausalLM",
+            )
 
     def _head_is_all(self, row: Batch, logits: Tensor, tolerance: float) -> bool:
         """Tell whether logits are the frozen head's output and nothing else happens to them.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import LlamaModel, T5Config
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
@@ -82,6 +83,29 @@ def test_damage_is_one_line_and_69(base: Path, damage: str) -> None:
             base, ModelConfig(), half=None
         )
     assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("task", ["BertForMaskedLM", "LlamaForSequenceClassification"])
+def test_a_base_for_another_task_is_refused_by_its_config(base: Path, task: str) -> None:
+    """Also by `medlora check`, before anything is loaded."""
+    (base / "config.json").write_text(json.dumps({"architectures": [task]}))
+    with pytest.raises(MissingPartError, match=f"a {task} does not write text"):
+        check_base(base)
+
+
+def test_weights_that_are_not_in_the_files_are_not_made_up(base: Path) -> None:
+    """A body without its head, as a classifier is, would get random numbers for one."""
+    LlamaModel.from_pretrained(base).save_pretrained(base)
+    with pytest.raises(MissingPartError, match=r"missing, first lm_head.weight") as error:
+        load_base(base, ModelConfig(), half=None)
+    assert "saved as LlamaModel" in str(error.value)
+
+
+def test_a_model_that_is_no_causal_one_is_named(base: Path) -> None:
+    """Not a reason to copy it again."""
+    T5Config(vocab_size=420).save_pretrained(base)
+    with pytest.raises(MissingPartError, match="no causal language model of the type t5"):
+        load_base(base, ModelConfig(), half=None)
 
 
 def test_the_digest_sees_every_file_that_matters(base: Path) -> None:

@@ -6,6 +6,8 @@ import pytest
 import torch
 from peft import PeftModel
 from transformers import (
+    BertConfig,
+    BertLMHeadModel,
     CohereConfig,
     CohereForCausalLM,
     Gemma2Config,
@@ -26,7 +28,7 @@ from transformers import (
 from medlora.config import LoraConfig, ModelConfig
 from medlora.data.layout import Collate, packed, padded
 from medlora.data.rows import Row
-from medlora.errors import ConfigError
+from medlora.errors import ConfigError, MissingPartError
 from medlora.model import attention
 from medlora.model.adapter import attach
 from medlora.model.attention import NAME, attend_by_record
@@ -216,3 +218,15 @@ def test_ids_beyond_the_vocabulary_are_an_error() -> None:
     row.ids[2] = 60
     with pytest.raises(ConfigError, match="beyond the model's vocabulary"):
         Forward(make("llama")).nats(packed([row]))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_model_that_sees_what_it_has_to_predict_is_refused(half: bool) -> None:
+    """BERT, which transformers loads as a causal model without a word."""
+    torch.manual_seed(0)
+    config = BertConfig(**{**SMALL, "initializer_range": 0.3})
+    model = BertLMHeadModel(config).eval()
+    with pytest.raises(MissingPartError, match="no causal language model"):
+        Forward(model.to(torch.bfloat16) if half else model)
+    config.is_decoder = True
+    Forward(BertLMHeadModel(config).eval())
