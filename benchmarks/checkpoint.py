@@ -29,6 +29,7 @@ from benchmarks.training.show import commit, machine
 from medlora.checkpoint.state import Progress, Snapshot
 from medlora.checkpoint.store import write_checkpoint
 from medlora.checkpoint.writer import Writer
+from medlora.train.garbage import uncollected
 
 _BOUND_S = 0.2
 
@@ -41,15 +42,17 @@ def main() -> int:
     options.add_argument("--busy", type=int, default=0)
     chosen = options.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    with _counting(chosen.busy):
-        facts = _measure(chosen.folder, chosen.saves)
+    model, optimizer = _model()
+    with _counting(chosen.busy), uncollected():  # as the trainer does
+        facts = _measure(chosen.folder, chosen.saves, model, optimizer)
     about = {"busy": chosen.busy, "torch": torch.__version__, "commit": commit()}
     print(json.dumps({**facts, **about, **machine("cpu")}, indent=2))
     return 0
 
 
-def _measure(folder: Path, saves: int) -> dict[str, object]:
-    model, optimizer = _model()
+def _measure(
+    folder: Path, saves: int, model: peft.PeftModel, optimizer: torch.optim.AdamW
+) -> dict[str, object]:
     writer, waits, totals, size = Writer(), [], [], 0
     began = time.monotonic()
     snapshot = Snapshot(model)

@@ -59,6 +59,7 @@ from medlora.report.progress import ProgressView
 from medlora.runtime import Stop
 from medlora.train.determinism import set_deterministic
 from medlora.train.forward import Forward
+from medlora.train.garbage import uncollected
 from medlora.train.loop import StepResult, steps_in_epoch, total_steps, train_steps
 from medlora.train.memory import Fit, is_out_of_memory, plan_activations
 from medlora.train.optim import build_optimizer, loraplus
@@ -271,7 +272,7 @@ class MedicalLoRATrainer:
         self._lap = (time.monotonic(), self.progress.tokens)
         self._view.seen.step = self.progress.step
         try:
-            with self._stop.gently():
+            with self._stop.gently(), uncollected():
                 self._train()
         except (InterruptError, PeerLostError) as cause:
             self._commit_stop(cause)
