@@ -168,3 +168,32 @@ def workers(tmp_path: Path) -> Callable[..., list[object]]:
     from tests.forks import run_forked
 
     return lambda count, work: run_forked(count, work, tmp_path)
+
+
+@pytest.fixture
+def stop_after_two_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Begin a run and have it end as after a SIGTERM, with two steps done."""
+    import signal
+
+    from medlora.errors import StoppedError
+    from medlora.jobs import train
+    from medlora.runtime import Stop
+    from medlora.train import loop
+
+    original = loop._seed_everything
+
+    def begin(plan) -> None:
+        stop, seeded = Stop(), []
+
+        def seed(*args, **kwargs):
+            seeded.append(1)
+            if len(seeded) == 3:  # once a step
+                stop.requested = signal.SIGTERM.name
+            return original(*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "_seed_everything", seed)
+            with pytest.raises(StoppedError):
+                train.run(plan, stop=stop)
+
+    return begin

@@ -58,7 +58,7 @@ class Snapshot:
     """A copy of an adapter and its optimizer, in one piece of memory that is used for each.
 
     One thread copies: several, as torch's own copy takes, wait for each other at every tensor,
-    which on busy cores takes longer than the copying (`benchmarks/checkpoint.py --busy`).
+    which on busy cores takes longer than the copying (`python -m benchmarks.checkpoint --busy 2`).
     """
 
     def __init__(self, model: PeftModel) -> None:

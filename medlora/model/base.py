@@ -17,7 +17,7 @@ from medlora.model.quantize import keep_trainable, quantization
 
 _INDEX = "model.safetensors.index.json"
 _OTHER_TASKS = ("MaskedLM", "ForPreTraining", "Classification", "QuestionAnswering")
-_THAT_WRITES = "whose config.json names an architecture that ends with ForCausalLM"
+THAT_WRITES = "whose config.json names an architecture that ends with ForCausalLM"
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -65,7 +65,7 @@ def check_base(folder: Path) -> None:
     built = _built_as(config)
     if built.endswith(_OTHER_TASKS):
         raise MissingPartError(
-            f"{folder}: a {built} does not write text", fix=f"use a base {_THAT_WRITES}"
+            f"{folder}: a {built} does not write text", fix=f"use a base {THAT_WRITES}"
         )
     index = folder / _INDEX
     if index.is_file():
@@ -172,7 +172,7 @@ def _check_filled(folder: Path, missing: Collection[str]) -> None:
         raise MissingPartError(
             f"{folder}: {len(missing)} weights of a causal language model are missing, "
             f"first {min(missing)}",
-            fix=f"use a base {_THAT_WRITES}; this one was saved as {built}",
+            fix=f"use a base {THAT_WRITES}; this one was saved as {built}",
         )
 
 
@@ -181,7 +181,7 @@ def _cannot_load(folder: Path, error: Exception) -> MissingPartError:
         kind = _read_json(folder / "config.json").get("model_type")
         return MissingPartError(
             f"{folder}: transformers has no causal language model of the type {kind}",
-            fix=f"use a base {_THAT_WRITES}",
+            fix=f"use a base {THAT_WRITES}",
         )
     return MissingPartError(
         f"{folder}: the weights cannot be loaded ({type(error).__name__}: "

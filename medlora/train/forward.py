@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medlora.data.layout import LENGTHS, Batch
 from medlora.errors import ConfigError, MissingPartError
 from medlora.model.attention import records
+from medlora.model.base import THAT_WRITES
 from medlora.model.frozen import FrozenLinear
 from medlora.train.loss import log_shares, summed_nats, summed_target_nats
 
@@ -152,7 +153,7 @@ class Forward:
             raise MissingPartError(
                 "this base is no causal language model: a later token changes an earlier one's "
                 "prediction",
-                fix="use a base whose config.json names an architecture that ends with ForCausalLM",
+                fix=f"use a base {THAT_WRITES}",
             )
 
     def _head_is_all(self, row: Batch, logits: Tensor, tolerance: float) -> bool:

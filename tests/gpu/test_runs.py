@@ -1,7 +1,6 @@
 """Whole runs on a GPU: exact after an interruption, in every number format, with little memory."""
 
 import json
-import signal
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,13 @@ import torch
 
 from medlora.checkpoint.store import read_manifest
 from medlora.config import ModelConfig
-from medlora.errors import MissingPartError, StoppedError
+from medlora.errors import MissingPartError
 from medlora.files import sha256_file
 from medlora.jobs import train
 from medlora.jobs.inputs import find_inputs
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.model.base import load_base
-from medlora.runtime import Environment, Stop
-from medlora.train import loop
+from medlora.runtime import Environment
 from medlora.train.forward import Forward
 
 FORMATS = {
@@ -63,26 +61,10 @@ def digest(tmp_path: Path, name: str) -> str:
     return sha256_file(tmp_path / "out" / name / "final/adapter_model.safetensors")
 
 
-def interrupted(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin the run and have it end as after a SIGTERM, with two steps done."""
-    stop, seeded, original = Stop(), [], loop._seed_everything
-
-    def seed(*args, **kwargs):
-        seeded.append(1)
-        if len(seeded) == 3:
-            stop.requested = signal.SIGTERM.name
-        return original(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "_seed_everything", seed)
-        with pytest.raises(StoppedError):
-            train.run(plan, stop=stop)
-
-
 @pytest.mark.filterwarnings("ignore")  # torch's own compiler has many
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_run_repeats_itself_and_survives_an_interruption(
-    make_plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: torch.device, name: str
+    make_plan, tmp_path: Path, stop_after_two_steps, device: torch.device, name: str
 ) -> None:
     """The same bits twice, and the same after a stop in the middle."""
     if name in ("fp16", "4bit") and device.type != "cuda":
@@ -94,7 +76,7 @@ def test_a_run_repeats_itself_and_survives_an_interruption(
         pytest.skip(str(missing).splitlines()[0])
     for run in ("one", "two"):
         train.run(make_plan(run, *FORMATS[name]))
-    interrupted(make_plan("cut", *FORMATS[name]), monkeypatch)
+    stop_after_two_steps(make_plan("cut", *FORMATS[name]))
     train.run(make_plan("cut", *FORMATS[name]))
     assert digest(tmp_path, "one") == digest(tmp_path, "two") == digest(tmp_path, "cut")
     facts = read_manifest(tmp_path / "out/one/final")

@@ -1,7 +1,6 @@
 """A short run that has everything an interruption could spoil."""
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,10 @@ from typing import Any
 import pytest
 
 from medlora.checkpoint.store import write_checkpoint
-from medlora.errors import StoppedError
 from medlora.files import sha256_file, sha256_json
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.report.history import MEASURED
-from medlora.runtime import Environment, Stop
+from medlora.runtime import Environment
 
 # Dropout, accumulation, three epochs, a partial last step, evaluations between and at the ends.
 TOUGH = (
@@ -63,31 +61,6 @@ def outcome(run: Path) -> tuple[str, list[dict[str, object]]]:
 def outcome_of(tmp_path: Path) -> Callable[[str], tuple[str, list[dict[str, object]]]]:
     """The outcome of a run by its name."""
     return lambda name: outcome(tmp_path / "out" / name)
-
-
-@pytest.fixture
-def stop_after_two_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[Plan], None]:
-    """Begin a run and have it end as after a SIGTERM, with two steps done."""
-    from medlora.jobs import train
-    from medlora.train import loop
-
-    original = loop._seed_everything
-
-    def begin(plan: Plan) -> None:
-        stop, seeded = Stop(), []
-
-        def seed(*args, **kwargs):
-            seeded.append(1)
-            if len(seeded) == 3:  # once a step
-                stop.requested = signal.SIGTERM.name
-            return original(*args, **kwargs)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "_seed_everything", seed)
-            with pytest.raises(StoppedError):
-                train.run(plan, stop=stop)
-
-    return begin
 
 
 @pytest.fixture
