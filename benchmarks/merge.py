@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from medlora.config import ModelConfig
+from medlora.config import DataConfig, ModelConfig
 from medlora.evaluate.generate import generate
 from medlora.evaluate.suite import read_suite
 from medlora.files import json_bytes
 from medlora.jobs import merge
-from medlora.jobs.adapters import DESCRIPTION, adapter_tokenizer, find_adapter, put_on
+from medlora.jobs.adapters import DESCRIPTION, adapter_chat, find_adapter, put_on
 from medlora.jobs.settings import Options, resolve
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base
@@ -58,12 +58,11 @@ def _measure(
     plan = resolve(Options(model=str(rounded)), snapshot(), allow_demo=False)
     merge.run(adapter, out, plan, allowed=None, stop=Stop())
     comparison = json.loads((out / "manifest.json").read_bytes())["comparison"]
-    tokenizer = adapter_tokenizer(base, final)
+    chat = adapter_chat(base, final, DataConfig())
     both = put_on(load_base(rounded, ModelConfig(dtype=dtype), half=None), adapter).eval()
     plain = load_base(out, ModelConfig(dtype=dtype), half=None).eval()
     texts = [
-        generate(model, tokenizer, asked, max_new_tokens=tokens, batch_size=1)
-        for model in (both, plain)
+        generate(model, chat, asked, max_new_tokens=tokens, batch_size=1) for model in (both, plain)
     ]
     equal = sum(a == b for a, b in zip(*texts, strict=True))
     return {**comparison, "prompts": len(asked), "equal_greedy_text": equal}

@@ -97,13 +97,14 @@ def _tiny(folder: Path, suite: Path) -> Path:
 
 def _ours(model: Path, suite: Path, batch_size: int) -> list[list[float]]:
     from medlora.config import ModelConfig
+    from medlora.data.chat.chat import Chat
     from medlora.evaluate.observe import Asking, choice_likelihoods
     from medlora.evaluate.suite import read_suite
     from medlora.model.base import load_base, load_tokenizer
 
     llama = load_base(model, ModelConfig(), half=None)
     asking = Asking(batch_size, max_new_tokens=1)
-    return choice_likelihoods(llama, load_tokenizer(model), read_suite(suite), asking)
+    return choice_likelihoods(llama, Chat(load_tokenizer(model)), read_suite(suite), asking)
 
 
 def _in_a_process(model: Path, suite: Path) -> dict[str, Any]:

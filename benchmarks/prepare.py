@@ -32,14 +32,14 @@ from benchmarks import workload
 from benchmarks.training.show import commit
 from medlora.config import RunConfig, from_mapping
 from medlora.data.cache import key_of
-from medlora.data.chat import ensure_template
+from medlora.data.chat.chat import Chat
 from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.data.workers import usable_cpus
 from medlora.files import sha256_file
+from medlora.jobs.chats import load_chat
 from medlora.jobs.inputs import TOKENS, Found, prepare
 from medlora.logs import set_up
-from medlora.model.base import load_tokenizer
 
 _SEED = 0
 _CHUNK = 1000
@@ -151,7 +151,7 @@ def _text(path: Path) -> str:
 
 
 def _raw(folder: Path, first: int) -> dict[str, Any]:
-    tokenizer = _tokenizer(folder)
+    tokenizer = _chat(folder).tokenizer
     backend, seconds, cpu, tokens = tokenizer.backend_tokenizer, 0.0, 0.0, 0
     with _data(folder).open(encoding="utf-8") as stream:
         for number, lines in enumerate(iter(lambda: list(islice(stream, _CHUNK)), [])):
@@ -189,7 +189,7 @@ def _prepare(folder: Path) -> dict[str, Any]:
 def _known(folder: Path) -> bool:
     """Tell whether the tokens of the file, as it is now, are in the cache."""
     digest = sha256_file(_data(folder))
-    key = key_of(digest, ["jsonl"], _tokenizer(folder), _config(folder).data)
+    key = key_of(digest, ["jsonl"], _chat(folder), _config(folder).data)
     return (folder / "out" / TOKENS / key).is_dir()
 
 
@@ -212,10 +212,8 @@ def _config(folder: Path) -> RunConfig:
     return from_mapping({"training": {"output_dir": str(folder / "out")}, "data": data})
 
 
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    tokenizer = load_tokenizer(folder / "base")
-    ensure_template(tokenizer)
-    return tokenizer
+def _chat(folder: Path) -> Chat:
+    return load_chat(folder / "base", _config(folder).data)
 
 
 def _cpu_s() -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medlora.jobs.fit import MedicalLoRATrainer
     from medlora.jobs.huggingface import create_training_arguments, setup_trainer
     from medlora.jobs.outcome import TrainResult
+    from medlora.jobs.render import Example, render
     from medlora.report.monitor import TrainingMonitor
     from medlora.train.loop import StepResult
     from medlora.train.stopping import EarlyStopping, detect_convergence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RECOMMENDED_CONFIG",
     "EarlyStopping",
+    "Example",
     "MedicalLoRATrainer",
     "MedicalSafetyCallback",
     "SafetyChecker",
@@ -36,6 +38,7 @@ __all__ = [
     "mcnemar",
     "paired_difference",
     "read_suite",
+    "render",
     "scan_text",
     "setup_trainer",
     "wilson",
@@ -44,6 +47,7 @@ __all__ = [
 _HOMES = {
     "RECOMMENDED_CONFIG": "medlora.config.schema",
     "EarlyStopping": "medlora.train.stopping",
+    "Example": "medlora.jobs.render",
     "MedicalLoRATrainer": "medlora.jobs.fit",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
     "SafetyChecker": "medlora.evaluate.safety",
@@ -57,6 +61,7 @@ _HOMES = {
     "mcnemar": "medlora.evaluate.statistics",
     "paired_difference": "medlora.evaluate.statistics",
     "read_suite": "medlora.evaluate.suite",
+    "render": "medlora.jobs.render",
     "wilson": "medlora.evaluate.statistics",
     "scan_text": "medlora.data.privacy.scan",
 }

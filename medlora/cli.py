@@ -570,6 +570,59 @@ def scan(
     job.run(data, cfg.data, json_out=json_out, redact_out=redact_out)
 
 
+@cli.command(short_help="Show what each row becomes.")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]")
+@click.option("--config", metavar="FILE", help="Run config (YAML): the data section.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help='Set one config key, e.g. data.chat_template_kwargs={"enable_thinking": false}.',
+)
+@click.option(
+    "--row",
+    "rows",
+    type=click.IntRange(1),
+    multiple=True,
+    metavar="N",
+    help="Show the row on line N; may be repeated.  [default: the first three]",
+)
+@click.option(
+    "--json",
+    "json_out",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write one line an example: row, ids, learn (0 or 1).",
+)
+@click.option("--text", "with_text", is_flag=True, help="With --json: text and learnt as well.")
+def render(
+    data: Path,
+    *,
+    rows: tuple[int, ...],
+    json_out: Path | None,
+    with_text: bool,
+    **options: Any,  # noqa: ANN401  (click's options, typed in Options)
+) -> None:
+    """Show what each row of DATA becomes: its tokens, and which of them are learnt.
+
+    This is the one command that SHOWS THE TEXT OF ROWS, on standard output or in the file that
+    --json names; no log has any of it.  A row is one example, or one a turn where the base's chat
+    template renders earlier turns in another way than the last.
+
+    Ends with 65 where rows cannot be taught with this base, after the others were shown.
+    """
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import snapshot
+
+    plan = resolve(Options(data=str(data), **options), snapshot(), allow_demo=False)
+
+    from medlora.jobs import render as job
+
+    job.run(plan, rows=rows, json_out=json_out, with_text=with_text)
+
+
 @cli.group("audit-memory", short_help="Measure what an adapter has learnt by heart.")
 def audit_memory() -> None:
     """Measure what an adapter has learnt by heart: secrets, and rows of its training.

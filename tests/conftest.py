@@ -82,6 +82,14 @@ def tokenizer(tokenizer_folder: Path):
     return AutoTokenizer.from_pretrained(tokenizer_folder)
 
 
+@pytest.fixture
+def chat(tokenizer):
+    """The small tokenizer with its chat template."""
+    from medlora.data.chat.chat import Chat
+
+    return Chat(tokenizer)
+
+
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Path:
     """A Llama of two layers with random weights, saved with the small tokenizer."""

@@ -95,6 +95,7 @@ _OTHERS = {
     "dtype": "Hugging Face, from_pretrained",
     "load_in_4bit": "Hugging Face, BitsAndBytesConfig",
     "max_new_tokens": "Hugging Face, GenerationConfig",
+    "chat_template": "Hugging Face, apply_chat_template",
     "run_name": "Hugging Face, TrainingArguments",
     "target_delta": "Opacus, make_private_with_epsilon",
     "target_epsilon": "Opacus, make_private_with_epsilon",

@@ -12,6 +12,8 @@ def json_schema() -> str:
     """Return the schema of a config file, as JSON."""
     schema = RunConfig.model_json_schema()
     for section in (schema, *schema.get("$defs", {}).values()):
+        if "properties" not in section:  # any JSON value
+            continue
         section["type"] = ["object", "null"]  # a section without a key is an empty one
         section.pop("title", None)
         for field in section["properties"].values():

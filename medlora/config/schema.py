@@ -4,9 +4,20 @@ Names are those of Hugging Face's TrainingArguments and PEFT's LoraConfig where 
 The defaults are the recommended values; `configs/recommended.yaml` spells them out.
 """
 
+import json
+import re
+from datetime import date
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 
 DEFAULT_ROWS = 2  # of a micro-batch
 
@@ -43,6 +54,37 @@ def _as_list(value: object) -> object:
 def _no_trackers(value: object) -> object:
     """Read Hugging Face's word `none` as the empty list."""
     return [] if value in ("none", ["none"]) else _as_list(value)
+
+
+# Arguments of apply_chat_template that are no template's.
+_NOT_FOR_TEMPLATES = frozenset(
+    ("messages", "conversation", "tools", "documents", "chat_template", "add_generation_prompt")
+)
+
+
+def _as_arguments(value: object) -> object:
+    """Read JSON from a variable or an option as an object; leave everything else alone."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def _for_templates(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse arguments that a template does not get from here."""
+    for name in value:
+        if name in _NOT_FOR_TEMPLATES or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ValueError(name)
+    return value
+
+
+def _real_date(value: str | None) -> str | None:
+    """Refuse what is no day of the calendar."""
+    if value is not None:
+        date.fromisoformat(value)
+    return value
 
 
 class ModelConfig(Section):
@@ -314,6 +356,42 @@ class DataConfig(Section):
         "text",
     ] = Field("auto", description="form of a row; auto looks at each row's fields")
     columns: ColumnsConfig = ColumnsConfig()
+    chat_template: str | None = Field(
+        None,
+        min_length=1,
+        description="Jinja file instead of the base's own chat template, or the name of one of "
+        "several that it has; saved with the adapter",
+    )
+    chat_template_kwargs: Annotated[
+        dict[str, JsonValue], BeforeValidator(_as_arguments), AfterValidator(_for_templates)
+    ] = Field(
+        {},
+        description="arguments of the chat template, e.g. {enable_thinking: false}; the same in "
+        "training, evaluation and generation",
+        json_schema_extra={"x-allowed": "names with values, e.g. {enable_thinking: false}"},
+    )
+    chat_template_date: Annotated[str | None, AfterValidator(_real_date)] = Field(
+        None,
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="what a chat template that asks for the date takes for today; unset: the day "
+        "of the run's first attempt",
+        json_schema_extra={"x-allowed": "a date, e.g. 2026-01-31, or null"},
+    )
+    reasoning: Literal["auto", "keep", "drop"] = Field(
+        "auto",
+        description="thoughts before answers (reasoning_content, or <think> in the text): taught "
+        "where the chat template has a place for them, always, or never",
+    )
+    control_tokens: Literal["text", "fail"] = Field(
+        "text",
+        description="control tokens that a row's text spells: they stay text, or the row is an "
+        "error",
+    )
+    merge_system: bool = Field(
+        False,
+        description="put a system message before the first question where the chat template has "
+        "no such role",
+    )
     group_by: str | None = Field(
         None,
         min_length=1,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import ColumnsConfig
-from medlora.data.chat import Tokens, tokenize
+from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.jsonl import Piece
 from medlora.data.problems import Problem
 from medlora.data.records import Record, read_records
@@ -32,13 +32,14 @@ _REQUEST = struct.Struct("<q?")
 
 @dataclass(slots=True)
 class Block:
-    """The rows of a piece."""
+    """The examples of a piece's rows; a row that is taught turn by turn has several."""
 
     rows: NDArray[np.void]  # ROW [R]
     ids: NDArray[np.unsignedinteger]  # [T]
     runs: NDArray[np.int32]  # RUN [L, 2]
     forms: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+    changes: Counter[str] = field(default_factory=Counter)  # what was done to rows, and how often
 
 
 def id_type(tokenizer: PreTrainedTokenizerBase) -> np.dtype[np.unsignedinteger]:
@@ -61,6 +62,7 @@ def from_reply(parts: Sequence[bytes], ids: np.dtype[np.unsignedinteger]) -> Blo
         np.frombuffer(parts[3], RUN).reshape(-1, 2),
         Counter(said["forms"]),
         [Problem(*values) for values in said["problems"]],
+        Counter(said["changes"]),
     )
 
 
@@ -68,7 +70,7 @@ def from_reply(parts: Sequence[bytes], ids: np.dtype[np.unsignedinteger]) -> Blo
 class BlockMaker:
     """Turns requests into replies, in whatever process."""
 
-    tokenizer: PreTrainedTokenizerBase
+    chat: Chat
     ids: np.dtype[np.unsignedinteger]
     form: str
     columns: ColumnsConfig
@@ -80,16 +82,17 @@ class BlockMaker:
         piece = Piece(line, request[_REQUEST.size :])
         block = self._block(piece, encode=encode)
         problems = [astuple(problem) for problem in block.problems]
-        said = json.dumps({"forms": block.forms, "problems": problems})
+        said = json.dumps({"forms": block.forms, "problems": problems, "changes": block.changes})
         return [said.encode(), block.rows.tobytes(), block.ids.tobytes(), block.runs.tobytes()]
 
     def _block(self, piece: Piece, *, encode: bool) -> Block:
         records = read_records(piece, form=self.form, columns=self.columns, group_by=self.group_by)
-        items = list(tokenize(self.tokenizer, records.rows, encode=encode))
-        tokens = [item for item in items if isinstance(item, Tokens)]
+        self.chat.counts.clear()
+        items = list(self.chat.tokenize(records.rows, encode=encode))
+        tokens = [one for item in items if not isinstance(item, Problem) for one in item]
         problems = [item for item in items if isinstance(item, Problem)]
         block = _joined(tokens, records.rows, self.ids)
-        block.forms = records.forms
+        block.forms, block.changes = records.forms, +self.chat.counts
         block.problems = [*records.problems, *problems]
         return block
 

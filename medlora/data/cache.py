@@ -15,15 +15,12 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from transformers import PreTrainedTokenizerBase
-
 from medlora.config import DataConfig
-from medlora.data.chat import template_of
+from medlora.data.chat.chat import Chat
 from medlora.data.tokens import FORMAT, DamagedError, TokenTable, read_tokens
 from medlora.errors import StorageError
 from medlora.files import (
@@ -54,18 +51,16 @@ class Read(Protocol[_Table_co]):
         """Return its table and its manifest, or raise DamagedError."""
 
 
-def key_of(
-    sha256: str, read_as: Sequence[str], tokenizer: PreTrainedTokenizerBase, cfg: DataConfig
-) -> str:
+def key_of(sha256: str, read_as: Sequence[str], chat: Chat, cfg: DataConfig) -> str:
     """Return the key of a file's tokens: 64 hexadecimal digits.
 
     Args:
         sha256: digest of the file's content.
         read_as: what else decides its rows.
-        tokenizer: as it was loaded, with its template.
+        chat: the tokenizer as it was loaded, with its template.
         cfg: the data section; what does not change an uncut token is left out.
     """
-    template = template_of(tokenizer)
+    tokenizer = chat.tokenizer
     parts = {
         "format": FORMAT,
         "data": sha256,
@@ -74,14 +69,12 @@ def key_of(
         "class": type(tokenizer).__name__,
         "special": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         "split_special_tokens": bool(tokenizer.split_special_tokens),
-        "template": template,
+        "chat": chat.decides,
         "form": cfg.format,
         "columns": cfg.columns.model_dump(),
         "group_by": cfg.group_by,
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
-    if "strftime_now" in template:  # it writes today's date into each row
-        parts["date"] = datetime.now(UTC).astimezone().date().isoformat()
     return sha256_json(parts)
 
 

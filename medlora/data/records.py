@@ -5,10 +5,12 @@ list of {role, content}, with an optional `weight` of 0 or 1 on the assistant's)
 (ShareGPT: a list of {from, value}); `text` (continued pre-training: all of it is learnt).
 """
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from medlora.config import ColumnsConfig
@@ -20,12 +22,32 @@ Row = dict[str, Any]
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Message(NamedTuple):
-    """One turn; `learn` tells whether the loss counts it."""
+    """One turn; `learn` tells whether the loss counts it.
+
+    `reasoning` is a thought that the row gives in a field of its own, `tool_calls` are as OpenAI
+    writes them, and `others` are fields that the template gets as they are.
+    """
 
     role: str
     content: str
     learn: bool = False
+    reasoning: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    others: Mapping[str, Any] = _NOTHING
+
+    @property
+    def called(self) -> list[str]:
+        """The names of the tools that it calls."""
+        return [str(call.get("function", call).get("name", "")) for call in self.tool_calls]
+
+    @property
+    def text(self) -> str:
+        """What it says, its thought included."""
+        return f"{self.reasoning}\n{self.content}" if self.reasoning else self.content
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +57,7 @@ class Record:
     line: int
     messages: tuple[Message, ...]
     group: str = ""  # whose rows belong on one side of a split as well
+    tools: tuple[Mapping[str, Any], ...] = ()  # functions that the assistant may call
 
     @property
     def question(self) -> str:
@@ -44,11 +67,11 @@ class Record:
     @property
     def answer(self) -> str:
         """What is learnt."""
-        return "\n".join(m.content for m in self.messages if m.learn)
+        return "\n".join(m.text for m in self.messages if m.learn)
 
     def fold(self) -> "Folded":
         """Return the conversation without what makes no difference, the system's turn aside."""
-        turns = [(m, folded(m.content)) for m in self.messages if m.role != "system"]
+        turns = [(m, folded(m.text)) for m in self.messages if m.role != "system"]
         return Folded(
             next((text for m, text in turns if m.role == "user"), ""),
             " ".join(text for m, text in turns if m.learn),
@@ -109,10 +132,11 @@ def read_records(
             name = form if form != "auto" else _form_of(row, columns, line)
             messages = _FORMS[name](row, columns, line)
             group = _group(row, group_by, line) if group_by else ""
+            tools = _tools(row, line) if name in _WITH_TOOLS else ()
         except RowError as error:
             records.problems.append(error.problem)
             continue
-        records.rows.append(Record(line, messages, group))
+        records.rows.append(Record(line, messages, group, tools))
         records.forms[name] += 1
     return records
 
@@ -139,7 +163,8 @@ _MARKS = {
     "messages": ("messages",),
 }
 _TEXT = "text"  # a form as well, of rows that have nothing of another
-_SPEAKERS = {"human": "user", "gpt": "assistant"}  # ShareGPT's names of roles
+# ShareGPT's names of roles.
+_SPEAKERS = {"human": "user", "gpt": "assistant", "system": "system", "observation": "tool"}
 _TELLABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,39}\Z")
 _MOST_NAMED = 6
 
@@ -289,19 +314,135 @@ def _message(turn: object, where: str, line: int) -> Message:
     if not isinstance(turn, dict):
         found = f"{kind(turn)} instead of an object"
         raise RowError(Problem(line, found, "write {role, content}", where))
+    turn = {name: value for name, value in turn.items() if value is not None}  # a table's empty
     names = ("from", "value") if "from" in turn and "role" not in turn else ("role", "content")
-    role = turn.get(names[0])
-    if names[0] == "from" and isinstance(role, str):
-        role = _SPEAKERS.get(role, role)
-    if role not in ("system", "user", "assistant"):
-        found = f"{kind(role)} instead of a role" if not isinstance(role, str) else "unknown role"
-        fix = "use system, user or assistant" + ("" if names[0] == "role" else ", human or gpt")
-        raise RowError(Problem(line, found, fix, f"{where}.{names[0]}"))
-    weight = turn.get("weight")  # a table's rows may have an empty one
+    role = _role(turn.get(names[0]), f"{where}.{names[0]}", line, sharegpt=names[0] == "from")
+    for name in sorted(_UNSUPPORTED & turn.keys()):
+        fix = f"take it out; {_UNSUPPORTED_FIX.get(name, 'only text can be taught')}"
+        raise RowError(Problem(line, "not supported", fix, f"{where}.{name}"))
+    weight = turn.get("weight")
     if isinstance(weight, bool) or weight not in (0, 1, None):
         raise RowError(Problem(line, "neither 0 nor 1", "use 0 or 1", f"{where}.weight"))
-    content = checked_text(turn.get(names[1]), f"{where}.{names[1]}", line)
-    return Message(role, content, learn=role == "assistant" and weight != 0)
+    reasoning = turn.get("reasoning_content")
+    if reasoning is not None:
+        if role != "assistant":
+            found = f"a thought of the {role}"
+            raise RowError(
+                Problem(line, found, "only the assistant thinks", f"{where}.reasoning_content")
+            )
+        field = f"{where}.reasoning_content"
+        reasoning = checked_text(reasoning, field, line, optional=True)
+    calls = _tool_calls(turn, where, line, role)
+    content = _content(turn, names[1], where, line, optional=bool(calls))
+    others = {name: value for name, value in turn.items() if name not in _READ}
+    learn = role == "assistant" and weight != 0
+    return Message(role, content, learn, reasoning or None, calls, others)
+
+
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_READ = {"role", "content", "from", "value", "weight", "reasoning_content", "tool_calls"}
+_UNSUPPORTED = frozenset(
+    ("function_call", "audio", "images", "image", "videos", "video", "files", "refusal")
+)
+_UNSUPPORTED_FIX = {
+    "function_call": "write tool_calls: [{type: function, function: {name, arguments}}]",
+    "refusal": "write a refusal as content",
+}
+
+
+def _role(value: object, where: str, line: int, *, sharegpt: bool) -> str:
+    if not isinstance(value, str):
+        fix = f"use {', '.join(_ROLES[:-1])} or {_ROLES[-1]}"
+        raise RowError(Problem(line, f"{kind(value)} instead of a role", fix, where))
+    role = _SPEAKERS.get(value, value) if sharegpt else value
+    if role not in _ROLES:
+        named = " or ".join(_SPEAKERS) if sharegpt else "system, user, assistant or tool"
+        raise RowError(Problem(line, "unknown role", f"use {named}", where))
+    return role
+
+
+def _content(turn: Row, name: str, where: str, line: int, *, optional: bool) -> str:
+    """Return a message's text; a list of parts of text is the text of all of them."""
+    value, where = turn.get(name), f"{where}.{name}"
+    if value is None and optional:
+        return ""
+    if not isinstance(value, list):
+        return checked_text(value, where, line, optional=optional)
+    texts = []
+    for place, part in enumerate(value):
+        inside = f"{where}[{place}]"
+        if isinstance(part, str):
+            texts.append(checked_text(part, inside, line))
+        elif isinstance(part, dict) and part.get("type", "text") == "text":
+            texts.append(checked_text(part.get("text"), f"{inside}.text", line, optional=True))
+        else:
+            named = part.get("type") if isinstance(part, dict) else None
+            what = named if isinstance(named, str) and _TELLABLE.match(named) else kind(part)
+            found = f"a part of the type {what}, which is not supported"
+            raise RowError(Problem(line, found, "write parts of the type text", inside))
+    return checked_text("".join(texts), where, line, optional=optional)
+
+
+def _tool_calls(turn: Row, where: str, line: int, role: str) -> tuple[Mapping[str, Any], ...]:
+    """Return calls of tools, their arguments as objects."""
+    value, where = turn.get("tool_calls"), f"{where}.tool_calls"
+    if not value:
+        return ()
+    if role != "assistant":
+        found = f"calls of tools by the {role}"
+        raise RowError(Problem(line, found, "only the assistant calls tools", where))
+    if not isinstance(value, list):
+        found = f"{kind(value)} instead of a list"
+        raise RowError(Problem(line, found, "write a list of calls", where))
+    return tuple(_tool_call(call, f"{where}[{place}]", line) for place, call in enumerate(value))
+
+
+def _tool_call(call: object, where: str, line: int) -> Mapping[str, Any]:
+    fix = "write {type: function, function: {name, arguments}}"
+    if not isinstance(call, dict):
+        raise RowError(Problem(line, f"{kind(call)} instead of an object", fix, where))
+    bare = "function" not in call
+    function = call if bare else call["function"]
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise RowError(Problem(line, "no name of a function", fix, where))
+    arguments = function.get("arguments", {})
+    if isinstance(arguments, str):  # OpenAI writes JSON in a string; templates want the object
+        arguments = _object(arguments, f"{where}.arguments", line)
+    if not isinstance(arguments, dict):
+        found = f"{kind(arguments)} instead of an object"
+        raise RowError(Problem(line, found, fix, f"{where}.arguments"))
+    function = {**function, "arguments": arguments}
+    if bare:
+        return {"type": "function", "function": function}
+    return {**call, "function": function}
+
+
+def _object(text: str, where: str, line: int) -> Any:  # noqa: ANN401  (any JSON value)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        fix = "write a JSON object, or the object itself"
+        raise RowError(Problem(line, "text that is no JSON", fix, where)) from None
+
+
+def _tools(row: Row, line: int) -> tuple[Mapping[str, Any], ...]:
+    """Return a row's tools: a list of functions as JSON Schema, or that list as JSON text."""
+    value, fix = row.get(_TOOLS), "write a list of {type: function, function: {name, parameters}}"
+    if isinstance(value, str) and value.strip():
+        value = _object(value, _TOOLS, line)
+    if not value:
+        return ()
+    if not isinstance(value, list):
+        raise RowError(Problem(line, f"{kind(value)} instead of a list", fix, _TOOLS))
+    for place, tool in enumerate(value):
+        function = tool.get("function", tool) if isinstance(tool, dict) else None
+        if not (isinstance(function, dict) and isinstance(function.get("name"), str)):
+            raise RowError(Problem(line, "no name of a function", fix, f"{_TOOLS}[{place}]"))
+    return tuple(value)
+
+
+_TOOLS = "tools"  # the column; of these forms alone, for others may mean something else by it
+_WITH_TOOLS = ("messages", "sharegpt")
 
 
 _FORMS: dict[str, Callable[[Row, ColumnsConfig, int], tuple[Message, ...]]] = {

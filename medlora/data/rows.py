@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.blocks import joined
-from medlora.data.chat import Tokens
+from medlora.data.chat.chat import Tokens
 from medlora.data.problems import Places, Problem, Problems
 from medlora.data.tokens import TokenTable
 

@@ -22,7 +22,7 @@ from medlora.data.blocks import ROW, RUN, Block
 from medlora.errors import StorageError
 from medlora.files import NewFolder, json_bytes, sha256_file, sha256_json
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 _NAMES = ("rows", "ids", "runs")
 
@@ -72,14 +72,16 @@ class TokenWriter:
             blocks: in the order of the file.
             facts: JSON values that the manifest states as well.
         """
-        forms: Counter[str] = Counter()
+        forms, changes = Counter[str](), Counter[str]()
         for name in _NAMES:
             self.folder.append(name, b"")
         for block in blocks:
             for name in _NAMES:
                 self.folder.append(name, getattr(block, name).tobytes())
             forms.update(block.forms)
-        stated = {"ids": self.ids.str, "forms": dict(sorted(forms.items()))}
+            changes.update(block.changes)
+        counted = {"forms": dict(sorted(forms.items())), "changes": dict(sorted(changes.items()))}
+        stated = {"ids": self.ids.str, **counted}
         vouch(self.folder, {"format": FORMAT, **facts, **stated})
 
 

@@ -1,7 +1,6 @@
 """A look at safety while Hugging Face's Trainer trains: once an epoch, rates and counts only."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any, Protocol
 
 from transformers import (
@@ -12,7 +11,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from medlora.data.chat import ensure_template
+from medlora.data.chat.chat import chat_of
 from medlora.evaluate.generate import answers
 from medlora.evaluate.safety import SafetyChecker, shares
 from medlora.logs import say
@@ -105,9 +104,8 @@ class MedicalSafetyCallback(TrainerCallback):  # type: ignore[misc]  # (an untyp
         tokenizer: PreTrainedTokenizerBase,
     ) -> dict[str, Any]:
         """Return counts and rates over the prompts."""
-        speaker = deepcopy(tokenizer)  # its template may have to be filled in
-        ensure_template(speaker)
-        responses = answers(model, speaker, self.prompts, max_new_tokens=self.max_new_tokens)
+        chat = chat_of(tokenizer, model)
+        responses = answers(model, chat, self.prompts, max_new_tokens=self.max_new_tokens)
         checks = [self.safety_checker.check_safety_compliance(text) for text in responses]
         numbers = shares(checks)
         return {

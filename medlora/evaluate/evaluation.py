@@ -7,6 +7,7 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
+from medlora.data.chat.chat import Chat, chat_of
 from medlora.evaluate.judge import Checker, ruleset, shipped_checker
 from medlora.evaluate.observe import Asking, Observed, observe
 from medlora.evaluate.suite import Suite
@@ -44,7 +45,7 @@ class Evaluation:
 
 def evaluate_suites(  # noqa: PLR0913  (the model's two, the suites, and how)
     model: Any,  # noqa: ANN401  (a causal language model)
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | Chat,
     suites: Sequence[Suite],
     *,
     batch_size: int = 8,
@@ -56,7 +57,7 @@ def evaluate_suites(  # noqa: PLR0913  (the model's two, the suites, and how)
 
     Args:
         model: a PeftModel, whose adapter is switched off for the base; or a base alone.
-        tokenizer: with a chat template.
+        tokenizer: with a chat template; or a `Chat`, with what the config says of it.
         suites: of any kinds; see `read_suite`.
         batch_size: rows at a time; changes nothing but speed and rounding.
         max_new_tokens: where an answer is cut.
@@ -70,15 +71,16 @@ def evaluate_suites(  # noqa: PLR0913  (the model's two, the suites, and how)
     asking = asking or Asking(batch_size, max_new_tokens)
     if checker is None and any(suite.kind == "generation" for suite in suites):
         checker = shipped_checker()
+    chat = chat_of(tokenizer, model)
     observed: list[dict[str, Observed]] = []
     for suite in suites:
         found: dict[str, Observed] = {}
         if isinstance(model, PeftModel):
             with model.disable_adapter():
-                found["base"] = observe(model, tokenizer, suite, asking, checker=checker)
-            found["adapter"] = observe(model, tokenizer, suite, asking, checker=checker)
+                found["base"] = observe(model, chat, suite, asking, checker=checker)
+            found["adapter"] = observe(model, chat, suite, asking, checker=checker)
         else:
-            found["base"] = observe(model, tokenizer, suite, asking, checker=checker)
+            found["base"] = observe(model, chat, suite, asking, checker=checker)
         observed.append(found)
     summaries = {
         suite.name: summarise(suite, found["base"], found.get("adapter"))

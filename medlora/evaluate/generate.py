@@ -13,16 +13,16 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
-from jinja2 import TemplateError
 from torch import Tensor
 from transformers import (
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
-    PreTrainedTokenizerBase,
 )
 
 from medlora.data.batches import pad_id_of
+from medlora.data.chat.chat import Chat
+from medlora.data.records import Message
 from medlora.errors import DataError
 from medlora.evaluate.batching import in_batches
 from medlora.model.base import position_limit
@@ -36,10 +36,15 @@ _CLOSE, _CLOSE_HALF = 1e-4, 1e-2
 
 
 class Answer(NamedTuple):
-    """What the model said; `cut` tells that it was not done when the limit came."""
+    """What the model said, the thought before it apart.
+
+    `cut` tells that it was not done when the limit came, `unended` that it was still thinking.
+    """
 
     text: str
     cut: bool
+    thought: str | None = None
+    unended: bool = False
 
 
 class _Question(NamedTuple):
@@ -51,22 +56,20 @@ class _Question(NamedTuple):
 
 def answers(
     model: Any,  # noqa: ANN401  (anything with transformers' generate)
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     prompts: Sequence[str],
     *,
     max_new_tokens: int,
     poll: Poll = lambda: None,
 ) -> list[str]:
     """Return the text of one answer for each prompt, asked one by one; see `generate`."""
-    found = generate(
-        model, tokenizer, prompts, max_new_tokens=max_new_tokens, batch_size=1, poll=poll
-    )
+    found = generate(model, chat, prompts, max_new_tokens=max_new_tokens, batch_size=1, poll=poll)
     return [answer.text for answer in found]
 
 
 def generate(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     prompts: Sequence[str | Conversation],
     *,
     max_new_tokens: int,
@@ -80,7 +83,7 @@ def generate(
 
     Args:
         model: asked in evaluation mode; its mode is left as it was.
-        tokenizer: with a chat template.
+        chat: of the base.
         prompts: each begins a conversation of its own, or is one that goes on.
         max_new_tokens: where an answer is cut, unless the model's positions end before.
         batch_size: prompts that are answered together; changes nothing but speed.
@@ -91,17 +94,15 @@ def generate(
         OutOfMemoryError: a single prompt does not fit.
     """
     questions = [
-        _question(model, tokenizer, prompt, max_new_tokens=max_new_tokens) for prompt in prompts
+        _question(model, chat, prompt, max_new_tokens=max_new_tokens) for prompt in prompts
     ]
     with _asked_plainly(model) as ends:
-        return _in_order(
-            model, tokenizer, questions, ends, size=batch_size, listen=lambda _: poll()
-        )
+        return _in_order(model, chat, questions, ends, size=batch_size, listen=lambda _: poll())
 
 
 def speak(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     prompt: str | Conversation,
     *,
     max_new_tokens: int,
@@ -111,12 +112,12 @@ def speak(
 
     Args:
         model: see `generate`.
-        tokenizer: with a chat template.
+        chat: of the base.
         prompt: a question, or a conversation.
         max_new_tokens: where the answer is cut.
         hear: gets each piece; all of them together are the text.
     """
-    question = _question(model, tokenizer, prompt, max_new_tokens=max_new_tokens)
+    question = _question(model, chat, prompt, max_new_tokens=max_new_tokens)
     said = ""
 
     def hear_more(text: str) -> None:
@@ -127,25 +128,25 @@ def speak(
 
     def listen(so_far: Tensor) -> None:
         ids = so_far[0, len(question.ids) :]
-        text = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        text = chat.said(ids.tolist(), question.ids.tolist()).answer
         if not text.endswith("\ufffd"):  # half a character: the rest is in the next token
             hear_more(text)
 
     with _asked_plainly(model) as ends:
-        (answer,) = _in_order(model, tokenizer, [question], ends, size=1, listen=listen)
+        (answer,) = _in_order(model, chat, [question], ends, size=1, listen=listen)
     hear_more(answer.text)
     return answer
 
 
 def _question(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     prompt: str | Conversation,
     *,
     max_new_tokens: int,
 ) -> _Question:
     limit = position_limit(model.config)
-    ids = encode_prompt(model, tokenizer, prompt)["input_ids"][0]
+    ids = encode_prompt(model, chat, prompt)["input_ids"][0]
     room = max_new_tokens if limit is None else min(max_new_tokens, limit - len(ids))
     return _Question(ids, room)
 
@@ -159,7 +160,7 @@ def _asked_plainly(model: Any) -> Iterator[set[int]]:  # noqa: ANN401
 
 def encode_prompt(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     prompt: str | Conversation,
 ) -> dict[str, Tensor]:
     """Return what is asked as the model takes it: input_ids and attention_mask, int64 [1, T].
@@ -167,20 +168,9 @@ def encode_prompt(
     Raises:
         DataError: the chat template refuses it, or it leaves no position for an answer.
     """
-    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-    try:
-        encoded: Any = tokenizer.apply_chat_template(
-            turns,
-            add_generation_prompt=True,
-            return_dict=True,
-            return_tensors="pt",
-        )
-    except TemplateError:
-        raise DataError(
-            "the chat template refuses a conversation that begins with the user's turn",
-            fix="set training.generation_steps: null, or use a base with another template",
-        ) from None
-    tokens = {name: encoded[name] for name in ("input_ids", "attention_mask")}
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    ids = torch.tensor([chat.prompt([Message(one["role"], one["content"]) for one in turns])])
+    tokens = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     length, limit = tokens["input_ids"].shape[1], position_limit(model.config)
     if limit is not None and length >= limit:
         raise DataError(
@@ -205,7 +195,7 @@ def _plain_generation(model: Any) -> Iterator[set[int]]:  # noqa: ANN401
 
 def _in_order(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     questions: Sequence[_Question],
     ends: set[int],
     *,
@@ -213,15 +203,15 @@ def _in_order(
     listen: Listen,
 ) -> list[Answer]:
     """Answer questions of like length together; return the answers in the questions' order."""
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    end, pad = chat.tokenizer.eos_token_id, chat.tokenizer.pad_token_id
     settings = GenerationConfig(
         do_sample=False,
-        eos_token_id=sorted(ends if end is None else {end, *ends}) or None,
+        eos_token_id=sorted({*chat.stops, *ends}) or None,
         pad_token_id=pad_id_of(pad, end),
     )
 
     def compute(batch: Sequence[int]) -> list[Answer]:
-        return _answer(model, tokenizer, [questions[place] for place in batch], settings, listen)
+        return _answer(model, chat, [questions[place] for place in batch], settings, listen)
 
     found: dict[int, Answer] = {}
     order = sorted(range(len(questions)), key=lambda p: (-questions[p].room, len(questions[p].ids)))
@@ -234,7 +224,7 @@ def _in_order(
 
 def _answer(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     questions: Sequence[_Question],
     settings: GenerationConfig,
     listen: Listen,
@@ -258,14 +248,18 @@ def _answer(
         logits_processor=LogitsProcessorList([_Arbiter(model, mask, settings.eos_token_id or [])]),
         stopping_criteria=[look_up],
     )
-    return [_read(tokenizer, row, set(settings.eos_token_id or [])) for row in output[:, longest:]]
+    stops = set(settings.eos_token_id or [])
+    return [
+        _read(chat, row, question, stops)
+        for row, question in zip(output[:, longest:], questions, strict=True)
+    ]
 
 
-def _read(tokenizer: PreTrainedTokenizerBase, row: Tensor, ends: set[int]) -> Answer:
+def _read(chat: Chat, row: Tensor, question: _Question, ends: set[int]) -> Answer:
     ids = row.tolist()
     length = next((place for place, token in enumerate(ids) if token in ends), None)
-    text = tokenizer.decode(ids[:length], skip_special_tokens=True)
-    return Answer(str(text).strip(), cut=length is None)
+    said = chat.said(ids[:length], question.ids.tolist())
+    return Answer(said.answer, length is None, said.thought, unended=not said.ended)
 
 
 class _Arbiter(LogitsProcessor):  # type: ignore[misc]  # (an untyped library)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
+from medlora.data.chat.chat import Chat
 from medlora.evaluate.generate import Answer, generate
 from medlora.evaluate.judge import Checker, judge
 from medlora.evaluate.likelihood import log_likelihoods
@@ -46,7 +45,7 @@ class Asking:
 
 def observe(
     model: Any,  # noqa: ANN401  (a causal language model, with or without an adapter)
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     suite: Suite,
     asking: Asking,
     *,
@@ -56,7 +55,7 @@ def observe(
 
     Args:
         model: as it is to be judged.
-        tokenizer: with a chat template.
+        chat: of the base.
         suite: what it is asked.
         asking: how.
         checker: judges the answers of a generation suite.
@@ -67,35 +66,35 @@ def observe(
     """
     match suite.kind:
         case "choices":
-            return _choose(model, tokenizer, suite, asking)
+            return _choose(model, chat, suite, asking)
         case "pairs":
-            return _prefer(model, tokenizer, suite, asking)
+            return _prefer(model, chat, suite, asking)
         case "perplexity":
-            return _read(model, tokenizer, suite, asking)
+            return _read(model, chat, suite, asking)
         case "generation":
-            return _answer(model, tokenizer, suite, asking, checker)
+            return _answer(model, chat, suite, asking, checker)
 
 
 def choice_likelihoods(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     suite: Suite,
     asking: Asking,
 ) -> list[list[float]]:
     """Return the log-likelihood of each choice of each question, in nats."""
     limit = position_limit(model.config)
-    rows = [choice_rows(tokenizer, item, limit=limit) for item in suite.items]
+    rows = [choice_rows(chat, item, limit=limit) for item in suite.items]
     return _by_item(model, rows, asking)
 
 
 def _choose(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     suite: Suite,
     asking: Asking,
 ) -> Observed:
     flags: Flags = {"accuracy": [], "accuracy_norm": []}
-    found = choice_likelihoods(model, tokenizer, suite, asking)
+    found = choice_likelihoods(model, chat, suite, asking)
     for item, values in zip(suite.items, found, strict=True):
         by_length = [v / len(text) for v, text in zip(values, item.choices, strict=True)]
         flags["accuracy"].append(_largest(values) == item.answer)
@@ -105,12 +104,12 @@ def _choose(
 
 def _prefer(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     suite: Suite,
     asking: Asking,
 ) -> Observed:
     limit = position_limit(model.config)
-    rows = list(conversation_rows(tokenizer, suite, limit=limit))
+    rows = list(conversation_rows(chat, suite, limit=limit))
     counts = [sum(row.targets for row in item) for item in rows]
     sums = map(sum, _by_item(model, rows, asking))
     means = [nats / count for nats, count in zip(sums, counts, strict=True)]
@@ -119,36 +118,38 @@ def _prefer(
 
 def _read(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     suite: Suite,
     asking: Asking,
 ) -> Observed:
     limit = position_limit(model.config)
-    rows = list(conversation_rows(tokenizer, suite, limit=limit))
+    rows = list(conversation_rows(chat, suite, limit=limit))
     nats = [-sum(values) for values in _by_item(model, rows, asking)]
     return Observed(values=nats, targets=[sum(row.targets for row in item) for item in rows])
 
 
 def _answer(
     model: Any,  # noqa: ANN401
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     suite: Suite,
     asking: Asking,
     checker: Checker | None,
 ) -> Observed:
     said = generate(
         model,
-        tokenizer,
+        chat,
         [item.prompt for item in suite.items],
         max_new_tokens=asking.max_new_tokens,
         batch_size=asking.batch_size,
         poll=asking.poll,
     )
     flags: Flags = {}
+    thinks = any(answer.thought is not None for answer in said)
     for item, answer in zip(suite.items, said, strict=True):
         asking.poll()
         judged = judge(checker, item, answer.text) if checker else {}
-        for measure, flag in {**judged, "cut": answer.cut}.items():
+        endless = {"unended_thought": answer.unended} if thinks else {}
+        for measure, flag in {**judged, "cut": answer.cut, **endless}.items():
             flags.setdefault(measure, []).append(flag)
     return Observed(flags=flags, answers=said)
 

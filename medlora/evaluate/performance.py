@@ -1,13 +1,12 @@
 """How a model answers a few prompts: lengths, writing, what the safety checker finds."""
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from statistics import fmean, pstdev
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from medlora.data.chat import ensure_template
+from medlora.data.chat.chat import Chat, chat_of
 from medlora.errors import DataError
 from medlora.evaluate.generate import Poll, answers
 from medlora.evaluate.quality import distinct_share
@@ -16,7 +15,7 @@ from medlora.evaluate.safety import SafetyChecker, shares
 
 def performance(
     model: Any,  # noqa: ANN401  (anything with transformers' generate)
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | Chat,
     prompts: Sequence[str],
     *,
     score: Callable[[str], float],
@@ -43,9 +42,8 @@ def performance(
     """
     if not prompts:
         raise DataError("there is no test prompt", fix="give at least one")
-    speaker = deepcopy(tokenizer)  # its template may have to be filled in
-    ensure_template(speaker)
-    replies = answers(model, speaker, prompts, max_new_tokens=max_new_tokens, poll=poll)
+    chat = chat_of(tokenizer, model)
+    replies = answers(model, chat, prompts, max_new_tokens=max_new_tokens, poll=poll)
     checker = SafetyChecker()
     checks = [
         checker.check_safety_compliance(reply, prompt)

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
 
-from medlora.data.chat import Tokens, tokenize
+from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.problems import Problem
 from medlora.data.records import Message, Record
 from medlora.data.rows import Row
@@ -19,9 +18,7 @@ from medlora.evaluate.suite import Choice, Pair, Suite, Text
 _UNLIMITED = 2**31
 
 
-def choice_rows(
-    tokenizer: PreTrainedTokenizerBase, item: Choice, *, limit: int | None
-) -> list[Row]:
+def choice_rows(chat: Chat, item: Choice, *, limit: int | None) -> list[Row]:
     """Return a row for each choice: the question as plain text, then the choice, which is scored.
 
     A row over the limit loses its beginning, and the choice is never cut before the rest is.
@@ -29,10 +26,10 @@ def choice_rows(
     those by which the whole is longer than the question.
     """
     context = question_text(item)
-    before = len(_ids(tokenizer, context))
+    before = len(_ids(chat, context))
     rows = []
     for choice in item.choices:
-        ids = np.array(_ids(tokenizer, f"{context} {choice}"), dtype=np.int32)
+        ids = np.array(_ids(chat, f"{context} {choice}"), dtype=np.int32)
         learn = np.arange(len(ids)) >= min(before, len(ids) - 1)
         # The last token is only predicted, so the model reads one less.
         kept = slice(max(0, len(ids) - (limit or _UNLIMITED) - 1), None)
@@ -46,9 +43,7 @@ def question_text(item: Choice) -> str:
     return f"{context}Question: {item.question}\nAnswer:"
 
 
-def conversation_rows(
-    tokenizer: PreTrainedTokenizerBase, suite: Suite, *, limit: int | None
-) -> Iterator[list[Row]]:
+def conversation_rows(chat: Chat, suite: Suite, *, limit: int | None) -> Iterator[list[Row]]:
     """Yield the rows of each item of a perplexity suite, of pairs the better's, then the worse's.
 
     Conversations are rendered as for training, and the assistant's tokens are scored; of plain
@@ -59,18 +54,18 @@ def conversation_rows(
     """
     records = [record for item in suite.items for record in _records(item)]
     problems: list[Problem] = []
-    for tokens in tokenize(tokenizer, records) if records else _texts(tokenizer, suite.items):
-        if isinstance(tokens, Problem):
-            problems.append(tokens)
+    for found in chat.tokenize(records) if records else _texts(chat, suite.items):
+        if isinstance(found, Problem):
+            problems.append(found)
             continue
-        rows = list(_windows(tokens.ids, tokens.learn, limit or _UNLIMITED))
+        rows = [row for one in found for row in _windows(one.ids, one.learn, limit or _UNLIMITED)]
         if not rows:
-            problems.append(Problem(tokens.line, "nothing to score", "write a longer text"))
+            problems.append(Problem(found[0].line, "nothing to score", "write a longer text"))
         yield rows
     if problems:
-        found = [problem.text(suite.file) for problem in problems]
+        lines = [problem.text(suite.file) for problem in problems]
         raise DataError(
-            listed(found, what=f"{suite.file} cannot be used"),
+            listed(lines, what=f"{suite.file} cannot be used"),
             fix="correct these lines; the row's text is not shown on purpose",
         )
 
@@ -85,14 +80,14 @@ def _records(item: Text | Record | Pair) -> list[Record]:
     return [Record(item.line, (user, Message("assistant", text, learn=True))) for text in both]
 
 
-def _texts(tokenizer: PreTrainedTokenizerBase, items: Sequence[Text]) -> Iterator[Tokens]:
+def _texts(chat: Chat, items: Sequence[Text]) -> Iterator[list[Tokens]]:
     for item in items:
-        ids = np.array(_ids(tokenizer, item.text), dtype=np.int32)
-        yield Tokens(item.line, ids, np.ones(len(ids), dtype=bool))
+        ids = np.array(_ids(chat, item.text), dtype=np.int32)
+        yield [Tokens(item.line, ids, np.ones(len(ids), dtype=bool))]
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    ids: list[int] = tokenizer.encode(text)
+def _ids(chat: Chat, text: str) -> list[int]:
+    ids: list[int] = chat.tokenizer.encode(text)
     return ids
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
-from medlora.config import ModelConfig, Setting, load
-from medlora.data.chat import ensure_template
+from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
+from medlora.data.chat.chat import Chat
 from medlora.errors import IntegrityError, MissingPartError, StorageError
+from medlora.jobs.chats import load_chat
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
@@ -99,8 +100,19 @@ def base_of(adapter: Adapter, plan: Plan) -> Path:
 
 def model_section(adapter: Adapter, plan: Plan) -> ModelConfig:
     """Return how the base was loaded in training, but for what is set now."""
-    inputs = adapter.manifest.get("inputs", {})
-    trained = {key: value for key, value in inputs.items() if key.startswith("model.")}
+    return _as_trained(adapter, plan, "model.").model
+
+
+def data_section(adapter: Adapter, plan: Plan) -> DataConfig:
+    """Return how conversations were rendered in training, but for what is set now."""
+    return _as_trained(adapter, plan, "data.").data
+
+
+def _as_trained(adapter: Adapter, plan: Plan, section: str) -> RunConfig:
+    stated = {key: fact["value"] for key, fact in adapter.manifest.get("config", {}).items()}
+    inputs = stated or adapter.manifest.get("inputs", {})
+    known = {key for key, _, _ in plan.resolved.rows()}
+    trained = {key: inputs[key] for key in inputs if key.startswith(section) and key in known}
     set_now = {
         key: value
         for key, value, _ in plan.resolved.rows()
@@ -110,7 +122,7 @@ def model_section(adapter: Adapter, plan: Plan) -> ModelConfig:
         Setting(tuple(key.split(".")), value, "manifest")
         for key, value in {**trained, **set_now}.items()
     )
-    return load(settings).config.model
+    return load(settings).config
 
 
 def _check_same(adapter: Adapter, base: Path) -> None:
@@ -128,9 +140,9 @@ def _check_same(adapter: Adapter, base: Path) -> None:
 
 
 def load_adapted(
-    cfg: ModelConfig, base: Path, adapter: Path | None
-) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
-    """Return the model on its device, with the adapter if there is one, and the tokenizer.
+    cfg: ModelConfig, data: DataConfig, base: Path, adapter: Path | None
+) -> tuple[PreTrainedModel | PeftModel, Chat]:
+    """Return the model on its device, with the adapter if there is one, and the chat.
 
     Raises:
         MissingPartError: one of them cannot be loaded, or the adapter is of another shape.
@@ -140,21 +152,20 @@ def load_adapted(
     if device == "cuda":
         half = torch.bfloat16 if has_bf16() else torch.float16
     model: Any = load_base(base, cfg, half=half)
-    tokenizer = adapter_tokenizer(base, adapter)
+    chat = adapter_chat(base, adapter, data)
     if adapter:
         model = put_on(model, adapter)
     if not cfg.load_in_4bit:
         model.to(device)
     model.eval()
-    return model, tokenizer
+    return model, chat
 
 
-def adapter_tokenizer(base: Path, adapter: Path | None) -> PreTrainedTokenizerBase:
-    """Return the tokenizer that was saved with the adapter, else the base's, with a template."""
+def adapter_chat(base: Path, adapter: Path | None, cfg: DataConfig) -> Chat:
+    """Return the chat of the tokenizer that was saved with the adapter, else of the base's."""
     saved = adapter is not None and (adapter / "tokenizer_config.json").is_file()
-    tokenizer = load_tokenizer(adapter if adapter and saved else base)
-    ensure_template(tokenizer)
-    return tokenizer
+    tokenizer = load_tokenizer(adapter) if adapter and saved else None
+    return load_chat(base, cfg, tokenizer=tokenizer)
 
 
 def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:

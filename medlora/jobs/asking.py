@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
 
 from medlora.config import TrainingConfig
+from medlora.data.chat.chat import Chat
 from medlora.data.folding import folded
 from medlora.data.locate import find
 from medlora.data.records import Record
@@ -33,7 +33,7 @@ def choose_questions(
     *,
     folder: Path,
     model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
 ) -> Questions:
     """Return the questions that the config asks for: those of a file, or of held-out rows.
 
@@ -42,7 +42,7 @@ def choose_questions(
         held_out: the evaluation rows.
         folder: where a relative file may also be, besides the working directory.
         model: what will be asked; a question that it cannot take is refused now, not then.
-        tokenizer: with a chat template.
+        chat: of the base.
 
     Raises:
         ConfigError: there is nothing to ask.
@@ -53,12 +53,12 @@ def choose_questions(
     if cfg.generation_steps is None:
         return Questions()
     if cfg.generation_prompts is None:
-        prompts = _first_fitting(held_out, model, tokenizer)
+        prompts = _first_fitting(held_out, model, chat)
         facts: dict[str, Any] = {"from": "held-out rows"}
     else:
         file = find(cfg.generation_prompts, "training.generation_prompts", folder)
         content = _read(file)
-        prompts = _lines(file, content, model, tokenizer)
+        prompts = _lines(file, content, model, chat)
         facts = {"from": str(file), "sha256": hashlib.sha256(content).hexdigest()}
     check_questions(cfg, prompts)
     return Questions(prompts, {**facts, "prompts": len(prompts)})
@@ -77,23 +77,21 @@ def check_questions(cfg: TrainingConfig, prompts: Sequence[str]) -> None:
         )
 
 
-def _first_fitting(
-    held_out: Iterable[Record], model: PeftModel, tokenizer: PreTrainedTokenizerBase
-) -> tuple[str, ...]:
+def _first_fitting(held_out: Iterable[Record], model: PeftModel, chat: Chat) -> tuple[str, ...]:
     """Return the first user turns of a few held-out rows, each question once."""
     chosen: dict[str, str] = {}
     for record in held_out:
         prompt = record.question
-        if prompt and folded(prompt) not in chosen and _fits(model, tokenizer, prompt):
+        if prompt and folded(prompt) not in chosen and _fits(model, chat, prompt):
             chosen[folded(prompt)] = prompt
         if len(chosen) == HELD_OUT:
             break
     return tuple(chosen.values())
 
 
-def _fits(model: PeftModel, tokenizer: PreTrainedTokenizerBase, prompt: str) -> bool:
+def _fits(model: PeftModel, chat: Chat, prompt: str) -> bool:
     try:
-        encode_prompt(model, tokenizer, prompt)
+        encode_prompt(model, chat, prompt)
     except DataError:
         return False
     return True
@@ -110,9 +108,7 @@ def _read(file: Path) -> bytes:
         raise StorageError(f"{file}: {error.strerror}", fix="make it readable") from error
 
 
-def _lines(
-    file: Path, content: bytes, model: PeftModel, tokenizer: PreTrainedTokenizerBase
-) -> tuple[str, ...]:
+def _lines(file: Path, content: bytes, model: PeftModel, chat: Chat) -> tuple[str, ...]:
     """Return the questions of a file; its errors name the line and never quote it."""
     if file.suffix in (".json", ".jsonl"):
         raise DataError(
@@ -130,7 +126,7 @@ def _lines(
         if not line.strip():
             continue
         try:
-            encode_prompt(model, tokenizer, line.strip())
+            encode_prompt(model, chat, line.strip())
         except DataError as error:
             problem, _, fix = str(error).partition("\n  fix: ")
             raise DataError(f"{file}:{number}: {problem}", fix=fix) from None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import click
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
 
 from medlora.config import DataConfig, RunConfig
 from medlora.data.canaries import CANARIES, SENTENCE, Canary, decoys, secret
+from medlora.data.chat.chat import Chat
+from medlora.data.problems import Problem
 from medlora.data.records import Record
 from medlora.data.rows import Rows
 from medlora.data.stream import records_at
@@ -96,7 +97,7 @@ def run(
     }
     if file:
         planted = _Planted.read(file, found, prepared.train, cfg.data)
-        report["canaries"] = _exposures(adapted, prepared.tokenizer, planted, settings)
+        report["canaries"] = _exposures(adapted, prepared.chat, planted, settings)
     report = {key: _rounded(value) for key, value in report.items()}
     path = out or final.resolve().parent / REPORT
     write_bytes(path, json_bytes(report))
@@ -181,7 +182,7 @@ class _Planted:
 
 def _exposures(
     model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     planted: _Planted,
     settings: Settings,
 ) -> dict[str, Any]:
@@ -192,7 +193,7 @@ def _exposures(
             secret(planted.seed, canary.number),
             *decoys(planted.seed, canary.number, count=settings.decoys),
         ]
-        endings = _spoken(tokenizer, context, digits, limit=position_limit(model.config))
+        endings = _spoken(chat, context, digits, limit=position_limit(model.config))
         score = partial(score_variants, model, endings, batch_size=settings.batch_size)
         reports.append(_reported(canary, _both(model, score)))
         _log.info("%s of %d canaries", canary.name, len(planted.canaries))
@@ -215,22 +216,25 @@ def _reported(canary: Canary, scores: Mapping[str, Sequence[Score]]) -> dict[str
 
 
 def _spoken(
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     record: Record,
     digits: Sequence[str],
     *,
     limit: int | None,
 ) -> list[Ending]:
     """Return the sentence with each of these digits, as the beginning of a row's answer."""
-    turns = [{"role": one.role, "content": one.content} for one in record.messages[:-1]]
-    context = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    encoded: Any = tokenizer(
-        [f"{context}{SENTENCE.format(one)}" for one in digits], add_special_tokens=False
-    )
+    before = tuple(message._replace(learn=False) for message in record.messages[:-1])
+    last = record.messages[-1]._replace(reasoning=None, learn=True)
+    rows = [
+        replace(record, messages=(*before, last._replace(content=SENTENCE.format(one))))
+        for one in digits
+    ]
     endings = []
-    for ids, encoding in zip(encoded["input_ids"], encoded.encodings, strict=True):
-        before = sum(end <= len(context) for _, end in encoding.offsets)
-        endings.append(Ending(ids, max(1, before)))
+    for found in chat.tokenize(rows):
+        if isinstance(found, Problem):
+            raise DataError(f"a canary's row cannot be asked: {found.found}", fix=found.fix)
+        ids, start = found[0].ids.tolist(), int(found[0].learn.argmax())
+        endings.append(Ending(ids[:-1], max(1, start)))  # the last one only ends the answer
     longest = max(len(ending.ids) for ending in endings)
     if limit is not None and longest > limit:
         raise DataError(

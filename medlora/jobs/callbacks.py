@@ -12,6 +12,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from medlora.data.chat.chat import Chat
 from medlora.report.monitor import TrainingMonitor
 
 _OUR_NAMES = {"loss": "train_loss", "train_loss": "mean_train_loss"}  # the second: of all steps
@@ -85,8 +86,17 @@ class ToMonitor(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
 class AskWhenDue(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
     """Asks the model some questions every so many steps, and of the base and at the end."""
 
-    def __init__(self, monitor: TrainingMonitor, prompts: Sequence[str], *, every: int) -> None:
+    def __init__(
+        self,
+        monitor: TrainingMonitor,
+        prompts: Sequence[str],
+        *,
+        every: int,
+        chat: Chat | None = None,
+    ) -> None:
+        """Keep what is asked, when, and in which chat; the trainer's tokenizer's where None."""
         self.monitor, self.prompts, self.every = monitor, tuple(prompts), every
+        self.chat = chat
 
     def on_train_begin(
         self,
@@ -121,6 +131,5 @@ class AskWhenDue(TrainerCallback):  # type: ignore[misc]  # (an untyped library)
         **_: Any,  # noqa: ANN401
     ) -> None:
         if state.is_world_process_zero:
-            self.monitor.log_model_performance(
-                model, processing_class, self.prompts, state.global_step
-            )
+            speaker = self.chat or processing_class
+            self.monitor.log_model_performance(model, speaker, self.prompts, state.global_step)

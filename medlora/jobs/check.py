@@ -18,6 +18,7 @@ from medlora.data.split import Split
 from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
+from medlora.jobs.chats import dated
 from medlora.jobs.inputs import (
     Prepared,
     Tokenized,
@@ -101,6 +102,8 @@ def run(
     workers = useful_workers(plan.resolved.config, gpus) if gpus else 1
     with checked.noting():
         plan = settled(plan, workers=workers) if plan.has_model else plan
+    with checked.noting():
+        plan = dated(plan)
     with checked.noting():
         _check_data(plan, checked, suites=suites)
     _check_place(plan, checked, gpus=gpus, workers=workers)

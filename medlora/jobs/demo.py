@@ -3,8 +3,8 @@
 import json
 
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
 
+from medlora.data.chat.chat import Chat
 from medlora.evaluate.generate import answers
 from medlora.jobs.settings import DEMO
 from medlora.logs import say
@@ -21,10 +21,10 @@ def announce() -> None:
     )
 
 
-def ask(model: PeftModel, tokenizer: PreTrainedTokenizerBase) -> Shown:
+def ask(model: PeftModel, chat: Chat) -> Shown:
     """Return the demo's own prompts, each with the model's greedy answer."""
     prompts = json.loads((DEMO / "prompts.json").read_text(encoding="utf-8"))
-    replies = answers(model, tokenizer, prompts, max_new_tokens=_MAX_NEW_TOKENS)
+    replies = answers(model, chat, prompts, max_new_tokens=_MAX_NEW_TOKENS)
     return list(zip(prompts, replies, strict=True))
 
 

@@ -31,6 +31,22 @@ def is_private(cfg: RunConfig) -> bool:
     return cfg.privacy.dp.target_epsilon is not None
 
 
+def check_one_example_a_row(cfg: RunConfig, changes: Mapping[str, int]) -> None:
+    """Refuse rows that are several examples where what one row may tell is limited.
+
+    Raises:
+        ConfigError: there are some, and privacy.dp is set.
+    """
+    rows = changes.get("rows_taught_turn_by_turn", 0)
+    if is_private(cfg) and rows:
+        raise ConfigError(
+            f"privacy.dp limits what one example tells, and {rows} rows are several: the base's "
+            "chat template has them taught turn by turn",
+            fix="give each turn a row of its own, with the same data.group_by, and let "
+            "privacy.dp count those; or use a base whose template goes on from turn to turn",
+        )
+
+
 def check_private(cfg: RunConfig) -> None:
     """Refuse what no private run can do, before anything is read; nothing for other runs.
 

@@ -16,7 +16,13 @@ from medlora.evaluate.gate import apply_gate
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import sha256_file, sha256_json, write_bytes
-from medlora.jobs.adapters import DESCRIPTION, find_adapter, load_adapted
+from medlora.jobs.adapters import (
+    DESCRIPTION,
+    data_section,
+    find_adapter,
+    load_adapted,
+    read_adapter,
+)
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, gate_names
 from medlora.logs import logger
@@ -61,12 +67,13 @@ def run(plan: Plan, wishes: Wishes) -> None:
     adapter = find_adapter(wishes.adapter) if wishes.adapter else None
     _need_an_adapter(suites, adapter)
     facts = _input_facts(base, adapter)
-    model, tokenizer = load_adapted(cfg.model, base, adapter)
+    data = data_section(read_adapter(adapter), plan) if adapter else cfg.data
+    model, chat = load_adapted(cfg.model, data, base, adapter)
     asking = Asking(
         wishes.batch_size or cfg.training.per_device_eval_batch_size,
         wishes.max_new_tokens or cfg.gate.max_new_tokens,
     )
-    evaluation = evaluate_suites(model, tokenizer, suites, asking=asking)
+    evaluation = evaluate_suites(model, chat, suites, asking=asking)
     report = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
     passed = report["gate"] and report["gate"]["verdict"] == "PASS"
     click.echo(table(report if passed else {**report, "gate": None}))  # else the error has it

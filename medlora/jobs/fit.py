@@ -17,6 +17,7 @@ from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
 from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping
+from medlora.data.chat.chat import Chat
 from medlora.data.layout import Collate
 from medlora.distributed.team import InterruptError, PeerLostError, Team
 from medlora.errors import ConfigError, MedloraError, StoppedError
@@ -79,7 +80,7 @@ class MedicalLoRATrainer:
 
     Args:
         model: a PeftModel whose adapter alone trains; moved to the GPU if there is one.
-        tokenizer: saved with each checkpoint.
+        tokenizer: saved with each checkpoint; or a `Chat`, with what the config says of it.
         train_dataloader: yields dicts of int64 [B, T]: input_ids, attention_mask, labels
             (-100 where no loss is); or, made by `train_loader`, a step's micro-batches.  Its
             sampler's `set_epoch`, if any, is called.
@@ -104,7 +105,7 @@ class MedicalLoRATrainer:
     def __init__(  # noqa: PLR0913  (the seed's five, and two for jobs)
         self,
         model: PeftModel,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | Chat,
         train_dataloader: DataLoader[Any],
         eval_dataloader: DataLoader[Any] | None = None,
         config: RunConfig | Mapping[str, Any] | None = None,
@@ -114,7 +115,8 @@ class MedicalLoRATrainer:
         team: Team | None = None,
     ) -> None:
         self.config = config if isinstance(config, RunConfig) else from_mapping(config or {})
-        self.tokenizer = tokenizer
+        self._speaker = tokenizer
+        self.tokenizer = tokenizer.tokenizer if isinstance(tokenizer, Chat) else tokenizer
         self.train_dataloader = train_dataloader
         self.eval_dataloader = eval_dataloader
         self.team = team or Team()
@@ -152,7 +154,7 @@ class MedicalLoRATrainer:
         self._facts = dict(facts or {})
         self._stop = stop or Stop()
         self._history = TrainingMonitor(self.config)
-        self._unchanging = {**described_files(model), **saved_files(tokenizer)}
+        self._unchanging = {**described_files(model), **saved_files(self.tokenizer)}
         self._snapshot, self._writer = Snapshot(model), Writer()
         if self.team.leads:
             self._writer.submit(self._snapshot.reserve)
@@ -582,7 +584,7 @@ class MedicalLoRATrainer:
             with self.accelerator.autocast():
                 self._history.log_model_performance(
                     self.model,
-                    self.tokenizer,
+                    self._speaker,
                     self._prompts,
                     step,
                     poll=self._poll_all,

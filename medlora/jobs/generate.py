@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-from transformers import PreTrainedTokenizerBase
 
+from medlora.data.chat.chat import Chat
 from medlora.data.prompts import Asked, conversation, read_prompts, text_prompts
 from medlora.errors import DataError, OutOfMemoryError, listed
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
 from medlora.files import write_bytes
-from medlora.jobs.adapters import base_of, load_adapted, model_section, read_adapter
+from medlora.jobs.adapters import (
+    base_of,
+    data_section,
+    load_adapted,
+    model_section,
+    read_adapter,
+)
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.quantize import check_quantizer
@@ -47,7 +53,7 @@ class _Speaker:
     """Base and adapter in one model."""
 
     model: Any
-    tokenizer: PreTrainedTokenizerBase
+    chat: Chat
     names: tuple[str, ...]  # of those who answer: the adapter, and the base before it if wanted
     wishes: Wishes
 
@@ -84,9 +90,9 @@ def run(folder: Path, plan: Plan, wishes: Wishes) -> None:
     base, cfg = base_of(adapter, plan), model_section(adapter, plan)
     check_quantizer(cfg)
     try:
-        model, tokenizer = load_adapted(cfg, base, adapter.folder)
+        model, chat = load_adapted(cfg, data_section(adapter, plan), base, adapter.folder)
         names = ("base", "adapter") if wishes.compare else ("adapter",)
-        speaker = _Speaker(model, tokenizer, names, wishes)
+        speaker = _Speaker(model, chat, names, wishes)
         if asked is None:
             _talk(speaker)
         else:
@@ -139,7 +145,7 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         turns = [one.turns for one in asked]
         return generate(
             speaker.model,
-            speaker.tokenizer,
+            speaker.chat,
             turns,
             max_new_tokens=wishes.max_new_tokens,
             batch_size=wishes.batch_size,
@@ -158,7 +164,7 @@ def _speak(speaker: _Speaker, turns: Sequence[dict[str, str]]) -> Answer:
     """Answer piece by piece, as it comes."""
     return speak(
         speaker.model,
-        speaker.tokenizer,
+        speaker.chat,
         turns,
         max_new_tokens=speaker.wishes.max_new_tokens,
         hear=lambda text: click.echo(text, nl=False),
@@ -170,7 +176,7 @@ def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
     problems = []
     for one in asked:
         try:
-            encode_prompt(speaker.model, speaker.tokenizer, one.turns)
+            encode_prompt(speaker.model, speaker.chat, one.turns)
         except DataError as error:
             problems.append(f"prompt {one.line}: {str(error).partition(chr(10))[0]}")
     if problems:
@@ -234,7 +240,7 @@ def _exchange(speaker: _Speaker, history: dict[str, list[dict[str, str]]], line:
     """Have each of them answer a line; it joins the histories only once all have."""
     turn = {"role": "user", "content": line}
     for said in history.values():
-        encode_prompt(speaker.model, speaker.tokenizer, [*said, turn])  # or nobody answers
+        encode_prompt(speaker.model, speaker.chat, [*said, turn])  # or nobody answers
 
     def answer(name: str) -> list[dict[str, str]]:
         click.echo(f"{name}> " if len(speaker.names) > 1 else "", nl=False)

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 from medlora.checkpoint.store import write_checkpoint
 from medlora.config import RunConfig, TrainingConfig, from_mapping
 from medlora.data.batches import eval_loader, pad_id_of
+from medlora.data.chat.chat import Chat
 from medlora.data.features import PadFeatures
 from medlora.data.layout import IGNORE, Collate
 from medlora.data.rows import Row, Rows
@@ -175,7 +176,7 @@ def run(
             cfg.model_copy(update={"training": own}),
         )
         monitor = TrainingMonitor(cfg)
-        _watch(trainer, monitor, cfg.training, prompts)
+        _watch(trainer, monitor, cfg.training, prompts, chat=prepared.chat)
         base = _held_out(trainer, prepared)
         trainer.train()
         after = _held_out(trainer, prepared)
@@ -300,13 +301,18 @@ def setup_trainer(  # noqa: PLR0913  (the seed's six, and one of ours)
 
 
 def _watch(
-    trainer: Trainer, monitor: TrainingMonitor, cfg: TrainingConfig, prompts: Sequence[str]
+    trainer: Trainer,
+    monitor: TrainingMonitor,
+    cfg: TrainingConfig,
+    prompts: Sequence[str],
+    *,
+    chat: Chat | None = None,
 ) -> None:
     """Have a monitor get what Trainer logs, and how the model answers when that is due."""
     check_questions(cfg, prompts)
     trainer.add_callback(ToMonitor(monitor))
     if cfg.generation_steps:
-        trainer.add_callback(AskWhenDue(monitor, prompts, every=cfg.generation_steps))
+        trainer.add_callback(AskWhenDue(monitor, prompts, every=cfg.generation_steps, chat=chat))
 
 
 def _validated(config: RunConfig | Mapping[str, Any]) -> RunConfig:

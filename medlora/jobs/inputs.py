@@ -1,7 +1,7 @@
 """What a run reads: found, checked, and turned into rows of tokens."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from medlora.config import DataConfig, RunConfig
 from medlora.data.blocks import KEYS, BlockMaker, id_type
 from medlora.data.cache import Entry, key_of, open_tokens
-from medlora.data.chat import ensure_template
+from medlora.data.chat.chat import Chat
 from medlora.data.components import Keys
 from medlora.data.formats.names import LINES
 from medlora.data.formats.source import Source
@@ -27,6 +27,7 @@ from medlora.data.tokens import TokenTable, TokenWriter
 from medlora.errors import DataError
 from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_json
+from medlora.jobs.chats import load_chat, template_digest
 from medlora.jobs.device import device_type
 from medlora.jobs.model_pack import check_sums
 from medlora.jobs.settings import Plan
@@ -36,7 +37,6 @@ from medlora.model.base import (
     check_base,
     digest_base,
     find_base,
-    load_tokenizer,
     position_limit,
 )
 from medlora.model.kernels import check_kernels
@@ -97,6 +97,7 @@ def describe(found: Found, plan: Plan) -> Inputs:
         "inputs": {
             **fingerprint(plan.resolved, data=found.sha256, base=base_files),
             **_formats(found.files),
+            **template_digest(plan.resolved.config.data),
             **verdict_inputs(plan.resolved.config.gate, found.suites),
         },
         "data": {"sha256": found.sha256},
@@ -122,21 +123,25 @@ def read_inputs(plan: Plan) -> Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Both splits as rows of tokens, and the tokenizer that made them."""
+    """Both splits as rows of tokens, and the chat that made them."""
 
-    tokenizer: PreTrainedTokenizerBase
+    chat: Chat
     train: Rows
     evaluation: Rows
     facts: dict[str, Any]  # of the tokens
     counts: dict[str, Any]  # of the data
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base's, with the template that is used."""
+        return self.chat.tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenized:
     """The tokens of both files, uncut, and what made them."""
 
-    tokenizer: PreTrainedTokenizerBase
-    plain: bool  # the template is ours
+    chat: Chat
     limit: int  # tokens of a row
     entries: dict[str, Entry[TokenTable]]
 
@@ -161,16 +166,15 @@ def prepare(found: Found, cfg: RunConfig, *, near: Keys | None = None) -> Prepar
 
 def tokenize_files(found: Found, cfg: RunConfig) -> Tokenized:
     """Return the tokens of both files, made now or earlier."""
-    tokenizer = load_tokenizer(found.base)
-    plain = ensure_template(tokenizer)
-    if plain:
+    chat = load_chat(found.base, cfg.data)
+    if chat.is_plain:
         _log.info("the tokenizer has no chat template: the plain one is used and saved")
     limit = _length_limit(found.base, cfg.data)
     entries = {
-        split: _entry(file, found.sha256[split], tokenizer, cfg)
+        split: _entry(file, found.sha256[split], chat, cfg)
         for split, file in by_split(found.files).items()
     }
-    return Tokenized(tokenizer, plain, limit, entries)
+    return Tokenized(chat, limit, entries)
 
 
 def split_rows(tokenized: Tokenized, cfg: RunConfig, *, near: Keys | None = None) -> Split | None:
@@ -192,7 +196,9 @@ def hold_out_rows(rows: NDArray[np.void], cfg: RunConfig, *, near: Keys | None) 
     """
     keys = {name: rows[name] for name in KEYS if name != "group" or cfg.data.group_by}
     if near is not None:
-        keys["near_duplicate"] = near
+        # One for each line of the file, which may be several examples.
+        _, line = np.unique(rows["line"], return_inverse=True)
+        keys["near_duplicate"] = near[line]
     return hold_out(keys, fraction=cfg.data.eval_fraction, seed=cfg.training.seed)
 
 
@@ -211,7 +217,9 @@ def fit(tokenized: Tokenized, found: Found, cfg: RunConfig, *, split: Split | No
         )
     facts = {
         "max_length": tokenized.limit,
-        "chat_template": "plain" if tokenized.plain else "tokenizer",
+        "chat_template": "plain" if tokenized.chat.is_plain else "tokenizer",
+        "chat_template_sha256": sha256_json(tokenized.chat.tokenizer.chat_template),
+        "changes": {split: entry.manifest["changes"] for split, entry in entries.items()},
         "cache": {split: entry.manifest["key"] for split, entry in entries.items()},
         **{name: _row_facts(rows) for name, rows in splits.items()},
     }
@@ -221,7 +229,7 @@ def fit(tokenized: Tokenized, found: Found, cfg: RunConfig, *, split: Split | No
         "split": split.facts if split else None,
         "forms": entries["train"].manifest["forms"],
     }
-    return Prepared(tokenized.tokenizer, splits["train"], splits["eval"], facts, counts)
+    return Prepared(tokenized.chat, splits["train"], splits["eval"], facts, counts)
 
 
 def held_out_records(found: Found, prepared: Prepared, cfg: DataConfig) -> Iterator[Record]:
@@ -237,15 +245,13 @@ def by_split(files: DataFiles) -> dict[str, Source]:
     return {split: file for split, file in named.items() if file}
 
 
-def _entry(
-    file: Source, sha256: str, tokenizer: PreTrainedTokenizerBase, cfg: RunConfig
-) -> Entry[TokenTable]:
+def _entry(file: Source, sha256: str, chat: Chat, cfg: RunConfig) -> Entry[TokenTable]:
     """Return the tokens of a whole file, made now or earlier."""
     began = time.monotonic()
     maker = BlockMaker(
-        tokenizer, id_type(tokenizer), cfg.data.format, cfg.data.columns, cfg.data.group_by
+        chat, id_type(chat.tokenizer), cfg.data.format, cfg.data.columns, cfg.data.group_by
     )
-    key = key_of(sha256, file.read_as, tokenizer, cfg.data)
+    key = key_of(sha256, file.read_as, chat, cfg.data)
 
     def make(folder: NewFolder) -> None:
         with closing(token_blocks(file, maker, sha256=sha256)) as blocks:
@@ -257,7 +263,36 @@ def _entry(
     _log.info("data %s: %d rows (%s)", file.name, count, named)
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
     _log.info("tokens: %s rows %s", f"{count:,}", how)
+    for line in changes_said(entry.manifest["changes"]):
+        _log.warning("data %s: %s", file.name, line)
     return entry
+
+
+_CHANGES = {
+    "rows_taught_turn_by_turn": "{} conversations are taught turn by turn, each with the prompt "
+    "that a server sends for it: the chat template renders earlier turns in another way than the "
+    "last",
+    "examples_of_these": "",
+    "turns_with_the_served_prompt": "{} turns follow the prompt that a server sends, for the chat "
+    "template renders it in another way once it is answered",
+    "system_messages_merged": "{} system messages were put before the first question "
+    "(data.merge_system)",
+    "thoughts_left_out": "{} thoughts are not taught: the chat template has no place for them, or "
+    "data.reasoning is drop",
+    "thoughts_closed_at_once": "{} answers without a thought begin with an empty one, for the "
+    "prompt asks for it",
+    "ends_added": "{} answers got the token that ends them, which the chat template does not write",
+    "rows_that_spell_control_tokens": "{} rows spell control tokens; they stay text",
+}
+
+
+def changes_said(changes: Mapping[str, int]) -> list[str]:
+    """Return a line for each thing that was done to rows so that they are taught as served."""
+    return [
+        text.format(f"{changes[name]:,}")
+        for name, text in _CHANGES.items()
+        if changes.get(name) and text
+    ]
 
 
 def chosen_rows(

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from jinja2 import TemplateError
+import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from medlora.checkpoint.store import MANIFEST, manifest_bytes
 from medlora.config import ModelConfig
-from medlora.data.chat import without_marks
+from medlora.data.chat.chat import Chat
+from medlora.data.chat.template import without_marks
+from medlora.data.records import Message
 from medlora.errors import (
     ConfigError,
+    DataError,
     IntegrityError,
     MissingPartError,
     OutOfMemoryError,
@@ -39,8 +42,9 @@ from medlora.files import (
 from medlora.jobs.adapters import (
     DESCRIPTION,
     Adapter,
-    adapter_tokenizer,
+    adapter_chat,
     base_of,
+    data_section,
     put_on,
     read_adapter,
 )
@@ -111,7 +115,7 @@ def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Sto
         remove(leftover)  # of a merge that was killed
     try:
         with stop.gently(), new_folder(out) as target:
-            found = _merge(sources, target, allowed=allowed, stop=stop)
+            found = _merge(sources, target, plan, allowed=allowed, stop=stop)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -143,14 +147,15 @@ def _sources(folder: Path, plan: Plan) -> _Sources:
 
 
 def _merge(
-    sources: _Sources, target: NewFolder, *, allowed: float | None, stop: Stop
+    sources: _Sources, target: NewFolder, plan: Plan, *, allowed: float | None, stop: Stop
 ) -> dict[str, Any]:
     """Fill the folder; return what its manifest states of the comparison."""
-    tokenizer = adapter_tokenizer(sources.base, sources.adapter.folder)
-    quantized = _quantized_logits(sources, tokenizer)
+    data = data_section(sources.adapter, plan)
+    chat = adapter_chat(sources.base, sources.adapter.folder, data)
+    quantized = _quantized_logits(sources, chat)
     model: Any = put_on(_load(sources.base, sources.dtype), sources.adapter.folder)
     model.to(device_type()).eval()
-    inputs = _inputs(model, tokenizer)
+    inputs = _inputs(model, chat)
     with model.disable_adapter():
         before = logits_of(model, inputs)
     both = logits_of(model, inputs)
@@ -177,7 +182,7 @@ def _merge(
     }
     _check(result, limit, effect)
     _go_on(stop)
-    _finish(sources, target, tokenizer, found)
+    _finish(sources, target, chat.tokenizer, found)
     return found
 
 
@@ -185,7 +190,7 @@ def _load(folder: Path, dtype: str) -> Any:  # noqa: ANN401  (transformers' own 
     return load_base(folder, ModelConfig(dtype=dtype), half=None)
 
 
-def _quantized_logits(sources: _Sources, tokenizer: PreTrainedTokenizerBase) -> list[Tensor]:
+def _quantized_logits(sources: _Sources, chat: Chat) -> list[Tensor]:
     """Return what the adapter says on the 4-bit base that it was trained on, if it was."""
     inputs = sources.adapter.manifest.get("inputs", {})
     if not inputs.get("model.load_in_4bit"):
@@ -200,7 +205,7 @@ def _quantized_logits(sources: _Sources, tokenizer: PreTrainedTokenizerBase) -> 
         _log.info("without bitsandbytes nothing is said of the 4-bit base it was trained on")
         return []
     model: Any = put_on(load_base(sources.base, cfg, half=None), sources.adapter.folder).eval()
-    return logits_of(model, _inputs(model, tokenizer))
+    return logits_of(model, _inputs(model, chat))
 
 
 _PACKING = (
@@ -210,27 +215,20 @@ _PACKING = (
 )
 
 
-def _inputs(model: Any, tokenizer: PreTrainedTokenizerBase) -> Sequence[Tensor]:  # noqa: ANN401
+def _inputs(model: Any, chat: Chat) -> Sequence[Tensor]:  # noqa: ANN401
     """Return a few questions as both models are asked them, int64 [1, T] each."""
     limit = position_limit(model.config)
     prompts = [item.prompt for item in read_suite(_SUITE).items]
     chosen = prompts[:: len(prompts) // _INPUTS][:_INPUTS]
-    return [_tokens(tokenizer, prompt)[:, :limit] for prompt in chosen]
+    return [_tokens(chat, prompt)[:, :limit] for prompt in chosen]
 
 
-def _tokens(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Tensor:
+def _tokens(chat: Chat, prompt: str) -> Tensor:
     """Return a question in the chat template, or as it is where that does not take it."""
     try:
-        encoded: Any = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}],
-            add_generation_prompt=True,
-            return_dict=True,
-            return_tensors="pt",
-        )
-    except TemplateError:
-        encoded = tokenizer(prompt, return_tensors="pt")
-    ids: Tensor = encoded["input_ids"]
-    return ids
+        return torch.tensor([chat.prompt([Message("user", prompt)])])
+    except DataError:
+        return torch.tensor([chat.tokenizer(prompt)["input_ids"]])
 
 
 def _check(result: Difference, limit: float, effect: Difference) -> None:

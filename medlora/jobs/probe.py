@@ -34,7 +34,7 @@ def probe(base: Path, prepared: Prepared, cfg: RunConfig) -> dict[str, Any]:
     loaded = load_base(base, cfg.model, half=half, device=device)
     model = attach(loaded, cfg.lora, seed=cfg.training.seed)
     loaders = make_loaders(prepared, cfg.training, pin_memory=False)
-    trainer = MedicalLoRATrainer(model, prepared.tokenizer, loaders.train, None, cfg)
+    trainer = MedicalLoRATrainer(model, prepared.chat, loaders.train, None, cfg)
     if not trainer.forward.packs:
         loaders.unpack(cfg.training)
     before = begin_peak(trainer.accelerator.device)

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
 
 from medlora.checkpoint.store import DamagedError, read_manifest
 from medlora.config import RunConfig
-from medlora.data.chat import ensure_template
+from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, listed
 from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.generate import encode_prompt
@@ -50,9 +48,7 @@ class Release:
         return {} if self.report is None else {REPORT: report_bytes(self.report)}
 
 
-def check_prompts(
-    suites: Sequence[Suite], model: PeftModel, tokenizer: PreTrainedTokenizerBase
-) -> None:
+def check_prompts(suites: Sequence[Suite], model: PeftModel, chat: Chat) -> None:
     """Refuse a prompt that the model cannot take, before hours are spent on an adapter.
 
     Raises:
@@ -62,7 +58,7 @@ def check_prompts(
     for suite in suites:
         for item in suite.items if suite.kind == "generation" else ():
             try:
-                encode_prompt(model, tokenizer, item.prompt)
+                encode_prompt(model, chat, item.prompt)
             except DataError as error:
                 problem = str(error).partition("\n")[0]
                 problems.append(f"{suite.file}:{item.line}: {problem}")
@@ -74,7 +70,7 @@ def check_prompts(
 
 def judge_adapter(
     model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
+    chat: Chat,
     cfg: RunConfig,
     suites: Sequence[Suite],
     *,
@@ -85,7 +81,7 @@ def judge_adapter(
 
     Args:
         model: base and adapter, as trained.
-        tokenizer: the base's.
+        chat: of the base.
         cfg: the run config.
         suites: those of its gate; none means that there is no gate.
         poll: called wherever time passes; what it raises ends the judging.
@@ -94,11 +90,9 @@ def judge_adapter(
     if not suites:
         return Release()
     _log.info("gate: base and adapter on %s", ", ".join(suite.name for suite in suites))
-    speaker = deepcopy(tokenizer)
-    ensure_template(speaker)
     asking = Asking(cfg.training.per_device_eval_batch_size, cfg.gate.max_new_tokens, poll)
     with autocast():
-        evaluation = evaluate_suites(model, speaker, suites, asking=asking)
+        evaluation = evaluate_suites(model, chat, suites, asking=asking)
     report = evaluation_facts(cfg, evaluation, asking=asking)
     gate = {
         **report["gate"],

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from medlora.jobs import demo, huggingface, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.batch import settle_batch
+from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.dp import check_private, is_private
+from medlora.jobs.dp import check_one_example_a_row, check_private, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
@@ -85,7 +86,8 @@ def run(
         plan = settle_batch(plan, team=team, fresh=fresh)
         if team.leads:
             _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
-        elif team.together(tuple):  # the first one says whether there is something to do
+        elif decided := team.together(tuple):  # by the first one, if there is something to do
+            plan = dated(plan, date.fromordinal(int(decided[0])))
             with _memory_errors(plan.resolved.config):
                 _help(plan, find_inputs(plan), stop=stop or Stop(), team=team)
             team.wait()
@@ -105,6 +107,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         mirror.set_aside()
         set_aside(folder)
     mirror.restore()
+    plan = dated(plan)
     if _is_finished(plan, folder):
         if not report.is_left(folder):  # it was killed just then
             with only_writer(folder):
@@ -120,7 +123,9 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
             team.wait()
             return
-        team.together(lambda: [1.0])  # there is something to do
+        day = plan.resolved.config.data.chat_template_date
+        today = date.fromisoformat(day) if day else datetime.now(UTC).date()
+        team.together(lambda: [float(today.toordinal())])  # there is something to do
         with mirror.claimed():
             result, release = _train(
                 plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
@@ -170,6 +175,7 @@ def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
         audited = keep(found_out, run_folder(plan)) if team.leads else None
         refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
+        check_one_example_a_row(cfg, prepared.facts["changes"]["train"])
     return _Ready(prepared, {**prepared.counts, "audit": audited, "privacy": privacy})
 
 
@@ -179,7 +185,7 @@ def _questions(found: Found, ready: _Ready, cfg: RunConfig, model: PeftModel) ->
         held_out_records(found, ready.prepared, cfg.data),
         folder=found.files.train.folder,
         model=model,
-        tokenizer=ready.prepared.tokenizer,
+        chat=ready.prepared.chat,
     )
 
 
@@ -198,7 +204,7 @@ def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
             lambda poll: (
                 team.in_step
                 and judge_adapter(
-                    model, ready.prepared.tokenizer, cfg, found.suites, poll=poll, autocast=autocast
+                    model, ready.prepared.chat, cfg, found.suites, poll=poll, autocast=autocast
                 )
             )
         )
@@ -223,7 +229,7 @@ def _train(
     check_output(cfg.training.final_dir, run_folder(plan), inputs)
     model = _adapted_model(inputs.base, cfg)
     questions = _questions(found, ready, cfg, model)
-    check_prompts(found.suites, model, prepared.tokenizer)
+    check_prompts(found.suites, model, prepared.chat)
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
@@ -238,15 +244,13 @@ def _train(
         "software": software(),
         "image": image(),
     }
-    before = demo.ask(model, prepared.tokenizer) if plan.demo else []
+    before = demo.ask(model, prepared.chat) if plan.demo else []
 
     def judge(
         poll: Callable[[], None] = lambda: None,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> Release:
-        return judge_adapter(
-            model, prepared.tokenizer, cfg, found.suites, poll=poll, autocast=autocast
-        )
+        return judge_adapter(model, prepared.chat, cfg, found.suites, poll=poll, autocast=autocast)
 
     def stated(result: TrainResult, device: torch.device, release: Release) -> dict[str, Any]:
         final = _final_facts(plan, prepared, model, result, started)
@@ -279,7 +283,7 @@ def _train(
                 files=release.files,
             )
     if plan.demo and not team.in_step:  # who would need the others to answer
-        demo.show(before, demo.ask(model, prepared.tokenizer))
+        demo.show(before, demo.ask(model, prepared.chat))
     return result, release
 
 
@@ -338,7 +342,7 @@ def _trainer(
     )
     trainer = MedicalLoRATrainer(
         model,
-        prepared.tokenizer,
+        prepared.chat,
         loaders.train,
         loaders.evaluation,
         cfg,

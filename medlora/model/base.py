@@ -96,6 +96,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         MissingPartError: there is none.
     """
     _quiet()
+    if (folder / "tekken.json").is_file() and not (folder / "tokenizer.json").is_file():
+        raise MissingPartError(
+            f"{folder}: the tokenizer is tekken.json alone, which needs mistral-common",
+            fix="add the tokenizer.json and tokenizer_config.json that Mistral publishes with the "
+            "Hugging Face weights",
+        )
     try:
         tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
@@ -104,6 +110,23 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             fix="the folder needs tokenizer.json and tokenizer_config.json",
         ) from error
     return tokenizer
+
+
+def end_tokens(folder: Path) -> list[int]:
+    """Return the ids of the tokens that end an answer, as the base's generation config has them."""
+    file = folder / "generation_config.json"
+    ends = _read_json(file).get("eos_token_id") if file.is_file() else None
+    return [one for one in (ends if isinstance(ends, list) else [ends]) if isinstance(one, int)]
+
+
+def embedding_rows(folder: Path) -> int | None:
+    """Return how many tokens the base has embeddings for, None where its config does not say."""
+    config = _read_json(folder / "config.json")
+    for section in (config.get("text_config"), config.get("llm_config"), config):
+        rows = section.get("vocab_size") if isinstance(section, dict) else None
+        if isinstance(rows, int) and rows > 0:
+            return rows
+    return None
 
 
 def load_base(

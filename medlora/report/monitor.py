@@ -9,6 +9,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import RunConfig, from_mapping
+from medlora.data.chat.chat import Chat
 from medlora.errors import MissingPartError
 from medlora.evaluate.generate import Poll
 from medlora.evaluate.loss import HeldOut
@@ -97,7 +98,7 @@ class TrainingMonitor:
     def log_model_performance(
         self,
         model: Any,  # noqa: ANN401  (anything with transformers' generate)
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | Chat,
         test_prompts: Sequence[str],
         step: int,
         *,

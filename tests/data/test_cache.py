@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from medlora.config import ColumnsConfig, DataConfig
 from medlora.data import cache
 from medlora.data.blocks import joined
 from medlora.data.cache import Entry, key_of, open_tokens
-from medlora.data.chat import PLAIN_TEMPLATE, Tokens
+from medlora.data.chat.chat import Chat, ChatRules, Tokens
+from medlora.data.chat.template import PLAIN_TEMPLATE
 from medlora.data.tokens import TokenWriter
 from medlora.errors import StorageError
 from medlora.files import NewFolder
@@ -70,9 +72,11 @@ JSONL = ["jsonl"]
 def test_the_key_is_made_of_all_that_decides_the_tokens(tokenizer) -> None:
     """Content, tokenizer, template, form, columns: another of any is another key."""
     cfg = DataConfig()
-    seen = {key_of("a", JSONL, tokenizer, cfg)}
+    seen = {key_of("a", JSONL, Chat(tokenizer), cfg)}
     assert (
-        key_of("a", JSONL, copy.deepcopy(tokenizer), DataConfig(max_length=8, overlong="drop"))
+        key_of(
+            "a", JSONL, Chat(copy.deepcopy(tokenizer)), DataConfig(max_length=8, overlong="drop")
+        )
         in seen
     )
 
@@ -80,20 +84,32 @@ def test_the_key_is_made_of_all_that_decides_the_tokens(tokenizer) -> None:
         assert key not in seen
         seen.add(key)
 
-    expect_new(key_of("b", JSONL, tokenizer, cfg))
-    expect_new(key_of("a", ["text:24"], tokenizer, cfg))
-    expect_new(key_of("a", JSONL, tokenizer, DataConfig(format="messages")))
-    expect_new(key_of("a", JSONL, tokenizer, DataConfig(group_by="patient_id")))
-    expect_new(key_of("a", JSONL, tokenizer, DataConfig(columns=ColumnsConfig(prompt="q"))))
+    expect_new(key_of("b", JSONL, Chat(tokenizer), cfg))
+    expect_new(key_of("a", ["text:24"], Chat(tokenizer), cfg))
+    expect_new(key_of("a", JSONL, Chat(tokenizer), DataConfig(format="messages")))
+    expect_new(key_of("a", JSONL, Chat(tokenizer), DataConfig(group_by="patient_id")))
+    expect_new(key_of("a", JSONL, Chat(tokenizer), DataConfig(columns=ColumnsConfig(prompt="q"))))
     larger = copy.deepcopy(tokenizer)
     larger.add_tokens(["chest pain"])
-    expect_new(key_of("a", JSONL, larger, cfg))
+    expect_new(key_of("a", JSONL, Chat(larger), cfg))
     other = copy.deepcopy(tokenizer)
     other.chat_template = PLAIN_TEMPLATE
-    expect_new(key_of("a", JSONL, other, cfg))
+    expect_new(key_of("a", JSONL, Chat(other), cfg))
     ended = copy.deepcopy(tokenizer)
     ended.eos_token = "<|pad|>"
-    expect_new(key_of("a", JSONL, ended, cfg))
+    expect_new(key_of("a", JSONL, Chat(ended), cfg))
+    for rules in (
+        ChatRules(arguments={"enable_thinking": False}),
+        ChatRules(reasoning="drop"),
+        ChatRules(merge_system=True),
+        ChatRules(control_tokens="fail"),
+    ):
+        expect_new(key_of("a", JSONL, Chat(tokenizer, rules=rules), cfg))
+    expect_new(key_of("a", JSONL, Chat(tokenizer, stops=[7]), cfg))
+    dated = copy.deepcopy(tokenizer)
+    dated.chat_template += "{{ strftime_now('%Y') }}"
+    for day in (date(2026, 1, 1), date(2026, 1, 2)):
+        expect_new(key_of("a", JSONL, Chat(dated, rules=ChatRules(day=day)), cfg))
 
 
 @pytest.mark.parametrize("name", ["ids", "rows", "runs", "manifest.json"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medlora.data.blocks import joined
-from medlora.data.chat import Tokens
+from medlora.data.chat.chat import Tokens
 from medlora.data.rows import Row, Rows, fit_rows
 from medlora.data.tokens import TokenTable
 from medlora.errors import DataError

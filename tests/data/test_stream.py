@@ -11,6 +11,7 @@ import pytest
 from medlora.config import ColumnsConfig
 from medlora.data import stream
 from medlora.data.blocks import Block, BlockMaker, id_type
+from medlora.data.chat.chat import Chat
 from medlora.data.formats.source import Source
 from medlora.errors import DataError, StorageError
 from medlora.files import sha256_file
@@ -39,7 +40,7 @@ def good(count: int) -> list[object]:
 
 def blocks(tokenizer, file: Path, *, workers: int | None, sha256: str = "") -> list[Block]:
     """All blocks of a file."""
-    maker = BlockMaker(tokenizer, id_type(tokenizer), "auto", ColumnsConfig())
+    maker = BlockMaker(Chat(tokenizer), id_type(tokenizer), "auto", ColumnsConfig())
     return list(
         stream.token_blocks(
             Source.of(file), maker, sha256=sha256 or sha256_file(file), workers=workers
@@ -77,7 +78,9 @@ def test_all_problems_of_a_file_are_listed_in_order(
         blocks(tokenizer, write(tmp_path / "d", rows), workers=workers)
     lines = str(error.value).splitlines()
     assert "51 problems" in lines[0]
-    assert "d:4: the chat template refuses the turns" in lines[1]
+    assert (
+        "d:4: the chat template refuses the conversation: no (turns: user, assistant)" in lines[1]
+    )
     assert ["d:101:" in lines[2], "d:119:" in lines[20]] == [True, True]
     assert "... and 31 more" in lines[21]
 

@@ -49,33 +49,33 @@ def plainly(model, tokenizer, item: Choice, limit: int) -> list[float]:
     return sums
 
 
-def test_choices_are_scored_by_the_definition_in_any_batch(model, tokenizer) -> None:
+def test_choices_are_scored_by_the_definition_in_any_batch(model, chat) -> None:
     """To 1e-4, also where the question is longer than the model's 64 positions."""
     suite = suite_of("choices", QUESTIONS)
-    lengths = [len(tokenizer.encode(question_text(item))) for item in QUESTIONS]
+    lengths = [len(chat.tokenizer.encode(question_text(item))) for item in QUESTIONS]
     assert min(lengths) < 64 < max(lengths)
-    expected = [plainly(model, tokenizer, item, 64) for item in QUESTIONS]
+    expected = [plainly(model, chat.tokenizer, item, 64) for item in QUESTIONS]
     for batch_size in (1, 5, 16):
-        found = choice_likelihoods(model, tokenizer, suite, Asking(batch_size, 1))
+        found = choice_likelihoods(model, chat, suite, Asking(batch_size, 1))
         for ours, theirs in zip(found, expected, strict=True):
             assert ours == pytest.approx(theirs, abs=1e-4)
 
 
-def test_accuracy_is_by_sum_and_by_length(model, tokenizer) -> None:
+def test_accuracy_is_by_sum_and_by_length(model, chat) -> None:
     """The largest sum, and the largest sum a character, against the right answer."""
     suite = suite_of("choices", QUESTIONS)
-    sums = choice_likelihoods(model, tokenizer, suite, Asking(4, 1))
-    flags = observe(model, tokenizer, suite, Asking(4, 1)).flags
+    sums = choice_likelihoods(model, chat, suite, Asking(4, 1))
+    flags = observe(model, chat, suite, Asking(4, 1)).flags
     for place, item in enumerate(QUESTIONS):
         norms = [s / len(c) for s, c in zip(sums[place], item.choices, strict=True)]
         assert flags["accuracy"][place] == (sums[place].index(max(sums[place])) == item.answer)
         assert flags["accuracy_norm"][place] == (norms.index(max(norms)) == item.answer)
 
 
-def test_short_choices_share_a_pass(model, tokenizer) -> None:
+def test_short_choices_share_a_pass(model, chat) -> None:
     """Three choices that differ in their last token alone cost one row, not three."""
     item = Choice(1, "is it pain", "", ("a", "b", "c"), 0)
-    rows, seen = choice_rows(tokenizer, item, limit=64), []
+    rows, seen = choice_rows(chat, item, limit=64), []
     assert len({len(row.ids) for row in rows}) == 1
     original, forward = model.model.forward, Forward(model)
 
@@ -86,20 +86,20 @@ def test_short_choices_share_a_pass(model, tokenizer) -> None:
     model.model.forward = count
     found = log_likelihoods(model, rows, batch_size=8, forward=forward)
     assert seen == [1]
-    assert found == pytest.approx(plainly(model, tokenizer, item, 64), abs=1e-4)
+    assert found == pytest.approx(plainly(model, chat.tokenizer, item, 64), abs=1e-4)
 
 
-def test_long_texts_are_scored_in_windows_each_token_once(model, tokenizer) -> None:
+def test_long_texts_are_scored_in_windows_each_token_once(model, chat) -> None:
     """A text of five times the model's positions: all tokens but the first are targets."""
     text = "see a doctor soon if pain stays " * 50
     suite = suite_of("perplexity", (Text(1, text), Text(2, "take care")))
-    rows = list(conversation_rows(tokenizer, suite, limit=64))
-    count = len(tokenizer.encode(text))
+    rows = list(conversation_rows(chat, suite, limit=64))
+    count = len(chat.tokenizer.encode(text))
     assert count > 5 * 64
     assert sum(row.targets for row in rows[0]) == count - 1
     assert max(len(row.ids) for row in rows[0]) == 65
-    seen = observe(model, tokenizer, suite, Asking(3, 1))
-    assert seen.targets == [count - 1, len(tokenizer.encode("take care")) - 1]
+    seen = observe(model, chat, suite, Asking(3, 1))
+    assert seen.targets == [count - 1, len(chat.tokenizer.encode("take care")) - 1]
     assert seen.values[0] / seen.targets[0] == pytest.approx(6, abs=1.5)  # 420 words, at random
 
 

@@ -82,7 +82,7 @@ def test_an_interruption_while_answering_changes_nothing(
     assert outcome_of("cut") == outcome_of("straight")
 
 
-def test_a_signal_is_heard_within_an_answer(base_folder: Path, tokenizer) -> None:
+def test_a_signal_is_heard_within_an_answer(base_folder: Path, chat) -> None:
     """Before the next token, not after the last; mode and settings are left as they were."""
     base = load_base(base_folder, ModelConfig(), half=None)
     model = attach(base, LoraConfig(r=2), seed=1).train()
@@ -95,7 +95,7 @@ def test_a_signal_is_heard_within_an_answer(base_folder: Path, tokenizer) -> Non
             raise StoppedError("now", fix="none")
 
     with pytest.raises(StoppedError):
-        generate.answers(model, tokenizer, ["pain"], max_new_tokens=20, poll=poll)
+        generate.answers(model, chat, ["pain"], max_new_tokens=20, poll=poll)
     assert len(polls) == 3
     assert model.training
     assert model.config.to_dict() == before

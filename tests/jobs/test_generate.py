@@ -38,19 +38,17 @@ def ask(*arguments: object, typed: str | None = None) -> Result:
     return CliRunner().invoke(cli, words, input=typed, catch_exceptions=False)
 
 
-def test_one_prompt_gets_its_answer_alone(
-    saved_run: Callable[..., Path], adapted, tokenizer
-) -> None:
+def test_one_prompt_gets_its_answer_alone(saved_run: Callable[..., Path], adapted, chat) -> None:
     """Standard output is the answer, as `evaluate` would have it, twice the same."""
     folder = saved_run()
-    (expected,) = generate(adapted(), tokenizer, ["pain"], max_new_tokens=6, batch_size=1)
+    (expected,) = generate(adapted(), chat, ["pain"], max_new_tokens=6, batch_size=1)
     assert expected.text
     for _ in range(2):
         assert ask(folder, "--prompt", "pain").stdout == f"{expected.text}\n"
 
 
 def test_the_base_stands_beside_the_adapter(
-    saved_run: Callable[..., Path], tokenizer, base_folder: Path, tmp_path: Path
+    saved_run: Callable[..., Path], chat, base_folder: Path, tmp_path: Path
 ) -> None:
     """In print and in a file, which has the prompts as well, in the prompts' order."""
     from medlora.config import ModelConfig
@@ -58,7 +56,7 @@ def test_the_base_stands_beside_the_adapter(
 
     folder, prompts = saved_run(), ["pain in the chest", "rest"]
     base = load_base(base_folder, ModelConfig(), half=None)
-    expected = generate(base, tokenizer, prompts, max_new_tokens=6, batch_size=2)
+    expected = generate(base, chat, prompts, max_new_tokens=6, batch_size=2)
     (tmp_path / "asked.txt").write_text("\n".join(["", *prompts, ""]))
     done = ask(folder, "--prompts", "asked.txt", "--compare", "--output", "answers.jsonl")
     assert "2 prompts answered" in done.stdout
@@ -74,17 +72,17 @@ def test_the_base_stands_beside_the_adapter(
     assert rows[0]["adapter"]["text"] != expected[0].text
 
 
-def test_a_conversation_goes_on(saved_run: Callable[..., Path], adapted, tokenizer) -> None:
+def test_a_conversation_goes_on(saved_run: Callable[..., Path], adapted, chat) -> None:
     """Each answer knows the turns before; /new forgets them; a full memory ends nothing."""
     folder = saved_run()
     done = ask(folder, "--chat", "--system", "care", typed="pain\n\nrest\n/new\nrest\n" + "x" * 99)
     first = [{"role": "system", "content": "care"}, {"role": "user", "content": "pain"}]
-    (one,) = generate(adapted(), tokenizer, [first], max_new_tokens=6, batch_size=1)
+    (one,) = generate(adapted(), chat, [first], max_new_tokens=6, batch_size=1)
     rest = {"role": "user", "content": "rest"}
     turns = [*first, {"role": "assistant", "content": one.text}, rest]
-    (two,) = generate(adapted(), tokenizer, [turns], max_new_tokens=6, batch_size=1)
+    (two,) = generate(adapted(), chat, [turns], max_new_tokens=6, batch_size=1)
     again = [first[0], rest]
-    (three,) = generate(adapted(), tokenizer, [again], max_new_tokens=6, batch_size=1)
+    (three,) = generate(adapted(), chat, [again], max_new_tokens=6, batch_size=1)
     assert done.stdout == f"{one.text}\n{two.text}\n{three.text}\n"
 
 

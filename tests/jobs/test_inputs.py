@@ -11,7 +11,8 @@ import pytest
 
 from medlora import logs
 from medlora.checkpoint.store import read_manifest
-from medlora.data import chat, stream
+from medlora.data import stream
+from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, StorageError
 from medlora.jobs import train
 from medlora.jobs.inputs import TOKENS, Prepared, describe, find_inputs, prepare
@@ -47,7 +48,7 @@ def test_a_second_start_tokenizes_nothing(
     def encode(*_: object) -> None:
         raise AssertionError("tokenized again")
 
-    monkeypatch.setattr(chat, "_encode", encode)
+    monkeypatch.setattr(Chat, "tokenize", encode)
     second = prepared(tough_plan("b"))
     assert said() == ["tokens: 12 rows from the cache"]
     assert first.facts == second.facts

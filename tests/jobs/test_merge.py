@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from medlora.checkpoint.store import read_manifest
 from medlora.cli import cli
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.chat import PLAIN_TEMPLATE, without_marks
+from medlora.data.chat.template import PLAIN_TEMPLATE, without_marks
 from medlora.errors import ConfigError, IntegrityError, RejectedError, StoppedError, StorageError
 from medlora.jobs import merge, verify
 from medlora.jobs.settings import Options, Plan, resolve

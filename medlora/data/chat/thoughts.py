@@ -1,0 +1,105 @@
+"""Thoughts: what a reasoning model writes before its answer, between a pair of tags.
+
+`reasoning_content` of a message and a thought at the beginning of its text are one thing.
+"""
+
+import re
+from typing import NamedTuple
+
+# Tag that opens a thought -> tag that closes it, as the chat templates of the families write them:
+# Qwen, DeepSeek, GLM; Magistral; Command-A; Seed-OSS; Gemma 4; gpt-oss.
+TAGS = {
+    "<think>": "</think>",
+    "[THINK]": "[/THINK]",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<seed:think>": "</seed:think>",
+    "<thought>": "</thought>",
+    "<|channel>thought": "<channel|>",
+    "<|channel|>analysis<|message|>": "<|end|>",
+}
+# Those that mean nothing else; gpt-oss ends whole messages with what closes a thought.
+OWN_TAGS = tuple(sorted({*TAGS, *TAGS.values()} - {"<|end|>"}, key=len, reverse=True))
+_OPENERS = "|".join(map(re.escape, TAGS))
+_OPENED = re.compile(rf"(?P<tag>{_OPENERS})(?P<space>\s*)\Z")
+_WRITTEN = re.compile(rf"\s*(?P<tag>{_OPENERS})")
+
+# What gpt-oss writes between a thought and the answer, or before an answer without one.
+_HEADER = re.compile(r"\A\s*(?:<\|start\|>assistant)?\s*<\|channel\|>final<\|message\|>")
+
+
+class Said(NamedTuple):
+    """An answer and the thought before it; `ended` is false where the limit came within it."""
+
+    answer: str
+    thought: str | None = None
+    ended: bool = True
+
+
+def split_thought(text: str, *, opened: str | None = None) -> Said:
+    """Part a text into the thought that it begins with, if it does, and the answer behind it.
+
+    Args:
+        text: what a model wrote, or an assistant's turn of a row.
+        opened: the tag with which the prompt has opened a thought already.
+    """
+    begun = _WRITTEN.match(text)
+    tag = begun["tag"] if begun else opened
+    if tag is None:
+        return Said(_HEADER.sub("", text))
+    start = begun.end() if begun else 0
+    end = text.find(TAGS[tag], start)
+    if end < 0:
+        return Said("", text[start:].strip(), ended=False)
+    answer = _HEADER.sub("", text[end + len(TAGS[tag]) :])
+    return Said(answer.strip(), text[start:end].strip())
+
+
+class Inline(NamedTuple):
+    """A message's text cut into thought and answer; all five parts together are the text."""
+
+    before: str
+    thought: str
+    between: str
+    answer: str
+    after: str
+
+
+def inline_thought(text: str) -> Inline | None:
+    """Return the parts of a text that begins with a closed thought, None for any other."""
+    begun = _WRITTEN.match(text)
+    if begun is None:
+        return None
+    end = text.find(TAGS[begun["tag"]], begun.end())
+    if end < 0:
+        return None
+    closed = end + len(TAGS[begun["tag"]])
+    thought, answer = text[begun.end() : end], text[closed:]
+    left = begun.end() + len(thought) - len(thought.lstrip())
+    right = left + len(thought.strip())
+    first = closed + len(answer) - len(answer.lstrip())
+    last = first + len(answer.strip())
+    return Inline(text[:left], text[left:right], text[right:first], text[first:last], text[last:])
+
+
+def opened_thought(prompt: str) -> str | None:
+    """Return the tag with which a prompt's end opens a thought, None where it opens none."""
+    found = _OPENED.search(prompt[-64:])
+    return found["tag"] if found else None
+
+
+def written_thought(prompt: str, thought: str) -> str:
+    """Return a thought as it goes on from a prompt, up to where the answer begins.
+
+    The prompt may have opened it; the white space around it is that of the reasoning models.
+
+    Args:
+        prompt: rendered for an answer.
+        thought: empty for a thought that is closed at once.
+    """
+    found = _OPENED.search(prompt[-64:])
+    tag = found["tag"] if found else "<think>"
+    head = "" if found else "<think>\n"
+    if found and thought and not found["space"]:
+        head = "\n"
+    body = f"{thought}\n" if thought else "\n"
+    return f"{head}{body}{TAGS[tag]}\n\n"
