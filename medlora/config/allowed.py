@@ -49,14 +49,14 @@ def is_quantity(key: str) -> bool:
 
 
 def _words(schema: dict[str, Any]) -> str:
+    if "x-allowed" in schema:
+        return str(schema["x-allowed"])
     if "anyOf" in schema:
         branches = schema["anyOf"]
         # null last; what else there is in the order of the schema
         ordered = sorted(branches, key=_is_null)
         words = " or ".join(dict.fromkeys(_words(one) for one in ordered if not _is_null(one)))
         return f"{words}, or null" if _is_null(ordered[-1]) else words
-    if "x-allowed" in schema:
-        return str(schema["x-allowed"])
     if "enum" in schema or "const" in schema:
         *others, last = [str(one) for one in schema.get("enum", [schema.get("const")])]
         return f"{', '.join(others)} or {last}" if others else last

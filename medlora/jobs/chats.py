@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from medlora.checkpoint.resume import checkpoints
 from medlora.checkpoint.store import MANIFEST
 from medlora.config import DataConfig
 from medlora.data.chat.chat import Chat, ChatRules
+from medlora.data.chat.template import today
 from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.files import sha256_bytes, storage_errors
 from medlora.jobs.saving import FINAL, REJECTED
@@ -110,7 +111,7 @@ def dated(plan: Plan, day: date | None = None, *, fresh: bool = False) -> Plan:
     if day is None:
         run = Path(cfg.training.output_dir) / cfg.run_name
         stated = None if fresh else _date_of(run)
-        day = date.fromisoformat(stated) if stated else datetime.now(UTC).astimezone().date()
+        day = date.fromisoformat(stated) if stated else today()
         origin = origin if stated else "today"
         _log.info("%s: %s (%s), for the chat template asks for it", DATE, day, origin)
     return replace(plan, resolved=plan.resolved.with_values({DATE: day.isoformat()}, origin=origin))

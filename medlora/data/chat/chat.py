@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from medlora.data.chat.encoding import (
     apart,
     pieces_of,
 )
-from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, time_limit
+from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, time_limit, today
 from medlora.data.chat.thoughts import Said, opened_thought, split_thought
 from medlora.data.chat.turns import Turn, TurnRenderer, UnfitError
 from medlora.data.problems import Problem
@@ -291,7 +291,7 @@ class Chat:
             source,
             dict(self.tokenizer.special_tokens_map),
             dict(self.rules.arguments),
-            self.rules.day or datetime.now(UTC).astimezone().date(),
+            self.rules.day or today(),
         )
 
     def _renderer_for(self, tools: Sequence[Any] | None) -> TurnRenderer:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
 
@@ -46,6 +46,11 @@ PLAIN_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '### Answer\n' }}{% endif %}"
 )
+
+
+def today() -> date:
+    """Return the day that it is here."""
+    return datetime.now(UTC).astimezone().date()
 
 
 class RefusedError(Exception):
