@@ -198,8 +198,9 @@ class Chat:
                 if messages[0].role == "text":
                     examples = [self._plain_pieces(messages[0])]
                 else:
-                    renderer = self._renderer_for(row.tools)
-                    turns = tuple(renderer.turns(messages, row.tools))
+                    tools = list(row.tools) or None  # to some templates an empty list is one
+                    renderer = self._renderer_for(tools)
+                    turns = tuple(renderer.turns(messages, tools))
                     self.counts.update(renderer.counts)
                     renderer.counts.clear()
                     examples = pieces_of(turns)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat.controls import BREAK, Controls, without_breaks
-from medlora.data.chat.template import Span
 from medlora.data.chat.turns import Turn
 
 _FAR = 200  # characters in which the last control token of a prompt is looked for
@@ -24,11 +23,10 @@ _ANCHORS = ("\n", ".", "a", "0", "")
 
 
 class Piece(NamedTuple):
-    """A text of a row; `learn` spans its learnt characters, None means all of them."""
+    """A text of a row, and whether it is learnt."""
 
     text: str
     learnt: bool
-    learn: tuple[Span, ...] | None = None
 
 
 class Encoded(NamedTuple):
@@ -49,7 +47,7 @@ def pieces_of(turns: Sequence[Turn]) -> list[list[Piece]]:
     """
     whole = [Piece(turns[0].prompt, learnt=False)]
     for place, turn in enumerate(turns):
-        whole.append(Piece(turn.completion, learnt=True, learn=turn.learn))
+        whole.append(Piece(turn.completion, learnt=True))
         if place + 1 < len(turns):
             said = f"{turn.prompt}{turn.completion}"
             if not turns[place + 1].prompt.startswith(said):
@@ -61,8 +59,7 @@ def pieces_of(turns: Sequence[Turn]) -> list[list[Piece]]:
 def apart(turns: Sequence[Turn]) -> list[list[Piece]]:
     """Return one example a turn."""
     return [
-        [Piece(turn.prompt, learnt=False), Piece(turn.completion, learnt=True, learn=turn.learn)]
-        for turn in turns
+        [Piece(turn.prompt, learnt=False), Piece(turn.completion, learnt=True)] for turn in turns
     ]
 
 
@@ -172,7 +169,7 @@ class Encoder:
             else:
                 kept = self._alone(piece.text)
             ids += kept
-            learn.append(self._mask(piece, kept, tail))
+            learn.append(np.full(len(kept), piece.learnt))
         return Encoded(np.array(ids, dtype=np.int32), np.concatenate(learn))
 
     def _tail_ids(self, tail: str) -> list[int]:
@@ -188,16 +185,3 @@ class Encoder:
             if both[: len(before)] == before:
                 return both[len(before) :]
         return self._ids([text])[0]
-
-    def _mask(self, piece: Piece, ids: Sequence[int], tail: str) -> NDArray[np.bool_]:
-        if not piece.learnt or piece.learn is None:
-            return np.full(len(ids), piece.learnt)
-        encoding = self._backend.encode(f"{tail}{piece.text}", add_special_tokens=False)
-        offsets = encoding.offsets[len(encoding) - len(ids) :]
-        first = len(tail)
-        return np.array(
-            [
-                any(end > first + start and begin < first + stop for start, stop in piece.learn)
-                for begin, end in offsets
-            ]
-        )

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cached_property
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from jinja2 import TemplateError, TemplateSyntaxError
 from transformers.utils.chat_template_utils import _compile_jinja_template
@@ -23,7 +23,6 @@ from transformers.utils.chat_template_utils import _compile_jinja_template
 from medlora.errors import ConfigError
 
 Turns = Sequence[Mapping[str, Any]]  # messages as templates read them: role, content, more
-_GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _MARK = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")
 _CLOCK = "strftime_now"
 # Far more than any template needs: the slowest that is known takes 2 ms for a row.
@@ -55,13 +54,6 @@ def today() -> date:
 
 class RefusedError(Exception):
     """A template does not render some messages; the reason is safe to show."""
-
-
-class Span(NamedTuple):
-    """Characters of a rendered conversation."""
-
-    start: int
-    end: int
 
 
 def without_marks(template: str) -> str:
@@ -106,11 +98,6 @@ class Template:
             ) from None
 
     @property
-    def is_marked(self) -> bool:
-        """Whether it marks what the model generates itself."""
-        return bool(_GENERATION.search(self.source))
-
-    @property
     def asks_for_the_date(self) -> bool:
         """Whether what it renders can depend on the day."""
         return _CLOCK in self.source
@@ -143,18 +130,6 @@ class Template:
         """
         with self._failures():
             return str(self._compiled.render(**self._given(turns, tools, answer_next=answer_next)))
-
-    def render_marked(
-        self, turns: Turns, *, tools: Sequence[Any] | None = None
-    ) -> tuple[str, list[Span]]:
-        """Return the text, and what the template's own marks span; see `render`."""
-        blocks: list[str] = []
-        marks: list[tuple[int, int]] = []
-        compiled = self._compiled
-        with self._failures(), compiled.environment.activate_tracker(blocks, marks):
-            for block in compiled.generate(**self._given(turns, tools, answer_next=False)):
-                blocks.append(block)  # noqa: PERF402  (the tracker counts them meanwhile)
-        return "".join(blocks), [Span(*mark) for mark in marks]
 
     def _given(
         self, turns: Turns, tools: Sequence[Any] | None, *, answer_next: bool

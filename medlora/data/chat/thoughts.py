@@ -7,18 +7,26 @@ import re
 from typing import NamedTuple
 
 # Tag that opens a thought -> tag that closes it, as the chat templates of the families write them:
-# Qwen, DeepSeek, GLM; Magistral; Command-A; Seed-OSS; Gemma 4; gpt-oss.
+# Qwen, DeepSeek, GLM; Magistral; Command-A; Seed-OSS; EXAONE; Hunyuan; Gemma 4; gpt-oss.
 TAGS = {
     "<think>": "</think>",
     "[THINK]": "[/THINK]",
     "<|START_THINKING|>": "<|END_THINKING|>",
     "<seed:think>": "</seed:think>",
     "<thought>": "</thought>",
+    "<think:opensource>": "</think:opensource>",
     "<|channel>thought": "<channel|>",
     "<|channel|>analysis<|message|>": "<|end|>",
 }
 # Those that mean nothing else; gpt-oss ends whole messages with what closes a thought.
 OWN_TAGS = tuple(sorted({*TAGS, *TAGS.values()} - {"<|end|>"}, key=len, reverse=True))
+_CLOSERS = tuple(set(TAGS.values()) - {"<|end|>"})
+# White space before the tag that closes a thought, and behind it, where it is not nothing.
+_SPACE = {
+    "<think>": ("\n", "\n\n"),
+    "<thought>": ("\n", "\n\n"),
+    "<|channel>thought": ("\n", ""),
+}
 _OPENERS = "|".join(map(re.escape, TAGS))
 _OPENED = re.compile(rf"(?P<tag>{_OPENERS})(?P<space>\s*)\Z")
 _WRITTEN = re.compile(rf"\s*(?P<tag>{_OPENERS})")
@@ -87,19 +95,26 @@ def opened_thought(prompt: str) -> str | None:
     return found["tag"] if found else None
 
 
-def written_thought(prompt: str, thought: str) -> str:
+def closes_thought(prompt: str) -> bool:
+    """Tell whether a prompt ends with a thought that it has closed itself."""
+    return prompt[-64:].rstrip().endswith(_CLOSERS)
+
+
+def written_thought(prompt: str, thought: str, *, closed: str = "") -> str:
     """Return a thought as it goes on from a prompt, up to where the answer begins.
 
-    The prompt may have opened it; the white space around it is that of the reasoning models.
-
     Args:
-        prompt: rendered for an answer.
+        prompt: rendered for an answer; it may have opened the thought.
         thought: empty for a thought that is closed at once.
+        closed: what the template itself closes a thought with; else the white space around it is
+            that of the reasoning models.
     """
     found = _OPENED.search(prompt[-64:])
     tag = found["tag"] if found else "<think>"
-    head = "" if found else "<think>\n"
+    before, after = _SPACE.get(tag, ("", ""))
+    head = "" if found else f"{tag}{before}"
     if found and thought and not found["space"]:
-        head = "\n"
-    body = f"{thought}\n" if thought else "\n"
-    return f"{head}{body}{TAGS[tag]}\n\n"
+        head = before
+    if TAGS[tag] in closed:
+        return f"{head}{thought}{before if thought else ''}{closed[closed.index(TAGS[tag]) :]}"
+    return f"{head}{thought}{before}{TAGS[tag]}{after}"

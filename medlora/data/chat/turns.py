@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from medlora.data.chat.template import RefusedError, Span, Template
+from medlora.data.chat.template import RefusedError, Template
 from medlora.data.chat.thoughts import (
     OWN_TAGS,
     TAGS,
@@ -32,6 +32,7 @@ _TAGS = re.compile("|".join(map(re.escape, OWN_TAGS)))
 _DOUBLED = re.compile(
     rf"(?:{'|'.join(map(re.escape, TAGS.values()))})\s*(?:{'|'.join(map(re.escape, TAGS))})\s*\Z"
 )
+_LONGEST_TAG = 40
 _ANOTHER_BASE = "use a base with another template, or name one in data.chat_template"
 
 
@@ -44,14 +45,10 @@ class UnfitError(Exception):
 
 
 class Turn(NamedTuple):
-    """A turn to learn: what stands before it, and what it is.
-
-    `learn` spans the completion's learnt characters; None means all of them.
-    """
+    """A turn to learn: what stands before it, and what it is."""
 
     prompt: str
     completion: str
-    learn: tuple[Span, ...] | None = None
 
 
 class _Texts(NamedTuple):
@@ -213,22 +210,18 @@ class TurnRenderer:
         texts = _texts(message)
         form = self._form(message, texts, before, tools)
         own = given[place] if form == "own" else self._written(message, form, texts)
-        whole, marks = self._finished([*before, own], tools)
+        whole = self._finished([*before, own], tools)
         for frame in self._frames:
             inner = _fit(frame, prompt, whole, texts) if prompt is not None else None
             if inner and prompt is not None:
-                return self._completed(frame, prompt, inner, texts, marks)
+                return self._completed(frame, prompt, inner, texts)
         marked = self._written(message, form, _Texts(_THOUGHT, _ANSWER))
-        outline, _ = self._finished([*before, marked], tools)
-        return self._proved(messages[: place + 1], outline, whole, prompt, marks)
+        outline = self._finished([*before, marked], tools)
+        return self._proved(messages[: place + 1], outline, whole, prompt)
 
-    def _finished(
-        self, given: Sequence[Given], tools: Sequence[Any] | None
-    ) -> tuple[str, list[Span]]:
+    def _finished(self, given: Sequence[Given], tools: Sequence[Any] | None) -> str:
         try:
-            if self.template.is_marked:
-                return self.template.render_marked(given, tools=tools)
-            return self.template.render(given, tools=tools), []
+            return self.template.render(given, tools=tools)
         except RefusedError as error:
             raise _refused(error, given) from None
 
@@ -249,7 +242,7 @@ class TurnRenderer:
         if own not in self._forms:
             for form in ("own", *_FIELDS, "inline", "answer"):
                 marked = self._written(message, form, _Texts(_THOUGHT, _ANSWER))
-                text, _ = self._finished([*before, marked], tools)
+                text = self._finished([*before, marked], tools)
                 shown = _THOUGHT in text and not _DOUBLED.search(text.partition(_THOUGHT)[0])
                 if shown or form == "answer":
                     self._forms[own] = form
@@ -278,7 +271,6 @@ class TurnRenderer:
         outline: str,
         whole: str,
         prompt: str | None,
-        marks: Sequence[Span],
     ) -> Turn:
         """Return a turn by a frame that was not known yet.
 
@@ -287,7 +279,6 @@ class TurnRenderer:
             outline: the conversation with marks in place of the turn's texts.
             whole: the conversation.
             prompt: for the turn; None where the conversation begins with it.
-            marks: the template's own, in `whole`.
         """
         texts, place = _texts(messages[-1]), len(messages) - 1
         head, around = _parted(outline, place, has_thought=bool(texts.thought))
@@ -303,7 +294,7 @@ class TurnRenderer:
                 )
             self._frames.insert(0, frame)
             del self._frames[_MOST_FRAMES:]
-            return self._completed(frame, prompt, inner, texts, marks)
+            return self._completed(frame, prompt, inner, texts)
         return self._served(messages, outline, whole, prompt)
 
     def _served(self, messages: Sequence[Message], outline: str, whole: str, prompt: str) -> Turn:
@@ -314,7 +305,7 @@ class TurnRenderer:
         """
         texts, place = _texts(messages[-1]), len(messages) - 1
         head, found = _parted(outline, place, has_thought=bool(texts.thought))
-        usual = self._usual(has_thought=bool(texts.thought))
+        usual = self._usual(messages[-1], has_thought=bool(texts.thought))
         last = _texts(messages[place - 1]).answer if place else ""
         opening = prompt[prompt.rfind(last) + len(last) :] if last else prompt
         expected = opening.removesuffix(usual.cut) + usual.before if usual else None
@@ -328,34 +319,28 @@ class TurnRenderer:
             )
         self.counts["turns_with_the_served_prompt"] += 1
         shown = usual._replace(shows_thought=found.shows_thought, between=found.between)
-        return self._completed(shown, prompt, inner, texts, ())
+        return self._completed(shown, prompt, inner, texts)
 
-    def _usual(self, *, has_thought: bool) -> _Frame | None:
-        """Return the frame of an answer to a single question."""
-        name = f"usual {has_thought}"
+    def _usual(self, message: Message, *, has_thought: bool) -> _Frame | None:
+        """Return the frame of an answer like this one to a single question."""
+        form = self._forms[message.reasoning is not None] if has_thought else "answer"
+        name = f"usual {has_thought} {form}"
         if name not in self._known:
             asked = self._given(Message("user", _OTHER))
-            form = self._forms.get(False, "answer") if has_thought else "answer"
-            said = self._written(Message("assistant", ""), form, _Texts(_THOUGHT, _ANSWER))
+            said = self._written(message, form, _Texts(_THOUGHT, _ANSWER))
             prompt = self._prompt([asked], None) or ""
-            outline, _ = self._finished([asked, said], None)
+            outline = self._finished([asked, said], None)
             head, frame = _parted(outline, 1, has_thought=has_thought)
             self._known[name] = _against(frame, head, prompt)
         found: _Frame | None = self._known[name]
         return found
 
-    def _completed(
-        self, frame: _Frame, prompt: str, inner: _Inner, texts: _Texts, marks: Sequence[Span]
-    ) -> Turn:
+    def _completed(self, frame: _Frame, prompt: str, inner: _Inner, texts: _Texts) -> Turn:
         """Return a turn whose texts a frame has found, with what the prompt asks for around."""
         opened = opened_thought(prompt)
         answer = inner.answer
         if frame.cut:
-            if opened:
-                start = written_thought(prompt, texts.thought)
-                answer = answer.lstrip()
-            else:
-                start = ""
+            start, answer = _begun(prompt, texts.thought, frame.before), answer.lstrip()
         elif self._inserts(frame, texts, prompt):
             start = written_thought(prompt, texts.thought)
             answer = answer.lstrip()
@@ -365,9 +350,7 @@ class TurnRenderer:
             self.counts["thoughts_closed_at_once"] += 1
         elif texts.thought not in f"{start}{answer}":
             self.counts["thoughts_left_out"] += 1
-        text, stop = self._stopped(f"{start}{answer}", frame.after)
-        same = not frame.cut and start == frame.before
-        return Turn(prompt, text, _learnt(marks, prompt, text, stop) if same else None)
+        return Turn(prompt, self._stopped(f"{start}{answer}", frame.after))
 
     def _inserts(self, frame: _Frame, texts: _Texts, prompt: str) -> bool:
         """Tell whether a thought that the template cuts out is to be kept all the same."""
@@ -379,15 +362,14 @@ class TurnRenderer:
             and not _TAGS.search(prompt[-32:])
         )
 
-    def _stopped(self, text: str, after: str) -> tuple[str, str]:
-        """Return a completion up to the token that ends it, and that token's text."""
+    def _stopped(self, text: str, after: str) -> str:
+        """Return a completion up to the token that ends it."""
         found = first_of(self.stops, after)
         if found:
             start, stop = found
-            return f"{text}{after[:start]}{stop}", stop
-        stop = self._usual_stop()
+            return f"{text}{after[:start]}{stop}"
         self.counts["ends_added"] += 1
-        return f"{text}{after}".rstrip() + stop, stop
+        return f"{text}{after}".rstrip() + self._usual_stop()
 
     def _usual_stop(self) -> str:
         """Return the token that ends an answer where the template writes none.
@@ -423,20 +405,19 @@ class TurnRenderer:
         prompt: str,
     ) -> Turn:
         """Return a turn that calls tools; what it holds is looked for, not framed."""
-        whole, marks = self._finished(given, tools)
+        whole = self._finished(given, tools)
         texts, place, start = _texts(message), len(given) - 1, ""
-        same = _common(prompt, whole)
+        same = _agreed(prompt, whole)
+        if same is None:
+            raise UnfitError(
+                "the chat template renders a call of tools in another way than a server would "
+                f"for message {place + 1}",
+            )
+        completion = whole[same:]
         if same < len(prompt):
-            rest = whole[same:]
-            if not (opened_thought(prompt) and _is_blank(prompt[same:])):
-                raise UnfitError(
-                    "the chat template renders a call of tools in another way than a server "
-                    f"would for message {place + 1}",
-                )
-            start = written_thought(prompt, texts.thought)
-            completion = start + _without_tags(rest)
-        else:
-            completion = whole[same:]
+            tags = completion[: len(completion) - len(_without_tags(completion))]
+            start = _begun(prompt, texts.thought, tags)
+            completion = start + _without_tags(completion)
         for text in (*message.called, *_arguments(message), texts.answer):
             if text not in completion and json.dumps(text)[1:-1] not in completion:
                 raise UnfitError(
@@ -447,12 +428,11 @@ class TurnRenderer:
         if texts.thought and texts.thought not in completion:
             self.counts["thoughts_left_out"] += 1
         said = max(completion.rfind(name) + len(name) for name in message.called)
-        text, stop = self._stopped_call(completion[:said], completion[said:], given, tools)
-        return Turn(prompt, text, None if start else _learnt(marks, prompt, text, stop))
+        return Turn(prompt, self._stopped_call(completion[:said], completion[said:], given, tools))
 
     def _stopped_call(
         self, text: str, after: str, given: Sequence[Given], tools: Sequence[Any] | None
-    ) -> tuple[str, str]:
+    ) -> str:
         """Return a call up to the token that ends it: the one that stands before a result."""
         found = first_of(self.stops, after)
         if not found:
@@ -464,7 +444,7 @@ class TurnRenderer:
             next_ = self._begun_by(further.rpartition(after)[2]) if after else None
             if next_:
                 self.counts["ends_added"] += 1
-                return f"{text}{after}{next_}", next_
+                return f"{text}{after}{next_}"
         return self._stopped(text, after)
 
 
@@ -566,18 +546,36 @@ def _against(frame: _Frame, head: str, prompt: str) -> _Frame | None:
 
     A thought that the prompt opens or closes, and the finished turn does not, is no difference.
     """
-    if head.startswith(prompt):
-        return frame._replace(before=head[len(prompt) :])
-    same = _common(head, prompt)
-    cut, before = prompt[same:], head[same:]
-    if _is_blank(cut) and _is_blank(before):
-        return frame._replace(cut=cut, before=before)
+    same = _agreed(prompt, head)
+    return None if same is None else frame._replace(cut=prompt[same:], before=head[same:])
+
+
+def _agreed(prompt: str, rendered: str) -> int | None:
+    """Return up to where a finished turn has its prompt, the prompt's thought at the end aside.
+
+    None says that they differ before that.
+    """
+    if rendered.startswith(prompt):
+        return len(prompt)
+    same = _common(rendered, prompt)
     # Half a tag may be common to both: step back to where it begins.
-    for back in range(1, 24):
-        cut, before = prompt[same - back :], head[same - back :]
-        if same >= back and _is_blank(cut) and _is_blank(before):
-            return frame._replace(cut=cut, before=before)
+    for place in range(same, max(-1, same - _LONGEST_TAG), -1):
+        if _is_blank(prompt[place:]):
+            return place
     return None
+
+
+def _begun(prompt: str, thought: str, before: str) -> str:
+    """Return how an answer begins behind a prompt whose thought the finished turn does not have.
+
+    Args:
+        prompt: ends with a thought that it opens, or has closed.
+        thought: of the row.
+        before: what the template writes before the answer instead.
+    """
+    if not opened_thought(prompt):
+        return _without_tags(before)
+    return written_thought(prompt, thought, closed=before) + _without_tags(before)
 
 
 def _common(one: str, other: str) -> int:
@@ -628,16 +626,3 @@ def _texts_in(inner: str, frame: _Frame, texts: _Texts) -> _Inner | None:
     if between.strip() != frame.between.strip():
         return None
     return _Inner(inner, inner[inner.rindex(texts.answer) :] if texts.answer else "")
-
-
-def _learnt(marks: Sequence[Span], prompt: str, text: str, stop: str) -> tuple[Span, ...] | None:
-    """Return what the template's own marks span of a completion, and its end; None for all."""
-    first, size = len(prompt), len(text)
-    spans = [
-        Span(max(start - first, 0), min(end - first, size))
-        for start, end in marks
-        if end > first and start - first < size
-    ]
-    if not spans or (len(spans) == 1 and spans[0].start == 0):
-        return None
-    return (*spans, Span(size - len(stop), size))
