@@ -46,7 +46,7 @@ class Section(BaseModel):
 
 def _as_list(value: object) -> object:
     """Read `a,b` from a variable or an option as a list; leave everything else alone."""
-    if isinstance(value, str) and value != "all-linear":
+    if isinstance(value, str) and value not in ("auto", "all-linear"):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
@@ -116,10 +116,13 @@ class LoraConfig(Section):
     r: int = Field(32, ge=1, description="rank of the update")
     lora_alpha: int = Field(64, ge=1, description="scale of the update; applied as alpha / r")
     lora_dropout: float = Field(0.1, ge=0, lt=1, description="dropout on the adapter's input")
-    target_modules: Annotated[list[str] | Literal["all-linear"], BeforeValidator(_as_list)] = Field(
-        ["q_proj", "k_proj", "v_proj", "o_proj"],
+    target_modules: Annotated[
+        list[str] | Literal["auto", "all-linear"], BeforeValidator(_as_list)
+    ] = Field(
+        "auto",
         min_length=1,
-        description="names of the linear layers that get an adapter, or all-linear",
+        description="names of the linear layers that get an adapter, or all-linear; auto: the "
+        "projections of attention, q_proj, k_proj, v_proj and o_proj where they have these names",
     )
     use_rslora: bool = Field(
         False, description="apply the scale as alpha / sqrt(r): high ranks learn as fast as low"

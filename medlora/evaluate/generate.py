@@ -25,7 +25,7 @@ from medlora.data.chat.chat import Chat
 from medlora.data.records import Message
 from medlora.errors import DataError
 from medlora.evaluate.batching import in_batches
-from medlora.model.base import position_limit
+from medlora.model.kinds import position_limit
 from medlora.train.forward import evaluation_mode, rounding_tolerance
 
 Poll = Callable[[], None]

@@ -10,7 +10,7 @@ from medlora.evaluate.judge import Checker, judge
 from medlora.evaluate.likelihood import log_likelihoods
 from medlora.evaluate.rows import choice_rows, conversation_rows
 from medlora.evaluate.suite import Suite
-from medlora.model.base import position_limit
+from medlora.model.kinds import position_limit
 from medlora.train.forward import Forward
 
 Flags = dict[str, list[bool | None]]  # {measure: yes or no for each item, None where not asked}

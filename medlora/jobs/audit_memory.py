@@ -30,7 +30,8 @@ from medlora.jobs.inputs import Found, describe, find_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
-from medlora.model.base import load_base, position_limit
+from medlora.model.base import load_base
+from medlora.model.kinds import position_limit
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medlora.config import RunConfig
 from medlora.jobs.device import Device
 from medlora.model.adapter import attach
-from medlora.model.base import position_limit
+from medlora.model.kinds import position_limit, read_config
 from medlora.model.skeleton import skeleton
 from medlora.train.footprint import (
     Footprint,
@@ -64,7 +63,7 @@ class Forecast:
         weights = skeleton(base, cfg.model, half=half if device.kind == "cuda" else None)
         with torch.device("meta"):
             self._model = attach(weights, cfg.lora, seed=cfg.training.seed)
-        limit = position_limit(AutoConfig.from_pretrained(base, local_files_only=True))
+        limit = position_limit(read_config(base))
         self.length = min(filter(None, (cfg.data.max_length, limit)))
         self._weights = weight_bytes(
             self._model,

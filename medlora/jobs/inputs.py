@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from medlora.config import DataConfig, RunConfig
 from medlora.data.blocks import KEYS, BlockMaker, id_type
@@ -37,9 +37,9 @@ from medlora.model.base import (
     check_base,
     digest_base,
     find_base,
-    position_limit,
 )
 from medlora.model.kernels import check_kernels
+from medlora.model.kinds import position_limit, read_config
 from medlora.model.quantize import check_quantizer
 from medlora.report.fingerprint import fingerprint
 
@@ -345,7 +345,7 @@ def _log_split(split: Split) -> None:
 
 
 def _length_limit(base: Path, cfg: DataConfig) -> int:
-    limit = position_limit(AutoConfig.from_pretrained(base, local_files_only=True))
+    limit = position_limit(read_config(base))
     if limit is not None and limit < cfg.max_length:
         _log.info("data.max_length is %d, the base model's limit %d holds", cfg.max_length, limit)
         return limit

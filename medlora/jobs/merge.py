@@ -54,7 +54,8 @@ from medlora.jobs.saving import REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, saved_files
-from medlora.model.base import load_base, position_limit
+from medlora.model.base import load_base
+from medlora.model.kinds import position_limit
 from medlora.model.merge import (
     Difference,
     base_dtype,

@@ -16,13 +16,14 @@ from peft import PeftModel
 from safetensors.torch import save
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from medlora.config import LoraConfig
 from medlora.errors import ConfigError, MedloraError
+from medlora.logs import logger
+from medlora.model.targets import ALL, AUTO, choose_targets
 
+_log = logger(__name__)
 WEIGHTS = "adapter_model.safetensors"
-LINEAR = (nn.Linear, Conv1D)  # layers that PEFT can adapt; the second is GPT-2's
 
 
 def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
@@ -32,14 +33,18 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
         ConfigError: a target module does not exist in the base; lists those that do.
     """
     beside = _beside_the_text(base)
-    _check_targets(base, cfg.target_modules, beside=beside)
+    targets, left = choose_targets(base, cfg.target_modules, beside=beside)
+    if cfg.target_modules == AUTO:
+        _log.info("lora.target_modules: auto is %s", ", ".join(targets))
+    if left and cfg.target_modules == ALL:
+        _log.warning("all-linear leaves out what cannot be adapted: %s", ", ".join(left))
     torch.manual_seed(seed)
     config = peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=cfg.r,
         lora_alpha=cfg.lora_alpha,
         lora_dropout=cfg.lora_dropout,
-        target_modules=cfg.target_modules,
+        target_modules=ALL if targets == [ALL] else targets,
         exclude_modules=beside,
         use_rslora=cfg.use_rslora,
         use_dora=cfg.use_dora,
@@ -48,7 +53,16 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
     with warnings.catch_warnings():
         # GPT-2's layers keep their weights the other way round; PEFT sets what they need.
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
-        model: PeftModel = peft.get_peft_model(base, config)
+        try:
+            model: PeftModel = peft.get_peft_model(base, config)
+        except (ValueError, AttributeError, TypeError, NotImplementedError, KeyError) as error:
+            kind = getattr(base.config, "model_type", "this family")
+            reason = str(error).partition("\n")[0][:200]
+            raise ConfigError(
+                f"lora.target_modules: PEFT cannot adapt {', '.join(targets)} of {kind} "
+                f"({type(error).__name__}: {reason})",
+                fix="name other layers, or set lora.target_modules: auto",
+            ) from error
     return model
 
 
@@ -178,24 +192,3 @@ def _outermost_without(kept: set[int], module: nn.Module, prefix: str) -> Iterat
             yield prefix + name
         elif not inner <= kept:
             yield from _outermost_without(kept, child, f"{prefix}{name}.")
-
-
-def _check_targets(base: nn.Module, targets: list[str] | str, *, beside: str | None) -> None:
-    if isinstance(targets, str):
-        return
-    linear = {
-        name
-        for name, module in base.named_modules()
-        if isinstance(module, LINEAR) and not (beside and re.fullmatch(beside, name))
-    }
-    missing = [
-        target
-        for target in targets
-        if not any(name == target or name.endswith(f".{target}") for name in linear)
-    ]
-    if missing:
-        have = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
-        raise ConfigError(
-            f"lora.target_modules: the base model has no {', '.join(missing)}",
-            fix=f"choose from: {have}; or all-linear",
-        )

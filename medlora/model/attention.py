@@ -23,6 +23,7 @@ from transformers.masking_utils import sdpa_mask
 NAME = "medlora"
 _HALVES = (torch.bfloat16, torch.float16)
 _LARGEST_HEAD = 256  # of flash attention
+_windows: ContextVar[list[int] | None] = ContextVar("windows", default=None)
 _without_mask: ContextVar[bool] = ContextVar("without_mask", default=False)
 
 
@@ -67,6 +68,17 @@ def records(lengths: Tensor, device: torch.device) -> Iterator[dict[str, Any]]:
         _without_mask.reset(token)
 
 
+@contextmanager
+def windows_seen() -> Iterator[list[int]]:
+    """Yield a list that gets the sliding window of each call of attention that has one."""
+    seen: list[int] = []
+    token = _windows.set(seen)
+    try:
+        yield seen
+    finally:
+        _windows.reset(token)
+
+
 def _mask(*args: Any, **kwargs: Any) -> Tensor | None:  # noqa: ANN401
     """Return what `sdpa` masks with; nothing where records part the row."""
     return None if _without_mask.get() else sdpa_mask(*args, **kwargs)
@@ -90,6 +102,9 @@ def attend(  # noqa: PLR0913, PLR0917  (transformers' signature)
         )
         return output
     window = kwargs.get("sliding_window")
+    seen = _windows.get()
+    if seen is not None and window is not None:
+        seen.append(window)
     if _has_kernel(query, dropout):
         left = -1 if window is None else window - 1
         together: Any = varlen_attn(

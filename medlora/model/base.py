@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError, StorageError
 from medlora.files import sha256_file
+from medlora.logs import logger
+from medlora.model.kinds import THAT_WRITES, attention_of, has_soft_cap, model_class, read_config
 from medlora.model.quantize import keep_trainable, quantization
 
+_log = logger(__name__)
 _INDEX = "model.safetensors.index.json"
 _OTHER_TASKS = ("MaskedLM", "ForPreTraining", "Classification", "QuestionAnswering")
-THAT_WRITES = "whose config.json names an architecture that ends with ForCausalLM"
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -147,12 +149,15 @@ def load_base(
     _quiet()
     dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
     quantized = quantization(cfg, compute=dtype)
+    config = read_config(folder)
+    if has_soft_cap(config):
+        _log.info("attention: eager, for this base caps its scores, which sdpa would leave out")
     try:
         model: PreTrainedModel
-        model, filled = AutoModelForCausalLM.from_pretrained(
+        model, filled = model_class(config).from_pretrained(
             folder,
             dtype=dtype,
-            attn_implementation=attention_of(cfg),
+            attn_implementation=attention_of(cfg, config),
             quantization_config=quantized,
             device_map=None if device == "cpu" else {"": torch.cuda.current_device()},
             local_files_only=True,
@@ -160,27 +165,14 @@ def load_base(
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _cannot_load(folder, error) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
+    except (torch.OutOfMemoryError, MemoryError):
+        raise  # told by whoever knows what was loaded besides
+    except Exception as error:  # whatever a family's own code raises
         raise _cannot_load(folder, error) from error
     _check_filled(folder, filled["missing_keys"])
     model.requires_grad_(requires_grad=False)
     keep_trainable(model)
     return model
-
-
-def attention_of(cfg: ModelConfig) -> str | None:
-    """Return what transformers is asked for; None is `sdpa`, or `eager` where there is none."""
-    return None if cfg.attn_implementation == "sdpa" else cfg.attn_implementation
-
-
-def position_limit(model_config: Any) -> int | None:  # noqa: ANN401  (transformers' own type)
-    """Return how many positions the base was built for, or None where it does not say."""
-    limit = getattr(model_config, "max_position_embeddings", None)
-    return limit if isinstance(limit, int) and limit > 0 else None
 
 
 def _built_as(config: Mapping[str, Any]) -> str:

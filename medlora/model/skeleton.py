@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
-from medlora.model.base import attention_of
+from medlora.model.kinds import attention_of, model_class, read_config
 
 _NAME = "medlora-shapes"
 
@@ -33,12 +33,14 @@ def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pre
     """
     dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = read_config(folder)
         with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(
-                config, dtype=dtype, attn_implementation=attention_of(cfg)
+            model: PreTrainedModel = model_class(config).from_config(
+                config, dtype=dtype, attn_implementation=attention_of(cfg, config)
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MissingPartError:
+        raise
+    except Exception as error:  # whatever a family's own code raises
         raise MissingPartError(
             f"{folder}: the model cannot be built ({type(error).__name__})",
             fix="use a base model whose architecture transformers knows",

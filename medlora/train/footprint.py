@@ -13,10 +13,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from medlora.errors import MissingPartError
-from medlora.model.adapter import LINEAR
 from medlora.model.autocast import autocast_shapes
 from medlora.model.linear import lean_linears
 from medlora.model.skeleton import attend_by_shape
+from medlora.model.targets import LINEAR
 from medlora.train.loss import nats_at, summed_nats
 from medlora.train.peak import Peak
 

@@ -3,7 +3,7 @@
 B rows in a padded micro-batch, T positions, V vocabulary entries; a packed micro-batch is one row.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from medlora.data.layout import LENGTHS, Batch
 from medlora.errors import ConfigError, MissingPartError
-from medlora.model.attention import records
-from medlora.model.base import THAT_WRITES
+from medlora.model.attention import records, windows_seen
 from medlora.model.frozen import FrozenLinear
+from medlora.model.kinds import THAT_WRITES, is_chunked, sliding_layers
 from medlora.train.loss import log_shares, summed_nats, summed_target_nats
 
 _PROBE = (3, 6)  # tokens of two records
@@ -60,6 +60,7 @@ class Forward:
         causal = whole.get_base_model() if hasattr(model, "get_base_model") else whole
         self._body: Any = getattr(causal, getattr(causal, "base_model_prefix", ""), None)
         self._head: Any = causal.get_output_embeddings() if targets_only and self._body else None
+        self._config = causal.config
         self._embeddings: Callable[[], Any] = causal.get_input_embeddings
         self.targets_only = self.packs = False
         with torch.no_grad(), evaluation_mode(model):
@@ -133,8 +134,13 @@ class Forward:
             alone = torch.cat(
                 [self._logits(_padded(p)) for p in torch.split(ids, list(_PROBE), dim=1)], dim=1
             )
-            together = _succeeds(lambda: self._logits(_packed(ids)))
-            self.packs = _equal(together, alone, tolerance) and self._keeps_apart(ids, together)
+            with windows_seen() as windows:
+                together = _succeeds(lambda: self._logits(_packed(ids)))
+            self.packs = (
+                _equal(together, alone, tolerance)
+                and self._keeps_apart(ids, together)
+                and self._sees_as_far(windows)
+            )
             self.targets_only = self._head_is_all(_padded(ids), alone, tolerance)
 
     def _check_causal(self) -> None:
@@ -179,6 +185,15 @@ class Forward:
         others = self._logits(_packed(changed))
         first = _PROBE[0]
         return logits is not None and torch.equal(logits[:, first:], others[:, first:])
+
+    def _sees_as_far(self, windows: Sequence[int]) -> bool:
+        """Tell whether long records are seen as far back as the config says; a probe is short.
+
+        Args:
+            windows: of each call of attention in the probe that got one.
+        """
+        config = self._config
+        return not is_chunked(config) and len(windows) >= sliding_layers(config)
 
     @property
     def _vocabulary(self) -> int:

@@ -42,4 +42,4 @@ def test_the_public_name_has_the_recommended_values() -> None:
     assert lora["r"] == 32
     assert lora["lora_alpha"] == 64
     assert lora["lora_dropout"] == 0.1
-    assert lora["target_modules"] == ["q_proj", "k_proj", "v_proj", "o_proj"]
+    assert lora["target_modules"] == "auto"
