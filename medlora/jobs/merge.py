@@ -164,7 +164,7 @@ def _merge(
     plain = merged(model)
     del model
     check_space(target.path.parent, weight_bytes(plain))
-    target.fill(saver(plain.cpu()))
+    target.fill(saver(plain.cpu(), sources.base))
     del plain
     gc.collect()  # the second copy, of the files, has to fit where the first was
     _go_on(stop)
@@ -188,7 +188,8 @@ def _merge(
 
 
 def _load(folder: Path, dtype: str) -> Any:  # noqa: ANN401  (transformers' own type)
-    return load_base(folder, ModelConfig(dtype=dtype), half=None)
+    # As the family's own code attends: what another kind leaves out must not be left out of both.
+    return load_base(folder, ModelConfig(dtype=dtype, attn_implementation="eager"), half=None)
 
 
 def _quantized_logits(sources: _Sources, chat: Chat) -> list[Tensor]:

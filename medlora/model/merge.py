@@ -15,8 +15,9 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
+_GENERATION = "generation_config.json"
 _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _TYPES = tuple(_NAMES.values())
 
@@ -100,11 +101,21 @@ def weight_bytes(model: PreTrainedModel) -> int:
     return sum(seen.values())
 
 
-def saver(model: PreTrainedModel) -> Callable[[Path], None]:
-    """Return what writes weights and config into a folder, safetensors alone."""
+def saver(model: PreTrainedModel, base: Path) -> Callable[[Path], None]:
+    """Return what writes weights and config into a folder, safetensors alone.
+
+    The base's generation config goes along as it is: transformers loads some that it would not
+    save, such as a temperature without sampling.
+    """
 
     def save(folder: Path) -> None:
+        model.generation_config = GenerationConfig()
         model.save_pretrained(folder)
+        own = base / _GENERATION
+        if own.is_file():
+            (folder / _GENERATION).write_bytes(own.read_bytes())
+        else:
+            (folder / _GENERATION).unlink(missing_ok=True)
 
     return save
 

@@ -87,13 +87,16 @@ def _of_attention(layers: dict[str, nn.Module]) -> list[str]:
     """Return the names of the projections of attention, the usual ones first."""
     inside = {name for name, parent in layers.items() if _MIXES.search(_path(name, parent))}
     outside = {_short(name) for name in layers.keys() - inside}
-    found: dict[str, None] = {}
-    for name in inside:
-        short = _short(name)
-        # A name that other layers have as well is told apart by its parent's.
-        found[".".join(name.split(".")[-2:]) if short in outside else short] = None
+    found = {_short(name) for name in inside}
+    # A name that other layers have as well is told apart by its parent's; where the usual four
+    # are there, it is that of a gate, and left alone.
+    shared = found & outside
+    if not found.issuperset(_USUAL):
+        named = {".".join(name.split(".")[-2:]) for name in inside if _short(name) in shared}
+        found |= named
+    found -= shared
     usual = [name for name in _USUAL if name in found]
-    return [*usual, *sorted(found.keys() - set(usual))]
+    return [*usual, *sorted(found - set(usual))]
 
 
 def _path(name: str, parent: nn.Module) -> str:
