@@ -199,17 +199,25 @@ def shrunk(made: type, fixes: dict[str, Any]) -> Any:
     """Return a config with small values for all that it has, its parts' too."""
     usual = made()
     values = {key: value for key, value in SMALL.items() if getattr(usual, key, None) is not None}
-    values |= {key: value for key, value in fixes.items()}
+    values |= {key: 0.0 for key in vars(usual) if "drop" in key and _is_rate(usual, key)}
+    values |= fixes
     for part, kind in (getattr(made, "sub_configs", None) or {}).items():
         own = getattr(usual, part, None)
         inner = type(own) if own is not None else kind
         if hasattr(inner, "model_type"):
-            few = {key: value for key, value in SMALL.items() if getattr(own, key, None) is not None}
+            few = {
+                key: value for key, value in SMALL.items() if getattr(own, key, None) is not None
+            }
             if part == "vision_config":
                 few.pop("head_dim", None)
                 few |= {k: v for k, v in VISION.items() if getattr(own, k, None) is not None}
             values[part] = inner(**few).to_dict()
     return made(**values)
+
+
+def _is_rate(config: Any, key: str) -> bool:
+    value = getattr(config, key)
+    return isinstance(value, float) and value > 0
 
 
 VISION: dict[str, Any] = {
@@ -233,18 +241,19 @@ def compare(base: Path) -> dict[str, Any]:
     import torch
 
     from medlora.config import LoraConfig, ModelConfig
-
     from medlora.data.rows import Row
-    from medlora.model.merge import merged, saver
     from medlora.model.adapter import adapter_files, attach
     from medlora.model.attention import attend_by_record
     from medlora.model.base import check_base, load_base
     from medlora.model.kinds import model_class, read_config
     from medlora.model.linear import lean_linears
+    from medlora.model.merge import merged, saver
     from medlora.train.forward import Forward
 
     check_base(base)
-    model = attach(load_base(base, ModelConfig(), half=None), LoraConfig(r=4, lora_dropout=0), seed=1)
+    model = attach(
+        load_base(base, ModelConfig(), half=None), LoraConfig(r=4, lora_dropout=0), seed=1
+    )
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
@@ -277,7 +286,9 @@ def compare(base: Path) -> dict[str, Any]:
         ids = torch.tensor(row.ids.astype("int64"))[None]
         logits = reference(input_ids=ids, use_cache=False).logits[0, :-1].float()
         wanted = torch.tensor(row.learn[1:])
-        nats = torch.nn.functional.cross_entropy(logits[wanted], ids[0, 1:][wanted], reduction="sum")
+        nats = torch.nn.functional.cross_entropy(
+            logits[wanted], ids[0, 1:][wanted], reduction="sum"
+        )
         nats.backward()
         total += float(nats.detach())
     theirs = {n: p.grad.clone() for n, p in reference.named_parameters() if p.grad is not None}

@@ -210,3 +210,81 @@ def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
     assert "33 problems" in message
     assert message.count("field 'response'") == 20
     assert "... and 13 more" in message
+
+
+def chat(path: Path, *messages: object, **more: object):
+    """The one record of a row of messages."""
+    (record,) = read(path, json.dumps({"messages": messages, **more}) + "\n").rows
+    return record
+
+
+ASKED = {"role": "user", "content": "a"}
+FUNCTION = {"name": "look_up", "arguments": {"drug": "x"}}
+CALL = {"type": "function", "function": FUNCTION}
+
+
+def test_thoughts_tools_and_parts_are_kept(tmp_path: Path) -> None:
+    """Nothing of a message that a template reads is lost; a table's empty cells are nothing."""
+    record = chat(
+        tmp_path / "d",
+        {"role": "developer", "content": [{"type": "text", "text": "be "}, "kind"]},
+        {**ASKED, "tool_calls": None, "weight": None, "name": "Mia"},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "content": "found", "tool_call_id": "1"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm"},
+        tools=[{"type": "function", "function": {"name": "look_up"}}],
+    )
+    developer, asked, call, found, told = record.messages
+    assert (developer.role, developer.content) == ("developer", "be kind")
+    assert dict(asked.others) == {"name": "Mia"}
+    assert (call.content, call.called, call.learn) == ("", ["look_up"], True)
+    assert (found.role, dict(found.others)) == ("tool", {"tool_call_id": "1"})
+    assert (told.reasoning, told.text) == ("hm", "hm\nb")
+    assert [tool["function"]["name"] for tool in record.tools] == ["look_up"]
+
+
+def test_arguments_and_tools_may_be_json_text(tmp_path: Path) -> None:
+    """As OpenAI and tables write them; templates get the objects."""
+    call = {"function": {"name": "look_up", "arguments": '{"drug": "x"}'}}
+    told = {"role": "assistant", "content": "", "tool_calls": [call]}
+    record = chat(tmp_path / "d", ASKED, told, tools='[{"name": "look_up"}]')
+    assert record.messages[1].tool_calls[0]["function"]["arguments"] == {"drug": "x"}
+    assert record.tools == ({"name": "look_up"},)
+
+
+@pytest.mark.parametrize(
+    ("turn", "says"),
+    [
+        ({"content": [{"type": "image", "image": "x"}]}, "content[0]': a part of the type image"),
+        ({"content": "b", "images": ["x"]}, "images': not supported"),
+        (
+            {"content": "b", "function_call": {}},
+            "function_call': not supported; take it out; write",
+        ),
+        ({"content": "b", "tool_calls": {}}, None),
+        ({"content": "b", "tool_calls": "x"}, "tool_calls': text instead of a list"),
+        ({"content": "b", "tool_calls": [{"function": {}}]}, "tool_calls[0]': no name"),
+        (
+            {"tool_calls": [{"name": "f", "arguments": "{"}]},
+            "tool_calls[0].arguments': text that is",
+        ),
+        ({"content": "b", "reasoning_content": 3}, "reasoning_content': a number instead of text"),
+    ],
+)
+def test_what_cannot_be_taught_is_named_by_its_place(tmp_path: Path, turn, says) -> None:
+    """Never dropped in silence."""
+    if says is None:
+        assert chat(tmp_path / "d", ASKED, {"role": "assistant", **turn}).messages[1].called == []
+        return
+    with pytest.raises(DataError) as error:
+        chat(tmp_path / "d", ASKED, {"role": "assistant", **turn})
+    assert f"field 'messages[1].{says}" in str(error.value)
+
+
+def test_a_user_neither_thinks_nor_calls(tmp_path: Path) -> None:
+    """Only the assistant does, and other forms' columns called tools are none."""
+    for field, value in (("reasoning_content", "x"), ("tool_calls", [CALL])):
+        with pytest.raises(DataError, match="only the assistant"):
+            chat(tmp_path / "d", {**ASKED, field: value}, {"role": "assistant", "content": "b"})
+    (record,) = read(tmp_path / "d", '{"prompt": "a", "response": "b", "tools": "scalpel"}\n').rows
+    assert record.tools == ()

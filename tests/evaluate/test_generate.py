@@ -105,3 +105,24 @@ def test_the_base_s_end_tokens_end_an_answer(base_folder: Path, chat) -> None:
     (ended,) = generate(model, chat, ["pain"], max_new_tokens=8, batch_size=1)
     assert whole.cut
     assert ended == Answer("", cut=False)
+
+
+def test_an_answer_stands_behind_its_thought(tokenizer) -> None:
+    """Whether the model or its prompt opened it; one that never ends is no answer."""
+    from medlora.data.chat.chat import Chat
+
+    tokenizer.add_tokens(["<think>", "</think>"])
+    chat = Chat(tokenizer)
+
+    def said(text: str, prompt: str = "<|assistant|>"):
+        encode = tokenizer.encode
+        return chat.said(encode(text), encode(prompt))
+
+    assert said("pain") == ("pain", None, True)
+    assert said("<think>\nis it bad\n</think>\n\nrest") == ("rest", "is it bad", True)
+    assert said("is it bad\n</think>\n\nrest", "<|assistant|><think>\n") == (
+        "rest",
+        "is it bad",
+        True,
+    )
+    assert said("is it bad", "<|assistant|><think>\n") == ("", "is it bad", False)
