@@ -9,12 +9,14 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Row = dict[str, Any]
 
 MARK = re.compile(r"zz[a-z]\d+")
+_OF_THOUGHTS = re.compile("channel|think", re.IGNORECASE)  # an answer may have them rightly
+_FORGED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,13 @@ class Conversation:
         name: a column of the table.
         row: as a data file has it.
         innocent: the same without control tokens in texts, if it has any.
+        forged: those control tokens.
     """
 
     name: str
     row: Row
-    innocent: Row | None = field(default=None)
+    innocent: Row | None = None
+    forged: tuple[str, ...] = ()
 
     @property
     def messages(self) -> list[Row]:
@@ -148,7 +152,10 @@ def _rows() -> dict[str, Row]:
             _answer(2, _SPACED.replace("zz", "zza")),
         ),
         "the same words": _chat(
-            _user(1, "Say: rest. zzu{}"), _answer(1, "rest."), _user(2, "rest."), _answer(2, "rest.")
+            _user(1, "Say: rest. zzu{}"),
+            _answer(1, "rest."),
+            _user(2, "rest."),
+            _answer(2, "rest."),
         ),
     }
 
@@ -169,7 +176,8 @@ def conversations(control_tokens: Sequence[str]) -> list[Conversation]:
 
 def _forged(tokens: Sequence[str]) -> Iterable[Conversation]:
     """Return conversations with text that spells control tokens, each with its innocent twin."""
-    spelt = " ".join(tokens[:6])
+    tokens = tuple(dict.fromkeys(t for t in tokens if not _OF_THOUGHTS.search(t)))[:_FORGED]
+    spelt = " ".join(tokens)
     forms = {
         "control in question": ("{} forged zzu1", "{} plain zza1"),
         "control in answer": ("{} plain zzu1", "before {} after zza1"),
@@ -185,7 +193,7 @@ def _forged(tokens: Sequence[str]) -> Iterable[Conversation]:
             )
             for text in (spelt, "so")
         )
-        yield Conversation(name, row, innocent)
+        yield Conversation(name, row, innocent, tokens)
 
 
 def with_thoughts_apart(messages: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -41,7 +41,12 @@ _FAMILIES: Sequence[tuple[str, str | None, str, tuple[str, ...]]] = (
     ("<|start_header_id|>", "<|begin_of_text|>", "<|eot_id|>", ("<|end_of_text|>", "<|eom_id|>")),
     ("<|header_start|>", "<|begin_of_text|>", "<|eot|>", ("<|end_of_text|>", "<|eom|>")),
     ("<end_of_utterance>", "<|im_start|>", "<end_of_utterance>", ()),
-    ("<|start|>assistant<|channel|>", "<|startoftext|>", "<|return|>", ("<|call|>", "<|endoftext|>")),
+    (
+        "<|start|>assistant<|channel|>",
+        "<|startoftext|>",
+        "<|return|>",
+        ("<|call|>", "<|endoftext|>"),
+    ),
     ("<｜User｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", ()),
     ("<|START_OF_TURN_TOKEN|>", "<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", ()),
     ("<|start_of_role|>", None, "<|end_of_text|>", ()),

@@ -4,12 +4,12 @@ Nothing of the product's own rendering is used: only the ids that it made, which
 learnt, and the base's tokenizer.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Protocol
 
 from tests.conformance.conversations import (
@@ -81,13 +81,24 @@ class Server:
         A client hands thoughts back in the text or apart from it, and a server hands texts to the
         template as they are or as lists of parts where it needs them so.
         """
-        found = []
-        for form in _FORMS:
+        words = {mark for mark in marks_of(list(messages)) if not mark.startswith("zzr")}
+        for forms in (_FORMS[:2], _FORMS[2:]):
+            found = list(self._prompts_in(forms, messages, tools))
+            if any(words <= marks_of(self.decode(ids)) for ids in found):
+                return found
+        return []
+
+    def _prompts_in(
+        self,
+        forms: Sequence[Callable[[Sequence[Row]], Sequence[Row]]],
+        messages: Sequence[Row],
+        tools: Sequence[Row] | None,
+    ) -> Iterator[list[int]]:
+        for form in forms:
             try:
-                found.append(self._rendered(form(messages), tools, tokenize=True))
+                yield self._rendered(form(messages), tools, tokenize=True)
             except Exception:  # noqa: BLE001, S112  (a template can raise whatever Python can)
                 continue
-        return found
 
     def text(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> str | None:
         """Return a prompt as text; None where the template refuses."""
@@ -96,9 +107,10 @@ class Server:
         except Exception:  # noqa: BLE001
             return None
 
-    def controls(self, ids: Sequence[int]) -> int:
-        """Count control tokens."""
-        return sum(number in self._added for number in ids)
+    def controls(self, ids: Sequence[int], among: Collection[str] | None = None) -> int:
+        """Count control tokens, all of them or some."""
+        wanted = self._added if among is None else {self._added_ids[name] for name in among}
+        return sum(number in wanted for number in ids)
 
     def whole(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> list[int]:
         """Return a finished conversation's ids."""
@@ -115,8 +127,12 @@ class Server:
         return self.decode(ids) == "a  b\n c"
 
     @cached_property
+    def _added_ids(self) -> dict[str, int]:
+        return {str(one): at for at, one in self.tokenizer.added_tokens_decoder.items()}
+
+    @cached_property
     def _added(self) -> frozenset[int]:
-        return frozenset(self.tokenizer.added_tokens_decoder)
+        return frozenset(self._added_ids.values())
 
     def _rendered(
         self,
@@ -205,9 +221,7 @@ def _spans(learn: Sequence[bool]) -> Iterator[tuple[int, int]]:
         at += length
 
 
-def _parts(
-    server: Server, case: Conversation, ids: list[int], start: int, end: int
-) -> list[_Part]:
+def _parts(server: Server, case: Conversation, ids: list[int], start: int, end: int) -> list[_Part]:
     """Cut a learnt span where prompts of learnt turns end in it; answers can follow directly."""
     begins = {}
     for turn in case.learnt:
@@ -218,7 +232,7 @@ def _parts(
     if start not in begins:
         raise BrokenError(_unserved(server, case, ids, start))
     cuts = [*sorted(begins), end]
-    return [_Part(begins[a], a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [_Part(begins[a], a, b) for a, b in pairwise(cuts)]
 
 
 def _prompts(
@@ -296,7 +310,9 @@ def _has_own_controls(server: Server, case: Conversation, ids: list[int], part: 
     if case.innocent is None:
         return
     innocent = messages_of(case.innocent)
-    whole = server.controls(server.whole(innocent[: part.turn + 1], case.tools))
-    prompt = min(server.controls(one) for one in server.prompts(innocent[: part.turn], case.tools))
-    if server.controls(ids[part.start : part.end - 1]) > max(whole - prompt, 0):
+    among = case.forged
+    whole = server.controls(server.whole(innocent[: part.turn + 1], case.tools), among)
+    prompts = server.prompts(innocent[: part.turn], case.tools)
+    prompt = min(server.controls(one, among) for one in prompts)
+    if server.controls(ids[part.start : part.end - 1], among) > max(whole - prompt, 0):
         raise BrokenError(f"turn {part.turn}: a control token comes of its text")
