@@ -274,6 +274,7 @@ def _checked(server: Server, case: Conversation, ids: list[int], part: _Part) ->
     if others:
         raise BrokenError(f"turn {part.turn}: learns words of others ({sorted(others)})")
     _is_whole(server, message, text, turn=part.turn)
+    _has_thought(server, case, marks, turn=part.turn)
     if ids[part.end - 1] not in server.stops:
         last = server.decode(ids[part.end - 1 : part.end])
         raise BrokenError(f"turn {part.turn}: learns no end (the last token is {last!r})")
@@ -293,6 +294,15 @@ def _is_whole(server: Server, message: Row, text: str, *, turn: int) -> None:
     missing = marks_of(message.get("tool_calls", [])) - marks_of(text)
     if missing:
         raise BrokenError(f"turn {turn}: its call of a tool is not learnt ({sorted(missing)})")
+
+
+def _has_thought(server: Server, case: Conversation, marks: set[str], *, turn: int) -> None:
+    """Refuse a learnt text without the `reasoning_content` that the template shows."""
+    thought = marks_of(case.messages[turn].get("reasoning_content", ""))
+    if thought - marks:
+        shown = server.decode(server.whole(case.messages[: turn + 1], case.tools))
+        if thought <= marks_of(shown):
+            raise BrokenError(f"turn {turn}: its thought is not learnt, though the template has it")
 
 
 def _has_history(server: Server, case: Conversation, ids: list[int], part: _Part) -> None:

@@ -1,0 +1,108 @@
+"""The judge sees what templates are known to make of a row in silence, and passes what is right."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance import naive
+from tests.conformance.bases import Kind, make_base
+from tests.conformance.conversations import conversations
+from tests.conformance.families import family_of
+from tests.conformance.judge import Outcome, Verdict, judge
+from tests.conformance.templates import SMALL, Result, results_of, server_of, table, templates_in
+
+TEMPLATES = {one.name: one for one in templates_in(SMALL)}
+KNOWN = {  # template and conversation -> words of the reason
+    ("content_in_parts", "one turn"): "answer is not learnt whole",
+    ("next_header_is_the_end", "one turn"): "learns no end",
+    ("no_end", "one turn"): "learns no end",
+    ("next_header_after_the_end", "several turns"): "learns no end",
+    ("empty_thought_in_last_turn", "reasoning, last"): "thought is not learnt",
+    ("prompt_opens_thought", "one turn"): "not as served",
+    ("end_after_the_last_turn", "several turns"): "not as served",
+    ("tools", "tools"): "not as served",
+    ("tools", "tool calls"): "not as served",
+    ("chatml", "control in question"): "not as served",
+    ("chatml", "control in answer"): "a control token comes of its text",
+}
+
+
+@pytest.fixture(scope="module")
+def naive_results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Verdict]:
+    """What the naive renderer makes of each conversation."""
+    scratch = tmp_path_factory.mktemp("bases")
+    wanted = dict.fromkeys(template for template, _ in KNOWN)
+    return {
+        (one.template, one.conversation): one.verdict
+        for name in wanted
+        for one in results_of(TEMPLATES[name], scratch=scratch, render=naive.render)
+    }
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=" / ".join)
+def test_what_is_taught_wrong_is_seen(naive_results, case: tuple[str, str]) -> None:
+    """A naive renderer's known faults are told by the invariant that they break."""
+    verdict = naive_results[case]
+    assert verdict.outcome is Outcome.SILENT, verdict
+    assert KNOWN[case] in verdict.why
+
+
+@pytest.mark.parametrize("conversation", ["one turn", "several turns", "weight 0 last", "system"])
+def test_what_is_right_passes(naive_results, conversation: str) -> None:
+    """ChatML is right even with a naive renderer."""
+    if conversation == "weight 0 last":
+        assert naive_results["chatml", conversation].outcome is Outcome.SILENT  # it has no weights
+    else:
+        assert naive_results["chatml", conversation].outcome is Outcome.WHOLE
+
+
+def test_table_has_a_row_a_template_and_a_column_a_conversation() -> None:
+    """A case that was not looked at stays empty."""
+    results = [
+        Result("a", "one", Verdict(Outcome.WHOLE)),
+        Result("a", "two", Verdict(Outcome.SILENT, "why")),
+        Result("b", "one", Verdict(Outcome.TURNS, unlearnt_thought=True)),
+    ]
+    assert table(results).splitlines() == [
+        "| template | one | two |",
+        "|---|---|---|",
+        "| `a` | whole | **SILENT** |",
+        "| `b` | by turn, thought left out |  |",
+    ]
+
+
+@pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name.lower())
+def test_a_base_of_each_kind_serves_every_conversation(tmp_path: Path, kind: Kind) -> None:
+    """Its tokenizer keeps control tokens whole, and its ids stand for the texts."""
+    template = TEMPLATES["header_with_date"].source
+    family = family_of(template)
+    base = make_base(
+        tmp_path / "base",
+        template,
+        special_tokens=family.special,
+        stops=family.stops,
+        bos=family.bos,
+        kind=kind,
+    )
+    server = server_of(base)
+    for case in conversations(family.special):
+        if case.tools is None:
+            ids = server.whole(case.messages, None)
+            assert ids[0] == server.tokenizer.bos_token_id
+            assert ids.count(server.tokenizer.eos_token_id) >= len(case.messages)
+            assert server.text(case.messages, None)
+    assert server.tokenizer("a")["input_ids"].count(ids[0]) == (kind is Kind.TWO_BOS)
+
+
+def test_nothing_learnt_is_seen(tmp_path: Path) -> None:
+    """An example that teaches nothing is no right one."""
+    template = TEMPLATES["chatml"]
+    family = template.family
+    base = make_base(
+        tmp_path / "base", template.source, special_tokens=family.special, stops=family.stops
+    )
+    server = server_of(base)
+    case = conversations(family.special)[0]
+    ids = server.whole(case.messages, None)
+    verdict = judge(server, case, [naive.NaiveExample(1, ids, [0] * len(ids))])
+    assert verdict == Verdict(Outcome.SILENT, "nothing is learnt")
