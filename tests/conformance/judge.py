@@ -113,8 +113,13 @@ class Server:
         return sum(number in wanted for number in ids)
 
     def whole(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> list[int]:
-        """Return a finished conversation's ids."""
-        return self._rendered(messages, tools, tokenize=True, answer_next=False)
+        """Return a finished conversation's ids; none where the template refuses it."""
+        for form in (list, _as_parts):
+            try:
+                return self._rendered(form(messages), tools, tokenize=True, answer_next=False)
+            except Exception:  # noqa: BLE001, S112  (a template can raise whatever Python can)
+                continue
+        return []
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens too."""

@@ -41,7 +41,7 @@ def render(rows: Sequence[Row], base: Path, arguments: Mapping[str, Any]) -> Ite
                 if not whole.startswith(until) or not until.startswith(before):
                     before = whole[: max(whole.find(message["content"]), 0)]
                     until = before + message["content"]
-                spans.append((len(before), len(until)))
+                spans.append((len(before), len(until.rstrip())))
         yield _learnt_within(tokenizer, number, whole, spans)
 
 

@@ -6,20 +6,20 @@ import pytest
 
 from tests.conformance import naive
 from tests.conformance.bases import Kind, make_base
-from tests.conformance.conversations import conversations
+from tests.conformance.conversations import conversations, messages_of
 from tests.conformance.families import family_of
 from tests.conformance.judge import Outcome, Verdict, judge
 from tests.conformance.templates import SMALL, Result, results_of, server_of, table, templates_in
 
 TEMPLATES = {one.name: one for one in templates_in(SMALL)}
 KNOWN = {  # template and conversation -> words of the reason
-    ("content_in_parts", "one turn"): "answer is not learnt whole",
+    ("content_in_parts", "one turn"): "not as served",
     ("next_header_is_the_end", "one turn"): "learns no end",
     ("no_end", "one turn"): "learns no end",
-    ("next_header_after_the_end", "several turns"): "learns no end",
-    ("empty_thought_in_last_turn", "reasoning, last"): "thought is not learnt",
+    ("next_header_after_the_end", "one turn"): "learns no end",
+    ("empty_thought_in_last_turn", "several turns"): "learns no end",
     ("prompt_opens_thought", "one turn"): "not as served",
-    ("end_after_the_last_turn", "several turns"): "not as served",
+    ("end_after_the_last_turn", "several turns"): "learns no end",
     ("tools", "tools"): "not as served",
     ("tools", "tool calls"): "not as served",
     ("chatml", "control in question"): "not as served",
@@ -47,13 +47,34 @@ def test_what_is_taught_wrong_is_seen(naive_results, case: tuple[str, str]) -> N
     assert KNOWN[case] in verdict.why
 
 
-@pytest.mark.parametrize("conversation", ["one turn", "several turns", "weight 0 last", "system"])
+@pytest.mark.parametrize("conversation", ["one turn", "several turns", "system", "white space"])
 def test_what_is_right_passes(naive_results, conversation: str) -> None:
     """ChatML is right even with a naive renderer."""
-    if conversation == "weight 0 last":
-        assert naive_results["chatml", conversation].outcome is Outcome.SILENT  # it has no weights
-    else:
-        assert naive_results["chatml", conversation].outcome is Outcome.WHOLE
+    assert naive_results["chatml", conversation] == Verdict(Outcome.WHOLE)
+
+
+@pytest.mark.parametrize("conversation", ["weight 0", "weight 0 last"])
+def test_what_should_not_be_learnt_is_seen(naive_results, conversation: str) -> None:
+    """A naive renderer knows no weights."""
+    assert "not as served" in naive_results["chatml", conversation].why
+
+
+def test_lost_thought_is_seen(tmp_path: Path) -> None:
+    """A template shows it, and the renderer does not hand it over."""
+    template = TEMPLATES["empty_thought_in_last_turn"]
+    results = results_of(template, scratch=tmp_path, render=_without_thoughts)
+    whys = {one.conversation: one.verdict.why for one in results}
+    assert "its thought is not learnt" in whys["reasoning, last"]
+
+
+def _without_thoughts(rows, base, arguments):
+    """Teach the last turn alone, as plain transformers renders it without its thought."""
+    server = server_of(base)
+    for number, row in enumerate(rows, start=1):
+        messages = [{"role": m["role"], "content": m["content"]} for m in messages_of(row)]
+        start = len(server.prompts(messages[:-1], None)[0])
+        ids = server.whole(messages, None)[:-1]  # without the line break
+        yield naive.NaiveExample(number, ids, [int(at >= start) for at in range(len(ids))])
 
 
 def test_table_has_a_row_a_template_and_a_column_a_conversation() -> None:
