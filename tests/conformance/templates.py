@@ -208,6 +208,18 @@ def _cell(verdict: Verdict | None) -> str:
     return _SHORT[verdict.outcome] + (", thought left out" if verdict.unlearnt_thought else "")
 
 
+_BEGIN, _END = "<!-- conformance: begin -->\n", "<!-- conformance: end -->\n"
+
+
+def write_table(file: Path, text: str) -> None:
+    """Put a table between a document's marks, or into a file that has none."""
+    old = file.read_text(encoding="utf-8") if file.is_file() else ""
+    before, begin, rest = old.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    new = f"{before}{begin}{text}{end}{after}" if begin and end else text
+    file.write_text(new, encoding="utf-8")
+
+
 def summary(results: Sequence[Result]) -> str:
     """Return how many cases ended how, and the reasons of those that are not taught."""
     counts = Counter(one.verdict.outcome for one in results)
@@ -237,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(text)
     print(summary(results))
     if options.output:
-        options.output.write_text(text, encoding="utf-8")
+        write_table(options.output, text)
     bad = {Outcome.SILENT, Outcome.CRASHED}
     return int(any(one.verdict.outcome in bad for one in results))
 

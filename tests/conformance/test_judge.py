@@ -9,7 +9,15 @@ from tests.conformance.bases import Kind, make_base
 from tests.conformance.conversations import conversations, messages_of
 from tests.conformance.families import family_of
 from tests.conformance.judge import Outcome, Verdict, judge
-from tests.conformance.templates import SMALL, Result, results_of, server_of, table, templates_in
+from tests.conformance.templates import (
+    SMALL,
+    Result,
+    results_of,
+    server_of,
+    table,
+    templates_in,
+    write_table,
+)
 
 TEMPLATES = {one.name: one for one in templates_in(SMALL)}
 KNOWN = {  # template and conversation -> words of the reason
@@ -90,6 +98,16 @@ def test_table_has_a_row_a_template_and_a_column_a_conversation() -> None:
         "| `a` | whole | **SILENT** |",
         "| `b` | by turn, thought left out |  |",
     ]
+
+
+def test_table_is_written_between_marks(tmp_path: Path) -> None:
+    """What people wrote around it stays."""
+    file = tmp_path / "bases.md"
+    file.write_text("# Bases\n\n<!-- conformance: begin -->\nold\n<!-- conformance: end -->\nend\n")
+    for _ in range(2):
+        write_table(file, "| new |\n")
+    begin, end = "<!-- conformance: begin -->", "<!-- conformance: end -->"
+    assert file.read_text() == f"# Bases\n\n{begin}\n| new |\n{end}\nend\n"
 
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name.lower())
