@@ -61,6 +61,8 @@ _FAMILIES: Sequence[tuple[str, str | None, str, tuple[str, ...]]] = (
     ("<|message|>", "<|begin_of_text|>", "<|eot|>", ("<|eom|>",)),
     ("<|end_of_msg|>", "[BOS]", "[EOS]", ("<|end_of_msg|>",)),
     ("<|message_sep|>", "<s>", "</s>", ("<|message_sep|>",)),
+    ("<｜hy_eos", "<｜hy_begin_of_sentence:opensource｜>", "<｜hy_eos:opensource｜>", ()),
+    ("<sep>", "<s>", "</s>", ("<sep>",)),
     ("<|role_end|>", "<|startoftext|>", "<|endoftext|>", ("<|role_end|>",)),
     ("<end_of_sentence>", "<beginning_of_sentence>", "<end_of_sentence>", ()),
     ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", ()),

@@ -4,6 +4,7 @@ Nothing of the product's own rendering is used: only the ids that it made, which
 learnt, and the base's tokenizer.
 """
 
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,11 +126,18 @@ class Server:
         """Return the text of ids, control tokens too."""
         return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
 
+    def seen(self, text: str) -> str:
+        """Return a text without what the tokenizer itself does not keep apart."""
+        text = unicodedata.normalize("NFKC", text) if self._changed("\ufb01") else text
+        return "".join(text.split()) if self._changed(self._spaced) else text
+
     @cached_property
-    def keeps_spaces(self) -> bool:
-        """Whether decoding gives the text back to the space."""
-        ids = self.tokenizer("a  b\n c", add_special_tokens=False)["input_ids"]
-        return self.decode(ids) == "a  b\n c"
+    def _spaced(self) -> str:
+        return f"a  b\n c{self.tokenizer.eos_token}d"
+
+    def _changed(self, text: str) -> bool:
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.decode(ids) != text
 
     @cached_property
     def _added_ids(self) -> dict[str, int]:
@@ -258,8 +266,9 @@ def _is_safe(server: Server, case: Conversation, turn: int, before: list[int]) -
     """Tell whether ids say the prompt's text, and have the control tokens of an innocent one."""
     innocent = messages_of(case.innocent or {})[:turn]
     counts = {server.controls(ids) for ids in server.prompts(innocent, case.tools)}
-    said = {server.text(form(case.messages[:turn]), case.tools) for form in _FORMS}
-    return server.decode(before) in said and server.controls(before) in counts
+    texts = (server.text(form(case.messages[:turn]), case.tools) for form in _FORMS)
+    said = {server.seen(text) for text in texts if text is not None}
+    return server.seen(server.decode(before)) in said and server.controls(before) in counts
 
 
 def _unserved(server: Server, case: Conversation, ids: list[int], start: int) -> str:
@@ -283,6 +292,8 @@ def _checked(server: Server, case: Conversation, ids: list[int], part: _Part) ->
     if ids[part.end - 1] not in server.stops:
         last = server.decode(ids[part.end - 1 : part.end])
         raise BrokenError(f"turn {part.turn}: learns no end (the last token is {last!r})")
+    if not server.stops.isdisjoint(ids[part.start : part.end - 1]):
+        raise BrokenError(f"turn {part.turn}: an end stands within it, so the rest is never said")
     _has_history(server, case, ids, part)
     _has_own_controls(server, case, ids, part)
     return _Taught(part.turn, marks)
@@ -292,9 +303,7 @@ def _is_whole(server: Server, message: Row, text: str, *, turn: int) -> None:
     """Refuse a learnt text without the whole answer, or without a call of a tool."""
     (apart,) = with_thoughts_apart([message])
     answer = (apart.get("content") or "").strip()
-    if not server.keeps_spaces:
-        answer, text = "".join(answer.split()), "".join(text.split())
-    if answer not in text:
+    if server.seen(answer) not in server.seen(text):
         raise BrokenError(f"turn {turn}: its answer is not learnt whole")
     missing = marks_of(message.get("tool_calls", [])) - marks_of(text)
     if missing:
@@ -302,12 +311,16 @@ def _is_whole(server: Server, message: Row, text: str, *, turn: int) -> None:
 
 
 def _has_thought(server: Server, case: Conversation, marks: set[str], *, turn: int) -> None:
-    """Refuse a learnt text without the `reasoning_content` that the template shows."""
+    """Refuse a learnt text without the `reasoning_content` that the template shows.
+
+    Where a prompt has closed the thought already, nothing of it can be learnt after.
+    """
     thought = marks_of(case.messages[turn].get("reasoning_content", ""))
-    if thought - marks:
-        shown = server.decode(server.whole(case.messages[: turn + 1], case.tools))
-        if thought <= marks_of(shown):
-            raise BrokenError(f"turn {turn}: its thought is not learnt, though the template has it")
+    shown = server.whole(case.messages[: turn + 1], case.tools)
+    if not thought - marks or not thought <= marks_of(server.decode(shown)):
+        return
+    if any(shown[: len(one)] == one for one in server.prompts(case.messages[:turn], case.tools)):
+        raise BrokenError(f"turn {turn}: its thought is not learnt, though the template has it")
 
 
 def _has_history(server: Server, case: Conversation, ids: list[int], part: _Part) -> None:

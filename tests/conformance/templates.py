@@ -15,11 +15,11 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.bases import make_base
+from tests.conformance.bases import Kind, make_base
 from tests.conformance.conversations import Conversation, Row, conversations
 from tests.conformance.families import Family, family_of
 from tests.conformance.judge import DAY, Example, Outcome, Server, Verdict, judge
@@ -47,6 +47,7 @@ class Template:
     name: str
     source: str
     family: Family
+    kind: Kind = Kind.BYTES  # of the tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,17 @@ def templates_of_packages(environment: Path) -> list[Template]:
     return list(found.values())
 
 
+def small_templates() -> list[Template]:
+    """Return those of this folder, and some of them again with each kind of tokenizer."""
+    found = templates_in(SMALL)
+    return found + [
+        replace(one, name=f"{one.name}, {kind}", kind=kind)
+        for one in found
+        if one.name in ("generation_marks", "header_with_date")
+        for kind in list(Kind)[1:]
+    ]
+
+
 _MAKE = "make .venv-conformance/ready"
 
 
@@ -123,6 +135,7 @@ def results_of(
         stops=family.stops,
         bos=family.bos,
         eos=family.eos,
+        kind=template.kind,
     )
     server = server_of(base)
     cases = conversations([*family.stops, *family.special])
@@ -255,8 +268,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _chosen(options: argparse.Namespace) -> list[Template]:
-    if options.templates or options.short:
-        found = templates_in(options.templates or SMALL)
+    if options.short:
+        found = small_templates()
+    elif options.templates:
+        found = templates_in(options.templates)
     else:
         found = templates_of_packages(options.environment)
     return [one for one in found if not options.only or re.search(options.only, one.name)]

@@ -31,7 +31,7 @@ KNOWN = {  # template and conversation -> words of the reason
     ("tools", "tools"): "not as served",
     ("tools", "tool calls"): "not as served",
     ("chatml", "control in question"): "not as served",
-    ("chatml", "control in answer"): "a control token comes of its text",
+    ("chatml", "control in answer"): "an end stands within it",
 }
 
 
