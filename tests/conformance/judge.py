@@ -4,6 +4,7 @@ Nothing of the product's own rendering is used: only the ids that it made, which
 learnt, and the base's tokenizer.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Outcome(StrEnum):
     WHOLE = "whole"
     TURNS = "one example a turn"
     REFUSED = "refused"
+    MISTOLD = "refused for what is not so"
     SILENT = "SILENT"
     CRASHED = "CRASHED"
 
@@ -189,6 +191,23 @@ def judge(server: Server, case: Conversation, examples: Sequence[Example]) -> Ve
     thoughts = {m for n in case.learnt for m in marks_of(case.messages[n]) if m.startswith("zzr")}
     learnt = {m for one in taught for m in one.marks}
     return Verdict(outcome, unlearnt_thought=not thoughts <= learnt)
+
+
+def told_right(server: Server, case: Conversation, why: str) -> bool:
+    """Tell whether plain transformers bears out why a row was refused, as far as it can."""
+    shown = marks_of(server.decode(server.whole(case.messages, case.tools)))
+    message = case.messages[int(n[1]) - 1] if (n := re.search(r"message (\d+)", why)) else {}
+    if "leaves out the row's tools" in why:
+        return not marks_of(case.tools or []) <= shown
+    if "leaves out what message" in why:
+        return not marks_of(message.get("tool_calls", [])) <= shown
+    if "leaves out the text of message" in why:
+        return not marks_of(message.get("content", "")) <= shown
+    if "refuses the conversation" in why or "fails at line" in why:
+        places = range(len(case.messages))
+        taken = (server.text(case.messages[:place], case.tools) is not None for place in places)
+        return not shown or not all(taken)
+    return True
 
 
 class _Taught(NamedTuple):

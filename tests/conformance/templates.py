@@ -5,7 +5,7 @@
 
 DIR has templates as `*.jinja`, and maybe an `index.json` with what their tokenizers have.  Without
 it, those of the packages in `.venv-conformance` are judged.  The exit code is 1 if a row teaches
-something else than it says, in silence.
+something else than it says, in silence, or is refused for a cause that is not so.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 from tests.conformance.bases import Kind, make_base
 from tests.conformance.conversations import Conversation, Row, conversations
 from tests.conformance.families import Family, family_of
-from tests.conformance.judge import DAY, Example, Outcome, Server, Verdict, judge
+from tests.conformance.judge import DAY, Example, Outcome, Server, Verdict, judge, told_right
 
 SMALL = Path(__file__).parent / "small"
 _PACKAGES = {
@@ -33,6 +33,7 @@ _SHORT = {
     Outcome.WHOLE: "whole",
     Outcome.TURNS: "by turn",
     Outcome.REFUSED: "refused",
+    Outcome.MISTOLD: "**MISTOLD**",
     Outcome.SILENT: "**SILENT**",
     Outcome.CRASHED: "**CRASHED**",
 }
@@ -142,6 +143,8 @@ def results_of(
     made = _made(cases, base, render)
     for case, one in zip(cases, made, strict=True):
         verdict = one if isinstance(one, Verdict) else judge(server, case, one)
+        if verdict.outcome is Outcome.REFUSED and not told_right(server, case, verdict.why):
+            verdict = verdict._replace(outcome=Outcome.MISTOLD)
         yield Result(template.name, case.name, verdict)
 
 
@@ -237,7 +240,7 @@ def summary(results: Sequence[Result]) -> str:
     """Return how many cases ended how, and the reasons of those that are not taught."""
     counts = Counter(one.verdict.outcome for one in results)
     lines = [f"{len(results)} cases: " + ", ".join(f"{counts[o]} {o}" for o in Outcome)]
-    for outcome in (Outcome.REFUSED, Outcome.SILENT, Outcome.CRASHED):
+    for outcome in list(Outcome)[2:]:
         reasons: dict[str, list[str]] = defaultdict(list)
         for one in results:
             if one.verdict.outcome is outcome:
@@ -263,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(summary(results))
     if options.output:
         write_table(options.output, text)
-    bad = {Outcome.SILENT, Outcome.CRASHED}
+    bad = {Outcome.MISTOLD, Outcome.SILENT, Outcome.CRASHED}
     return int(any(one.verdict.outcome in bad for one in results))
 
 
