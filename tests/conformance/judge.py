@@ -204,7 +204,7 @@ def told_right(server: Server, case: Conversation, why: str) -> bool:
     if "leaves out the text of message" in why:
         return not marks_of(message.get("content", "")) <= shown
     if "refuses the conversation" in why or "fails at line" in why:
-        places = range(len(case.messages))
+        places = range(1, len(case.messages))  # plain transformers takes no empty list
         taken = (server.text(case.messages[:place], case.tools) is not None for place in places)
         return not shown or not all(taken)
     return True
