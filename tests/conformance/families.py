@@ -67,7 +67,7 @@ _FAMILIES: Sequence[tuple[str, str | None, str, tuple[str, ...]]] = (
     ("<end_of_sentence>", "<beginning_of_sentence>", "<end_of_sentence>", ()),
     ("<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", ()),
     ("<|begin_assistant|>", "<s>", "</s>", ("<|end|>",)),
-    ("<|flush|>", "<|startoftext|>", "<|flush|>", ("<|calls|>", "<|endoftext|>")),
+    ("<|tool_call:begin|>", None, "<|endoftext|>", ("<|end|>", "<|calls|>")),
     ("<|content|>", "<s>", "</s>", ("<|end|>",)),
     ("[INST]", "<s>", "</s>", ()),
     ("<|im_start|>", None, "<|im_end|>", ("<|endoftext|>",)),
