@@ -198,7 +198,8 @@ def told_right(server: Server, case: Conversation, why: str) -> bool:
     shown = marks_of(server.decode(server.whole(case.messages, case.tools)))
     message = case.messages[int(n[1]) - 1] if (n := re.search(r"message (\d+)", why)) else {}
     if "leaves out the row's tools" in why:
-        return not marks_of(case.tools or []) <= shown
+        prompt = server.text(case.messages[: case.learnt[0]], case.tools) or ""
+        return not marks_of(case.tools or []) <= marks_of(prompt)
     if "leaves out what message" in why:
         return not marks_of(message.get("tool_calls", [])) <= shown
     if "leaves out the text of message" in why:
