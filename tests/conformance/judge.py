@@ -195,11 +195,15 @@ def judge(server: Server, case: Conversation, examples: Sequence[Example]) -> Ve
 
 def told_right(server: Server, case: Conversation, why: str) -> bool:
     """Tell whether plain transformers bears out why a row was refused, as far as it can."""
+    if re.search(r"does not end|asks for more than|cannot be read", why):
+        return True  # told before any row; to try it here would not end either
     shown = marks_of(server.decode(server.whole(case.messages, case.tools)))
     message = case.messages[int(n[1]) - 1] if (n := re.search(r"message (\d+)", why)) else {}
     if "leaves out the row's tools" in why:
         prompt = server.text(case.messages[: case.learnt[0]], case.tools) or ""
         return not marks_of(case.tools or []) <= marks_of(prompt)
+    if re.search(r"leaves out what message \d+ says beside", why):
+        return not marks_of(message.get("content", "")) <= shown
     if "leaves out what message" in why:
         return not marks_of(message.get("tool_calls", [])) <= shown
     if "leaves out the text of message" in why:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -53,7 +53,14 @@ def today() -> date:
 
 
 class RefusedError(Exception):
-    """A template does not render some messages; the reason is safe to show."""
+    """A template does not render some messages; the reason is safe to show.
+
+    `is_deliberate` tells that its author refuses them; else it fails.
+    """
+
+    def __init__(self, reason: str, *, is_deliberate: bool = False) -> None:
+        super().__init__(reason)
+        self.is_deliberate = is_deliberate
 
 
 def without_marks(template: str) -> str:
@@ -108,7 +115,7 @@ class Template:
         Raises:
             ConfigError: says where it is wrong, or which limit it breaks.
         """
-        broken = _broken_limit(self)  # compiling works out constants, so it is tried as well
+        broken = _broken_limit(_Tried(self))  # compiling works out constants: it is tried as well
         if broken:
             raise ConfigError(
                 f"{self.name}: the chat template {broken}, for two messages", fix=_FIX
@@ -156,7 +163,8 @@ class Template:
             raise RefusedError("needs more memory than there is") from None
         except Exception as error:  # noqa: BLE001  (a template can raise whatever Python can)
             if type(error) is TemplateError:
-                raise RefusedError(f"refuses the conversation{self._words(error)}") from None
+                why = f"refuses the conversation{self._words(error)}"
+                raise RefusedError(why, is_deliberate=True) from None
             raise RefusedError(f"fails{_line_of(error)} ({type(error).__name__})") from None
 
     def _words(self, error: TemplateError) -> str:
@@ -205,8 +213,23 @@ def _too_slow(*_: object) -> NoReturn:
     raise _TooSlowError
 
 
-def _broken_limit(template: Template) -> str | None:
+class _Tried:
+    """A template that is equal to another of the same text: a process tries each text once."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Tried) and self.template.source == other.template.source
+
+    def __hash__(self) -> int:
+        return hash(self.template.source)
+
+
+@lru_cache(maxsize=64)
+def _broken_limit(tried: _Tried) -> str | None:
     """Render a question and an answer where little time and memory is; return what is broken."""
+    template = tried.template
     with warnings.catch_warnings():
         # Python 3.12 warns where there are threads; this child runs the template and nothing else.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -231,7 +254,7 @@ def _trial(template: Template) -> int:
     """Return how the rendering of two messages ended; whether they are refused is no matter."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (_TRIAL_S // 2, _TRIAL_S))
+        resource.setrlimit(resource.RLIMIT_CPU, (_TRIAL_S // 4, _TRIAL_S))
     signal.alarm(_TRIAL_S)  # kills this process
     with suppress(ValueError, OSError):
         limit = _address_space() + _TRIAL_BYTES

@@ -350,7 +350,7 @@ class TurnRenderer:
             self.counts["thoughts_closed_at_once"] += 1
         elif texts.thought not in f"{start}{answer}":
             self.counts["thoughts_left_out"] += 1
-        return Turn(prompt, self._stopped(f"{start}{answer}", frame.after))
+        return self._ended(prompt, self._stopped(f"{start}{answer}", frame.after))
 
     def _inserts(self, frame: _Frame, texts: _Texts, prompt: str) -> bool:
         """Tell whether a thought that the template cuts out is to be kept all the same."""
@@ -361,6 +361,21 @@ class TurnRenderer:
             and _is_blank(frame.before)
             and not _TAGS.search(prompt[-32:])
         )
+
+    def _ended(self, prompt: str, completion: str) -> Turn:
+        """Return a turn whose only end is its own.
+
+        Of some templates a second answer in a row has no prompt of its own: the end of the first
+        would be learnt with it.
+        """
+        first = first_of(self.stops, completion)
+        if first and first[0] + len(first[1]) < len(completion):
+            raise UnfitError(
+                f"the chat template puts an end ({first[1]}) into the answer, which a server "
+                "would stop at",
+                "join answers that follow each other, or " + _ANOTHER_BASE,
+            )
+        return Turn(prompt, completion)
 
     def _stopped(self, text: str, after: str) -> str:
         """Return a completion up to the token that ends it."""
@@ -418,17 +433,24 @@ class TurnRenderer:
             tags = completion[: len(completion) - len(_without_tags(completion))]
             start = _begun(prompt, texts.thought, tags)
             completion = start + _without_tags(completion)
-        for text in (*message.called, *_arguments(message), texts.answer):
+        for text in (*message.called, *_arguments(message)):
             if text not in completion and json.dumps(text)[1:-1] not in completion:
                 raise UnfitError(
                     f"the chat template leaves out what message {place + 1} calls",
                     "use a base whose template knows tools, or leave such rows out",
                     field=f"messages[{place}].tool_calls",
                 )
+        if texts.answer not in completion:
+            raise UnfitError(
+                f"the chat template leaves out what message {place + 1} says beside its calls",
+                "take the words out of the row, or " + _ANOTHER_BASE,
+                field=f"messages[{place}].content",
+            )
         if texts.thought and texts.thought not in completion:
             self.counts["thoughts_left_out"] += 1
         said = max(completion.rfind(name) + len(name) for name in message.called)
-        return Turn(prompt, self._stopped_call(completion[:said], completion[said:], given, tools))
+        text = self._stopped_call(completion[:said], completion[said:], given, tools)
+        return self._ended(prompt, text)
 
     def _stopped_call(
         self, text: str, after: str, given: Sequence[Given], tools: Sequence[Any] | None
@@ -493,7 +515,7 @@ def _system_merged(messages: Sequence[Message]) -> list[Message]:
 def _refused(error: RefusedError, given: Sequence[Given]) -> UnfitError:
     roles = ", ".join(str(turn["role"]) for turn in given)
     fix = _ANOTHER_BASE
-    if given and given[0]["role"] == "system":
+    if given and given[0]["role"] == "system" and error.is_deliberate:
         fix = "set data.merge_system: true to put system messages before the question, or " + fix
     return UnfitError(f"the chat template {error} (turns: {roles})", fix)
 
