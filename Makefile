@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow test-exact check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures conformance-templates conformance-templates-short
+.PHONY: help setup demo demo-data test test-slow test-exact check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures conformance conformance-short
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -123,11 +123,13 @@ parity: setup .venv-parity/ready ## log-likelihoods against lm_eval's: SUITE=que
 	$(BIN)/uv pip install --quiet --python .venv-conformance --no-deps --require-hashes -r tests/conformance/requirements.txt
 	@touch $@
 
-conformance-templates: setup .venv-conformance/ready ## what rows become with the chat templates of TRL and axolotl
-	$(BIN)/python -m tests.conformance.templates --environment .venv-conformance
+conformance: setup .venv-conformance/ready ## chat templates of TRL and axolotl, and every family of transformers; writes docs/bases.md (40 minutes)
+	$(BIN)/python -m tests.conformance.templates --environment .venv-conformance --output docs/bases.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.conformance.architectures --output docs/bases.md
 
-conformance-templates-short: setup ## the same with one small template a behaviour, as CI does it
+conformance-short: setup ## the same with a small template for each behaviour and six families, as CI does it
 	$(BIN)/python -m tests.conformance.templates --short
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.conformance.architectures --short
 
 gpu: setup ## numbers and runs on a GPU; MEDLORA_TEST_DEVICE=cpu to see that the tests work
 	$(BIN)/pytest tests/gpu

@@ -39,6 +39,7 @@ def choose_targets(
     """
     layers = dict(_layers(base, beside))
     refused = _refused(base)
+    refused |= {_short(name) for name in layers if _is_of_its_own(base.get_submodule(name))}
     left = sorted({_short(name) for name in layers if _short(name) in refused})
     able = {name: parent for name, parent in layers.items() if _short(name) not in refused}
     inner = {name: parent for name, parent in able.items() if name != _head(base)}
@@ -104,9 +105,14 @@ def _path(name: str, parent: nn.Module) -> str:
     return f"{type(parent).__name__} {name.rpartition('.')[0].rpartition('layers')[2]}"
 
 
-def _refused(base: PreTrainedModel) -> frozenset[str]:
+def _refused(base: PreTrainedModel) -> frozenset[str] | set[str]:
     is_mamba = getattr(base.config, "model_type", None) in _MAMBA
     return _FUSED | _NOT_IN_MAMBA if is_mamba else _FUSED
+
+
+def _is_of_its_own(layer: nn.Module) -> bool:
+    """Tell whether a family has made a linear layer return something else, as routers do."""
+    return type(layer).__module__.startswith("transformers.models.")
 
 
 def _short(name: str) -> str:

@@ -17,6 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+PROMPT = 5  # tokens of a row that are not learnt
 CLOSE = 1e-4  # relative: loss, gradient; of the largest logit: adapter and merge
 SHORT = ("gemma2", "llama4_text", "mistral", "gpt2", "qwen2_vl", "falcon_h1")
 # What config classes call what makes a model small; each takes those that it has.
@@ -115,7 +116,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--short", action="store_true", help="six families, as CI does it")
     options.add_argument("--only", help="names, with commas between")
-    options.add_argument("--output", type=Path, help="write the table there, as Markdown")
+    options.add_argument("--output", type=Path, help="put the table between this document's marks")
     options.add_argument("--one", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.one:
@@ -126,7 +127,7 @@ def main() -> int:
     text = table(results)
     print(text)
     if chosen.output:
-        chosen.output.write_text(text)
+        put(chosen.output, text)
     wrong = [one["family"] for one in results if one["outcome"] == "wrong"]
     right = sum(one["outcome"] == "right" for one in results)
     print(f"{right} right, {len(results) - right - len(wrong)} refused, {len(wrong)} wrong {wrong}")
@@ -135,14 +136,14 @@ def main() -> int:
 
 def families() -> list[str]:
     """Return the names of all families that load as a causal model, and those that see."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as writes,
-    )
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as sees,
-    )
+    from transformers.models.auto import modeling_auto as auto
 
-    return sorted({*writes, *sees})
+    return sorted(
+        {
+            *auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+            *auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        }
+    )
 
 
 def apart(name: str) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def one_family(name: str) -> dict[str, Any]:
         base = Path(place) / "base"
         try:
             make(name, base)
-        except Exception as error:  # a family's own demands on its config
+        except Exception as error:  # noqa: BLE001  (a family's own demands on its config)
             why = f"{type(error).__name__}: {error}".partition("\n")[0][:110]
             return {"family": name, "outcome": "not made", "why": why}
         try:
@@ -237,78 +238,26 @@ VISION: dict[str, Any] = {
 
 def compare(base: Path) -> dict[str, Any]:
     """Return how far our first step, adapter and merge are from plain transformers and PEFT."""
-    import peft
-    import torch
-
     from medlora.config import LoraConfig, ModelConfig
-    from medlora.data.rows import Row
-    from medlora.model.adapter import adapter_files, attach
-    from medlora.model.attention import attend_by_record
+    from medlora.model.adapter import attach
     from medlora.model.base import check_base, load_base
-    from medlora.model.kinds import model_class, read_config
-    from medlora.model.linear import lean_linears
-    from medlora.model.merge import merged, saver
-    from medlora.train.forward import Forward
 
     check_base(base)
-    model = attach(
-        load_base(base, ModelConfig(), half=None), LoraConfig(r=4, lora_dropout=0), seed=1
-    )
-    random = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
-            if "lora_B" in parameter_name:
-                parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.2)
-    own = base.parent / "adapter"
-    own.mkdir()
-    for name, content in adapter_files(model).items():
-        (own / name).write_bytes(content)
-    attend_by_record(model.get_base_model())
-    lean_linears(model)
-    forward = Forward(model)
-    model.train()
-    rows = []
-    for length in (29, 13, 37):
-        ids = torch.randint(3, 150, (length,), generator=random).numpy().astype("int32")
-        learn = torch.arange(length).numpy() >= 5
-        rows.append(Row(ids, learn))
-    layout = "packed" if forward.packs else "padded"
-    batches = batches_of(rows, packed=forward.packs)
-    loss = sum(forward.nats(batch) for batch in batches)
-    loss.backward()
-    ours = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
-
-    auto = model_class(read_config(base))
-    plain = auto.from_pretrained(base, attn_implementation="eager", dtype=torch.float32)
-    reference = peft.PeftModel.from_pretrained(plain, own, is_trainable=True)
-    total = 0.0
-    for row in rows:
-        ids = torch.tensor(row.ids.astype("int64"))[None]
-        logits = reference(input_ids=ids, use_cache=False).logits[0, :-1].float()
-        wanted = torch.tensor(row.learn[1:])
-        nats = torch.nn.functional.cross_entropy(
-            logits[wanted], ids[0, 1:][wanted], reduction="sum"
-        )
-        nats.backward()
-        total += float(nats.detach())
-    theirs = {n: p.grad.clone() for n, p in reference.named_parameters() if p.grad is not None}
-    loss_error = abs(float(loss.detach()) - total) / abs(total)
-    gradient_error = distance(ours, theirs)
-
-    ids = torch.tensor(rows[0].ids.astype("int64"))[None]
-    reference.eval()
-    with torch.no_grad():
-        both = reference(input_ids=ids, use_cache=False).logits.float()
-        fresh = peft.PeftModel.from_pretrained(
-            load_base(base, ModelConfig(attn_implementation="eager"), half=None), own
-        )
-        out = base.parent / "merged"
-        saver(merged(fresh), base)(out)
-        again = load_base(out, ModelConfig(attn_implementation="eager"), half=None).eval()
-        whole = again(input_ids=ids, use_cache=False).logits.float()
-    merge_error = float((whole - both).abs().max() / both.abs().max())
-    errors = {"loss": loss_error, "gradient": gradient_error, "merge": merge_error}
+    loaded = load_base(base, ModelConfig(), half=None)
+    model = attach(loaded, LoraConfig(r=4, lora_dropout=0), seed=1)
+    own = save_adapter(model, base.parent / "adapter")
+    rows = drawn_rows()
+    loss, ours, layout = our_step(model, rows)
+    reference, total, theirs = plain_step(base, own, rows)
+    errors = {
+        "loss": abs(loss - total) / abs(total),
+        "gradient": distance(ours, theirs),
+        "merge": merge_error(base, own, reference, rows),
+    }
     broken = [f"{what} off by {error:.1e}" for what, error in errors.items() if not error < CLOSE]
+    resumed = not broken and resumes(base)
+    if not broken and not resumed:
+        broken = ["the interrupted run ends with another adapter"]
     targets = json.loads((own / "adapter_config.json").read_text())["target_modules"]
     return {
         "outcome": "wrong" if broken else "right",
@@ -316,8 +265,191 @@ def compare(base: Path) -> dict[str, Any]:
         "targets": targets if isinstance(targets, str) else ", ".join(sorted(targets)),
         "attention": model.get_base_model().config._attn_implementation,
         "layout": layout,
+        "resumed": resumed,
         **errors,
     }
+
+
+def save_adapter(model: Any, folder: Path) -> Path:
+    """Give an adapter numbers of its own and save it as PEFT loads it."""
+    import torch
+
+    from medlora.model.adapter import adapter_files
+
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.2)
+    folder.mkdir()
+    for name, content in adapter_files(model).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def drawn_rows() -> list[Any]:
+    """Return rows longer than the windows and chunks of the small models."""
+    import torch
+
+    from medlora.data.rows import Row
+
+    random = torch.Generator().manual_seed(5)
+    rows = []
+    for length in (29, 13, 37):
+        ids = torch.randint(3, 150, (length,), generator=random).numpy().astype("int32")
+        rows.append(Row(ids, torch.arange(length).numpy() >= PROMPT))
+    return rows
+
+
+def our_step(model: Any, rows: list[Any]) -> tuple[float, dict[str, Any], str]:
+    """Return our summed loss, the gradients, and how the rows were laid out."""
+    from medlora.model.attention import attend_by_record
+    from medlora.model.linear import lean_linears
+    from medlora.train.forward import Forward
+
+    attend_by_record(model.get_base_model())
+    lean_linears(model)
+    forward = Forward(model)
+    model.train()
+    batches = batches_of(rows, packed=forward.packs)
+    loss = sum(forward.nats(batch) for batch in batches)
+    loss.backward()
+    layout = "packed" if forward.packs else "padded"
+    return float(loss.detach()), gradients(model), layout
+
+
+def plain_step(base: Path, adapter: Path, rows: list[Any]) -> tuple[Any, float, dict[str, Any]]:
+    """Return plain transformers with the adapter in PEFT, its summed loss and gradients."""
+    import peft
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from medlora.model.kinds import model_class, read_config
+
+    plain = model_class(read_config(base)).from_pretrained(
+        base, attn_implementation="eager", dtype=torch.float32
+    )
+    reference = peft.PeftModel.from_pretrained(plain, adapter, is_trainable=True)
+    total = 0.0
+    for row in rows:
+        ids = torch.tensor(row.ids.astype("int64"))[None]
+        logits = reference(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        wanted = torch.tensor(row.learn[1:])
+        nats = cross_entropy(logits[wanted], ids[0, 1:][wanted], reduction="sum")
+        nats.backward()
+        total += float(nats.detach())
+    return reference, total, gradients(reference)
+
+
+def gradients(model: Any) -> dict[str, Any]:
+    """Return the gradients of all that trains."""
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def merge_error(base: Path, adapter: Path, reference: Any, rows: list[Any]) -> float:
+    """Return how far the merged model, saved and loaded, is from base and adapter."""
+    import peft
+    import torch
+
+    from medlora.config import ModelConfig
+    from medlora.model.base import load_base
+    from medlora.model.merge import merged, saver
+
+    eager, ids = ModelConfig(attn_implementation="eager"), torch.tensor(rows[0].ids.astype("int64"))
+    with torch.no_grad():
+        both = reference.eval()(input_ids=ids[None], use_cache=False).logits.float()
+        fresh = peft.PeftModel.from_pretrained(load_base(base, eager, half=None), adapter)
+        out = base.parent / "merged"
+        saver(merged(fresh), base)(out)
+        again = load_base(out, eager, half=None).eval()
+        whole = again(input_ids=ids[None], use_cache=False).logits.float()
+    return float((whole - both).abs().max() / both.abs().max())
+
+
+def resumes(base: Path) -> bool:
+    """Tell whether a run that is stopped after two of its four steps ends with the same adapter."""
+    from medlora.errors import StoppedError
+    from medlora.files import sha256_file
+    from medlora.jobs import train
+    from medlora.runtime import Stop
+    from medlora.train import loop
+
+    place, original = base.parent, loop._seed_everything
+    write_inputs(base, place / "train.jsonl")
+    stop, seeded = Stop(), []
+
+    def seed(*args: Any, **kwargs: Any) -> Any:
+        seeded.append(1)
+        if len(seeded) == 3:  # once a step
+            stop.requested = "SIGTERM"
+        return original(*args, **kwargs)
+
+    train.run(run_plan(base, "straight"))
+    loop._seed_everything = seed
+    try:
+        train.run(run_plan(base, "cut"), stop=stop)
+    except StoppedError:
+        pass
+    finally:
+        loop._seed_everything = original
+    train.run(run_plan(base, "cut"))
+    digests = {
+        sha256_file(place / "out" / name / "final" / "adapter_model.safetensors")
+        for name in ("straight", "cut")
+    }
+    return len(seeded) == 3 and len(digests) == 1
+
+
+def run_plan(base: Path, name: str) -> Any:
+    """Return a run of four steps."""
+    from medlora.jobs.settings import Options, resolve
+    from medlora.runtime import Environment
+
+    settings = (
+        "training.max_steps=4",
+        "training.num_train_epochs=9",
+        "training.save_steps=2",
+        "training.eval_steps=9",
+        "training.per_device_train_batch_size=2",
+        "training.gradient_accumulation_steps=1",
+        "lora.r=4",
+        "data.eval_fraction=0",
+        "data.privacy=off",
+        f"run_name={name}",
+    )
+    options = Options(
+        config="recommended",
+        data=str(base.parent / "train.jsonl"),
+        model=str(base),
+        checkpoints=str(base.parent / "out"),
+        overrides=settings,
+    )
+    return resolve(options, Environment({}, frozenset(), base.parent / "root"))
+
+
+def write_inputs(base: Path, data: Path) -> None:
+    """Write a tokenizer of a few words beside the model, and rows of these words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<pad>", "<s>", "<end>", "<user>", "<says>", *(f"w{n}" for n in range(100))]
+    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, "<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<pad>")
+    fast.add_special_tokens({"additional_special_tokens": ["<user>", "<says>"]})
+    fast.chat_template = (
+        "{% for m in messages %}{{ '<user>' if m.role == 'user' else '<says>' }}{{ m.content }}"
+        "<end>{% endfor %}{% if add_generation_prompt %}<says>{% endif %}"
+    )
+    fast.save_pretrained(base)
+    rows = [
+        {
+            "prompt": " ".join(f"w{(7 * row + n) % 100}" for n in range(5 + row)),
+            "response": " ".join(f"w{(3 * row + n) % 100}" for n in range(4 + row % 5)),
+        }
+        for row in range(8)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def batches_of(rows: list[Any], *, packed: bool) -> list[Any]:
@@ -341,17 +473,24 @@ def distance(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
 def table(results: list[dict[str, Any]]) -> str:
     """Return the families as Markdown."""
     lines = [
-        "| family | layers adapted by `auto` | attention | rows | loss | gradient | merged |",
-        "|---|---|---|---|---|---|---|",
+        "| family | adapted by `auto` | attention | rows | loss | gradient | merged | resumed |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in results:
         if one["outcome"] == "right":
             numbers = " | ".join(f"{one[name]:.0e}" for name in ("loss", "gradient", "merge"))
-            cells = f"{one['targets']} | {one['attention']} | {one['layout']} | {numbers}"
+            cells = f"{one['targets']} | {one['attention']} | {one['layout']} | {numbers} | same"
         else:
-            cells = f"{one['outcome']}: {one.get('why', '')}".replace("|", "/") + " |" * 5
+            cells = f"{one['outcome']}: {one.get('why', '')}".replace("|", "/") + " |" * 6
         lines.append(f"| {one['family']} | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def put(document: Path, text: str) -> None:
+    """Write a table between a document's marks."""
+    before, begin, rest = document.read_text().partition("<!-- families: begin -->\n")
+    _, end, after = rest.partition("<!-- families: end -->")
+    document.write_text(f"{before}{begin}{text}{end}{after}")
 
 
 if __name__ == "__main__":

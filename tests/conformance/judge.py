@@ -202,12 +202,10 @@ def told_right(server: Server, case: Conversation, why: str) -> bool:
     if "leaves out the row's tools" in why:
         prompt = server.text(case.messages[: case.learnt[0]], case.tools) or ""
         return not marks_of(case.tools or []) <= marks_of(prompt)
-    if re.search(r"leaves out what message \d+ says beside", why):
-        return not marks_of(message.get("content", "")) <= shown
-    if "leaves out what message" in why:
-        return not marks_of(message.get("tool_calls", [])) <= shown
-    if "leaves out the text of message" in why:
-        return not marks_of(message.get("content", "")) <= shown
+    lost = re.search(r"leaves out (?:what|the text of) message \d+( calls)?", why)
+    if lost:
+        field = message.get("tool_calls", []) if lost[1] else message.get("content", "")
+        return not marks_of(field) <= shown
     if "refuses the conversation" in why or "fails at line" in why:
         places = range(1, len(case.messages))  # plain transformers takes no empty list
         taken = (server.text(case.messages[:place], case.tools) is not None for place in places)
