@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ SMALL: dict[str, Any] = {
     "n_layer": 2,
     "n_layers": 2,
     "num_layers": 2,
+    "decoder_layers": 2,
+    "encoder_layers": 2,
+    "decoder_attention_heads": 4,
+    "encoder_attention_heads": 4,
+    "decoder_ffn_dim": 48,
+    "encoder_ffn_dim": 48,
+    "init_std": 0.2,
     "num_attention_heads": 4,
     "n_head": 4,
     "n_heads": 4,
@@ -117,13 +125,15 @@ def main() -> int:
     options.add_argument("--short", action="store_true", help="six families, as CI does it")
     options.add_argument("--only", help="names, with commas between")
     options.add_argument("--output", type=Path, help="put the table between this document's marks")
+    options.add_argument("--jobs", type=int, default=1, help="families at a time")
     options.add_argument("--one", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.one:
         print(json.dumps(one_family(chosen.one)))
         return 0
     names = chosen.only.split(",") if chosen.only else SHORT if chosen.short else families()
-    results = [apart(name) for name in names]
+    with ThreadPoolExecutor(chosen.jobs) as pool:
+        results = list(pool.map(apart, names))
     text = table(results)
     print(text)
     if chosen.output:

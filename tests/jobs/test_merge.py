@@ -211,7 +211,7 @@ def test_a_signal_and_a_full_disk_leave_nothing(
     with pytest.raises(StoppedError, match="nothing was written"):
         run(folder, plan(), stop=stop)
 
-    def full(_model):
+    def full(_model, _base):
         def save(place: Path) -> None:
             (place / "model.safetensors").write_bytes(b"half")
             raise OSError(28, "No space left on device")

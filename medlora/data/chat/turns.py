@@ -217,7 +217,7 @@ class TurnRenderer:
                 return self._completed(frame, prompt, inner, texts)
         marked = self._written(message, form, _Texts(_THOUGHT, _ANSWER))
         outline = self._finished([*before, marked], tools)
-        return self._proved(messages[: place + 1], outline, whole, prompt)
+        return self._proved(messages[: place + 1], tools, outline, whole, prompt)
 
     def _finished(self, given: Sequence[Given], tools: Sequence[Any] | None) -> str:
         try:
@@ -268,6 +268,7 @@ class TurnRenderer:
     def _proved(
         self,
         messages: Sequence[Message],
+        tools: Sequence[Any] | None,
         outline: str,
         whole: str,
         prompt: str | None,
@@ -276,6 +277,7 @@ class TurnRenderer:
 
         Args:
             messages: up to the turn.
+            tools: of the row.
             outline: the conversation with marks in place of the turn's texts.
             whole: the conversation.
             prompt: for the turn; None where the conversation begins with it.
@@ -295,9 +297,16 @@ class TurnRenderer:
             self._frames.insert(0, frame)
             del self._frames[_MOST_FRAMES:]
             return self._completed(frame, prompt, inner, texts)
-        return self._served(messages, outline, whole, prompt)
+        return self._served(messages, tools, outline, whole, prompt)
 
-    def _served(self, messages: Sequence[Message], outline: str, whole: str, prompt: str) -> Turn:
+    def _served(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Any] | None,
+        outline: str,
+        whole: str,
+        prompt: str,
+    ) -> Turn:
         """Return a turn whose conversation is rendered in another way once it is answered.
 
         What stands before the last message may differ; the turn itself has to be rendered as
@@ -305,7 +314,7 @@ class TurnRenderer:
         """
         texts, place = _texts(messages[-1]), len(messages) - 1
         head, found = _parted(outline, place, has_thought=bool(texts.thought))
-        usual = self._usual(messages[-1], has_thought=bool(texts.thought))
+        usual = self._usual(messages[-1], tools, has_thought=bool(texts.thought))
         last = _texts(messages[place - 1]).answer if place else ""
         opening = prompt[prompt.rfind(last) + len(last) :] if last else prompt
         expected = opening.removesuffix(usual.cut) + usual.before if usual else None
@@ -321,15 +330,17 @@ class TurnRenderer:
         shown = usual._replace(shows_thought=found.shows_thought, between=found.between)
         return self._completed(shown, prompt, inner, texts)
 
-    def _usual(self, message: Message, *, has_thought: bool) -> _Frame | None:
+    def _usual(
+        self, message: Message, tools: Sequence[Any] | None, *, has_thought: bool
+    ) -> _Frame | None:
         """Return the frame of an answer like this one to a single question."""
         form = self._forms[message.reasoning is not None] if has_thought else "answer"
-        name = f"usual {has_thought} {form}"
+        name = f"usual {has_thought} {form} {bool(tools)}"
         if name not in self._known:
             asked = self._given(Message("user", _OTHER))
             said = self._written(message, form, _Texts(_THOUGHT, _ANSWER))
-            prompt = self._prompt([asked], None) or ""
-            outline = self._finished([asked, said], None)
+            prompt = self._prompt([asked], tools) or ""
+            outline = self._finished([asked, said], tools)
             head, frame = _parted(outline, 1, has_thought=has_thought)
             self._known[name] = _against(frame, head, prompt)
         found: _Frame | None = self._known[name]

@@ -256,7 +256,7 @@ def test_arguments_reach_the_template(render) -> None:
 )
 def test_a_broken_template_is_named_at_once(tokenizer, monkeypatch, template, says) -> None:
     """With its name and line; one that loops or takes memory is stopped, before any row."""
-    monkeypatch.setattr("medlora.data.chat.template._TRIAL_S", 2)
+    monkeypatch.setattr("medlora.data.chat.template._TRIAL_CPU_S", 1)
     tokenizer.chat_template = template
     with pytest.raises(ConfigError, match=says):
         Chat(tokenizer, rules=ChatRules(template_name="base/chat_template.jinja"))
