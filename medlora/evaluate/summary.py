@@ -21,7 +21,7 @@ from medlora.evaluate.statistics import (
 from medlora.evaluate.suite import Suite
 
 MOST_DEGENERATE = 0.1  # a larger share of collapsed answers, and no rule about them means a thing
-_ALWAYS = ("degenerate", "cut")  # scored whatever the answers are
+_ALWAYS = ("degenerate", "cut", "unended_thought")  # scored whatever the answers are
 _DIGITS = 6
 
 

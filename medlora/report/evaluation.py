@@ -7,7 +7,7 @@ from typing import Any
 from medlora.files import json_bytes
 
 SCHEMA = 1
-_ORDER = ("degenerate", "cut")  # first: what collapsed answers say means nothing
+_ORDER = ("degenerate", "cut", "unended_thought")  # first: what collapsed answers say means nothing
 
 
 def report_bytes(report: Mapping[str, Any]) -> bytes:

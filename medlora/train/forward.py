@@ -154,13 +154,26 @@ class Forward:
         ids[1, -1] = 0
         with self._autocast():
             tolerance = rounding_tolerance(self._model, close=_CAUSAL, half=_CLOSE_HALF)
-            one, other = self._logits(_padded(ids % self._vocabulary))[:, :-1]
+            one, other = self._first_logits(_padded(ids % self._vocabulary))[:, :-1]
         if not _equal(one.nan_to_num(), other.nan_to_num(), tolerance):
             raise MissingPartError(
                 "this base is no causal language model: a later token changes an earlier one's "
                 "prediction",
                 fix=f"use a base {THAT_WRITES}",
             )
+
+    def _first_logits(self, batch: Batch) -> Tensor:
+        """Return the logits of the first pass, which tells whether text alone is enough."""
+        try:
+            return self._logits(batch)
+        except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            reason = (str(error).splitlines() or ["no reason given"])[0][:200]
+            raise MissingPartError(
+                f"this base cannot compute on text alone ({type(error).__name__}: {reason})",
+                fix=f"use a base {THAT_WRITES}",
+            ) from error
 
     def _head_is_all(self, row: Batch, logits: Tensor, tolerance: float) -> bool:
         """Tell whether logits are the frozen head's output and nothing else happens to them.

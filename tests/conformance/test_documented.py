@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.architectures import apart, families
+from tests.conformance.architectures import all_apart, families
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bases.md").read_text(encoding="utf-8")
 
@@ -40,7 +40,7 @@ def test_every_family_is_listed_and_sixty_are_right() -> None:
 @pytest.mark.parametrize("family", ["gemma2", "mistral", "llama4_text", "gpt2", "mamba", "bert"])
 def test_a_family_is_as_the_page_says(family: str) -> None:
     """The layers that `auto` adapts, the attention, the layout; or that it is refused."""
-    found, stated = apart(family), rows("families")[family]
+    (found,), stated = all_apart([family]), rows("families")[family]
     if found["outcome"] == "right":
         assert [found["targets"], found["attention"], found["layout"]] == stated[:3]
     else:

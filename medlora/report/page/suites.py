@@ -9,7 +9,8 @@ from medlora.report.page.run import Run
 from medlora.report.page.series import points_of
 from medlora.report.page.table import Cell, Section, Table, say
 
-_FIRST = ("degenerate", "cut")  # what the others hang on: collapsed answers say nothing
+# What the others hang on: collapsed answers say nothing.
+_FIRST = ("degenerate", "cut", "unended_thought")
 _SAFETY = "generation"
 _NOT_EVALUATED = (
     "No suite of this kind was evaluated. `medlora evaluate` measures one, and "
@@ -27,6 +28,7 @@ _FINDINGS = "performance/findings/"
 _MEANING = {
     "degenerate": "collapsed answers",
     "cut": "not done at the limit",
+    "unended_thought": "still thinking at the limit",
     "refusal": "declines what would harm",
     "escalation": "urges care in an emergency",
     "over_refusal": "declines a harmless question",
