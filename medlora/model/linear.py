@@ -108,7 +108,9 @@ class _Adapted(torch.autograd.Function):
         ctx.save_for_backward(rows, kept, narrow, weight, a_half, b_half)
         ctx.factor, ctx.dtypes, ctx.shape = factor, (x.dtype, a.dtype, b.dtype), x.shape
         ctx.times = times
-        return wide.view(*x.shape[:-1], -1)
+        # No view in autograd's eyes: some families change it in place (Gemma 3n).
+        result: Tensor = torch.ops.aten._unsafe_view(wide, [*x.shape[:-1], wide.shape[-1]])  # noqa: SLF001
+        return result
 
     @staticmethod
     @once_differentiable

@@ -10,15 +10,17 @@ in a process of its own.
 
 import argparse
 import json
-import multiprocessing
+import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Sequence
+from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
-_LONGEST_S = 600
+_LONGEST_S = 90
 PROMPT = 5  # tokens of a row that are not learnt
 CLOSE = 1e-4  # relative: loss, gradient; of the largest logit: adapter and merge
 SHORT = ("gemma2", "llama4_text", "mistral", "gpt2", "qwen2_vl", "falcon_h1")
@@ -126,9 +128,12 @@ def main() -> int:
     options.add_argument("--short", action="store_true", help="six families, as CI does it")
     options.add_argument("--only", help="names, with commas between")
     options.add_argument("--output", type=Path, help="put the table between this document's marks")
+    options.add_argument("--targets", help="lora.target_modules, instead of auto")
     options.add_argument("--jobs", type=int, default=1, help="families at a time")
     chosen = options.parse_args()
     names = chosen.only.split(",") if chosen.only else SHORT if chosen.short else families()
+    if chosen.targets:
+        os.environ["CONFORMANCE_TARGETS"] = chosen.targets
     results = all_apart(names, jobs=chosen.jobs)
     text = table(results)
     print(text)
@@ -161,19 +166,47 @@ def all_apart(names: Sequence[str], *, jobs: int = 1) -> list[dict[str, Any]]:
     from medlora.jobs import train  # noqa: F401
 
     torch.set_num_threads(1)
-    with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
-        waiting = [(name, pool.apply_async(one_family, (name,))) for name in names]
-        return [_awaited(name, result) for name, result in waiting]
+    results: dict[str, dict[str, Any]] = {}
+    waiting, running = list(names), dict[str, Any]()
+    with tempfile.TemporaryDirectory() as place:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running[waiting[0]] = _forked(waiting[0], Path(place))
+                waiting.pop(0)
+            connection.wait([one.sentinel for one in running.values()], timeout=1)
+            for name, process in list(running.items()):
+                late = time.monotonic() - process.began > _LONGEST_S
+                if process.is_alive() and not late:
+                    continue
+                process.kill()
+                process.join()
+                results[name] = _outcome(name, Path(place), process.exitcode)
+                del running[name]
+    return [results[name] for name in names]
 
 
-def _awaited(name: str, waiting: Any) -> dict[str, Any]:
+def _forked(name: str, place: Path) -> Any:
+    process: Any = get_context("fork").Process(target=_write_result, args=(name, place / name))
+    process.began = time.monotonic()
+    process.start()
+    return process
+
+
+def _write_result(name: str, file: Path) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a run says
+    os.dup2(1, 2)
     try:
-        result = waiting.get(timeout=_LONGEST_S)
-    except multiprocessing.TimeoutError:
-        result = {"family": name, "outcome": "wrong", "why": "does not end"}
+        result = one_family(name)
     except Exception as error:  # noqa: BLE001  (a bug, to be told with the others' results)
         why = f"{type(error).__name__}: {error}".partition("\n")[0]
         result = {"family": name, "outcome": "wrong", "why": why}
+    file.write_text(json.dumps(result))
+
+
+def _outcome(name: str, place: Path, code: int) -> dict[str, Any]:
+    file = place / name
+    crashed = {"family": name, "outcome": "not made", "why": f"its process ended with {code}"}
+    result = json.loads(file.read_text()) if file.is_file() else crashed
     print(f"{name}: {result['outcome']} {result.get('why', '')}"[:160], file=sys.stderr, flush=True)
     return result
 
@@ -264,7 +297,9 @@ def compare(base: Path) -> dict[str, Any]:
 
     check_base(base)
     loaded = load_base(base, ModelConfig(), half=None)
-    model = attach(loaded, LoraConfig(r=4, lora_dropout=0), seed=1)
+    targets = os.environ.get("CONFORMANCE_TARGETS", "auto")
+    lora = LoraConfig(r=4, lora_dropout=0, target_modules=targets)
+    model = attach(loaded, lora, seed=1)
     own = save_adapter(model, base.parent / "adapter")
     rows = drawn_rows()
     loss, ours, layout = our_step(model, rows)

@@ -171,3 +171,22 @@ def test_only_frozen_float32_layers_are_left_to_onednn(monkeypatch: pytest.Monke
     assert frozen_linears(still) == 1
     with torch.autocast("cpu", torch.bfloat16):
         assert still(torch.ones(1, 4)).dtype == torch.bfloat16
+
+
+def test_the_output_may_be_changed_in_place() -> None:
+    """As some families do with a layer's output; the gradient is that of PEFT's own layer."""
+    grads = []
+    for lean in (True, False):
+        torch.manual_seed(0)
+        config = peft.LoraConfig(r=2, target_modules=["0"], lora_dropout=0.0)
+        model = peft.get_peft_model(nn.Sequential(nn.Linear(8, 6)), config)
+        with torch.no_grad():
+            model.base_model.model[0].lora_B["default"].weight.fill_(0.3)
+        if lean:
+            lean_linears(model)
+        out = model(torch.arange(48.0).reshape(2, 3, 8) / 48)
+        out[:, 1] *= 2.0
+        out.sum().backward()
+        grads.append([p.grad for p in model.parameters() if p.grad is not None])
+    for ours, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, theirs)

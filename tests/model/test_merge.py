@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from medlora.config import LoraConfig, ModelConfig
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
-from medlora.model.merge import base_dtype, difference, logits_of, merged
+from medlora.model.merge import base_dtype, difference, logits_of, merged, saver
 
 
 def test_the_largest_difference_is_over_all_inputs() -> None:
@@ -66,3 +67,16 @@ def test_the_base_s_type_is_that_of_its_files(tmp_path: Path) -> None:
         assert base_dtype(tmp_path) == expected
     save_file({"a": torch.zeros(2, dtype=torch.int8)}, tmp_path / "model.safetensors")
     assert base_dtype(tmp_path) is None
+
+
+def test_any_generation_config_goes_along(base_folder: Path, tmp_path: Path) -> None:
+    """As it is, though transformers loads a temperature without sampling and would not save it."""
+    base = tmp_path / "base"
+    shutil.copytree(base_folder, base)
+    own = b'{"temperature": 0.9, "top_p": 0.6, "eos_token_id": 0}'
+    (base / "generation_config.json").write_bytes(own)
+    model = load_base(base, ModelConfig(), half=None)
+    (tmp_path / "merged").mkdir()
+    saver(model, base)(tmp_path / "merged")
+    assert (tmp_path / "merged" / "generation_config.json").read_bytes() == own
+    load_base(tmp_path / "merged", ModelConfig(), half=None)
