@@ -7,6 +7,7 @@ learnt, and the base's tokenizer.
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +32,14 @@ class Example(Protocol):
     row: int
     ids: Sequence[int]
     learn: Sequence[int]
+
+
+# How thoughts begin and end, in a turn's text and in a prompt that opens one.
+_TAGS = r"(?:<think(?:ing)?>|<seed:think>|\[THINK\]|<\|channel>thought|<\|START_THINKING\|>)"
+_OPENS = re.compile(rf"\s*{_TAGS}")
+_OPENED = re.compile(rf"{_TAGS}\s*\Z")
+_CLOSES = re.compile(r"</think(?:ing)?>|</seed:think>|\[/THINK\]|<channel\|>|<\|END_THINKING\|>")
+_THOUGHTS = ("reasoning_content", "thinking", "reasoning")  # a thought's name in templates
 
 
 class Outcome(StrEnum):
@@ -124,6 +133,16 @@ class Server:
                 continue
         return []
 
+    def finished(self, messages: Sequence[Row], tools: Sequence[Row] | None) -> list[str]:
+        """Return a finished conversation's texts, in each form that a server may use."""
+        found = []
+        for form in _FORMS:
+            given = list(form(messages))
+            for named in [_inline(given), *(_renamed(given, name) for name in _THOUGHTS)]:
+                with suppress(Exception):  # a template can raise whatever Python can
+                    found.append(self._rendered(named, tools, tokenize=False, answer_next=False))
+        return list(dict.fromkeys(found))
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens too."""
         return self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
@@ -132,6 +151,12 @@ class Server:
         """Return a text without what the tokenizer itself does not keep apart."""
         text = unicodedata.normalize("NFKC", text) if self._changed("\ufb01") else text
         return "".join(text.split()) if self._changed(self._spaced) else text
+
+    def cuts(self, ids: Sequence[int], start: int) -> list[list[int]]:
+        """Return how the text of ids is cut from `start` on: alone, and behind the rest."""
+        texts = (self.decode(ids[start:]), self.decode(ids))
+        alone, whole = (self.tokenizer(one, add_special_tokens=False)["input_ids"] for one in texts)
+        return [alone, whole[len(whole) - len(ids) + start :]]
 
     @cached_property
     def _spaced(self) -> str:
@@ -170,6 +195,24 @@ class Server:
 
 def _as_parts(messages: Sequence[Row]) -> list[Row]:
     return [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages]
+
+
+def _renamed(messages: Sequence[Row], name: str) -> list[Row]:
+    return [
+        {name if key == _THOUGHTS[0] else key: value for key, value in one.items()}
+        for one in messages
+    ]
+
+
+def _inline(messages: Sequence[Row]) -> list[Row]:
+    """Put thoughts before their answers, as text that any template shows."""
+    found = []
+    for one in messages:
+        thought, content = one.get(_THOUGHTS[0]), one.get("content")
+        if thought and isinstance(content, str):
+            content = f"<think>\n{thought}\n</think>\n\n{content}"
+        found.append({**one, "content": content})
+    return found
 
 
 _FORMS: Sequence[Callable[[Sequence[Row]], Sequence[Row]]] = (
@@ -262,12 +305,22 @@ def _parts(server: Server, case: Conversation, ids: list[int], start: int, end: 
     for turn in case.learnt:
         for prompt in _prompts(server, case, turn, ids, start):
             at = len(prompt)
-            if start <= at < end and ids[:at] == prompt:
+            if (
+                start <= at < end
+                and ids[:at] == prompt
+                and _follows(server, case, turn, ids[at:end])
+            ):
                 begins.setdefault(at, turn)
     if start not in begins:
         raise BrokenError(_unserved(server, case, ids, start))
     cuts = [*sorted(begins), end]
     return [_Part(begins[a], a, b) for a, b in pairwise(cuts)]
+
+
+def _follows(server: Server, case: Conversation, turn: int, ids: list[int]) -> bool:
+    """Tell whether a turn's words stand in ids: an end that no template wrote begins no turn."""
+    marks = marks_of(case.messages[turn])
+    return not marks or bool(marks & marks_of(server.decode(ids)))
 
 
 def _prompts(
@@ -310,6 +363,7 @@ def _checked(server: Server, case: Conversation, ids: list[int], part: _Part) ->
     if others:
         raise BrokenError(f"turn {part.turn}: learns words of others ({sorted(others)})")
     _is_whole(server, message, text, turn=part.turn)
+    _has_nothing_else(server, case, ids, part)
     _has_thought(server, case, marks, turn=part.turn)
     if ids[part.end - 1] not in server.stops:
         last = server.decode(ids[part.end - 1 : part.end])
@@ -330,6 +384,29 @@ def _is_whole(server: Server, message: Row, text: str, *, turn: int) -> None:
     missing = marks_of(message.get("tool_calls", [])) - marks_of(text)
     if missing:
         raise BrokenError(f"turn {turn}: its call of a tool is not learnt ({sorted(missing)})")
+
+
+def _has_nothing_else(server: Server, case: Conversation, ids: list[int], part: _Part) -> None:
+    """Refuse a learnt text with words of nobody, and one that is cut into other tokens.
+
+    What the template itself writes around an answer stands in the finished conversation too; a
+    thought that it cuts out may stand before, and the end that it lacks behind.
+    """
+    learnt = ids[part.start : part.end - 1]
+    text = server.decode(learnt)
+    shown = server.finished(case.messages[: part.turn + 1], case.tools)
+    before = server.decode(ids[: part.start])
+    said = [text, _behind_thought(before, text)]
+    if not any(server.seen(one).strip() in server.seen(whole) for one in said for whole in shown):
+        raise BrokenError(f"turn {part.turn}: learns words that are nobody's")
+    if case.innocent is None and learnt not in server.cuts(ids[: part.end - 1], part.start):
+        raise BrokenError(f"turn {part.turn}: is cut into other tokens than its text")
+
+
+def _behind_thought(before: str, text: str) -> str:
+    """Return what follows a thought that a text begins with, or that its prompt has opened."""
+    begins = _OPENS.match(text) or _OPENED.search(before)
+    return _CLOSES.split(text)[-1] if begins else text
 
 
 def _has_thought(server: Server, case: Conversation, marks: set[str], *, turn: int) -> None:

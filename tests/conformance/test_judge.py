@@ -145,3 +145,40 @@ def test_nothing_learnt_is_seen(tmp_path: Path) -> None:
     ids = server.whole(case.messages, None)
     verdict = judge(server, case, [naive.NaiveExample(1, ids, [0] * len(ids))])
     assert verdict == Verdict(Outcome.SILENT, "nothing is learnt")
+
+
+def _with_words(example: naive.NaiveExample, words: list[int], at: int) -> naive.NaiveExample:
+    ids = [*example.ids[:at], *words, *example.ids[at:]]
+    return naive.NaiveExample(example.row, ids, [*example.learn[:at], *[1] * (len(ids) - at)])
+
+
+@pytest.mark.parametrize("name", ["one turn", "several turns", "thought, last", "the same words"])
+@pytest.mark.parametrize("damage", ["before", "behind", "other tokens"])
+def test_a_stray_word_and_other_tokens_are_seen(tmp_path: Path, name: str, damage: str) -> None:
+    """What is learnt is the answer, in its tokenizer's own tokens, and what the template writes."""
+    template = TEMPLATES["chatml"]
+    family = template.family
+    base = make_base(
+        tmp_path / "base", template.source, special_tokens=family.special, stops=family.stops
+    )
+    server = server_of(base)
+    case = next(one for one in conversations(family.special) if one.name == name)
+    (right,) = naive.render([case.row], base, {})
+    assert judge(server, case, [right]).is_right
+    end = len(right.ids)
+    start = max(at for at in range(1, end) if right.learn[at] and not right.learn[at - 1])
+
+    def ids(text: str) -> list[int]:
+        return server.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    if damage == "other tokens":
+        letters = [
+            one for letter in server.decode(right.ids[start : end - 1]) for one in ids(letter)
+        ]
+        cut = naive.NaiveExample(1, [*right.ids[:start], right.ids[-1]], [*right.learn[:start], 1])
+        wrong = _with_words(cut, letters, start)
+    else:
+        wrong = _with_words(right, ids(" stray "), start if damage == "before" else end - 1)
+    verdict = judge(server, case, [wrong])
+    assert verdict.outcome is Outcome.SILENT
+    assert ("other tokens" if damage == "other tokens" else "nobody's") in verdict.why
