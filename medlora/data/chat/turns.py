@@ -32,6 +32,7 @@ _TAGS = re.compile("|".join(map(re.escape, OWN_TAGS)))
 _DOUBLED = re.compile(
     rf"(?:{'|'.join(map(re.escape, TAGS.values()))})\s*(?:{'|'.join(map(re.escape, TAGS))})\s*\Z"
 )
+_TAG_AND_SPACE = re.compile(rf"\s*(?:{_TAGS.pattern})\s*")
 _LONGEST_TAG = 40
 _ANOTHER_BASE = "use a base with another template, or name one in data.chat_template"
 
@@ -351,7 +352,8 @@ class TurnRenderer:
         opened = opened_thought(prompt)
         answer = inner.answer
         if frame.cut:
-            start, answer = _begun(prompt, texts.thought, frame.before), answer.lstrip()
+            start = _begun(prompt, texts.thought, frame.before)
+            answer = answer.lstrip() if start[-1:].isspace() else answer
         elif self._inserts(frame, texts, prompt):
             start = written_thought(prompt, texts.thought)
             answer = answer.lstrip()
@@ -444,7 +446,7 @@ class TurnRenderer:
             tags = completion[: len(completion) - len(_without_tags(completion))]
             start = _begun(prompt, texts.thought, tags)
             completion = start + _without_tags(completion)
-        for text in (*message.called, *_arguments(message)):
+        for text in (*_lost_calls(message, completion), *_arguments(message)):
             if text not in completion and json.dumps(text)[1:-1] not in completion:
                 raise UnfitError(
                     f"the chat template leaves out what message {place + 1} calls",
@@ -459,7 +461,7 @@ class TurnRenderer:
             )
         if texts.thought and texts.thought not in completion:
             self.counts["thoughts_left_out"] += 1
-        said = max(completion.rfind(name) + len(name) for name in message.called)
+        said = max(max(completion.rfind(name) + len(name), 0) for name in message.called)
         text = self._stopped_call(completion[:said], completion[said:], given, tools)
         return self._ended(prompt, text)
 
@@ -503,6 +505,15 @@ def _texts(message: Message) -> _Texts:
     return _Texts("", message.content.strip())
 
 
+def _lost_calls(message: Message, text: str) -> list[str]:
+    """Return the names of a message's calls that a text has neither by name nor by id."""
+    return [
+        name
+        for name, call in zip(message.called, message.tool_calls, strict=True)
+        if name not in text and str(call.get("id") or name) not in text
+    ]
+
+
 def _arguments(message: Message) -> list[str]:
     """Return the arguments of a message's calls that are text."""
     found = []
@@ -539,7 +550,7 @@ def _check_present(messages: Sequence[Message], tools: Sequence[Any] | None, pro
             text = _texts(message).answer
         if text not in prompt and json.dumps(text)[1:-1] not in prompt:
             raise _left_out(message, place)
-        if any(name not in prompt for name in message.called):
+        if _lost_calls(message, prompt):
             raise UnfitError(
                 f"the chat template leaves out the call of a tool by message {place + 1}",
                 "use a base whose template knows tools, or leave such rows out",
@@ -557,7 +568,9 @@ def _left_out(message: Message, place: int) -> UnfitError:
     fix = _ANOTHER_BASE
     if message.role == "system":
         fix = f"set data.merge_system: true, {fix}"
-    found = f"the chat template leaves out the text of message {place + 1} ({message.role})"
+    found = (
+        f"the chat template leaves out or changes the text of message {place + 1} ({message.role})"
+    )
     return UnfitError(found, fix, field=f"messages[{place}].content")
 
 
@@ -606,9 +619,10 @@ def _begun(prompt: str, thought: str, before: str) -> str:
         thought: of the row.
         before: what the template writes before the answer instead.
     """
+    rest = _TAG_AND_SPACE.sub("", before)
     if not opened_thought(prompt):
-        return _without_tags(before)
-    return written_thought(prompt, thought, closed=before) + _without_tags(before)
+        return rest
+    return written_thought(prompt, thought, closed=before) + rest
 
 
 def _common(one: str, other: str) -> int:

@@ -171,7 +171,7 @@ def test_a_system_text_that_is_refused_or_left_out_can_join_the_question(render)
     assert "refuses the conversation: System role not supported" in refused.found
     assert "data.merge_system: true" in refused.fix
     left_out = render(DROPS_SYSTEM, SYSTEM)
-    assert "leaves out the text of message 1 (system)" in left_out.found
+    assert "leaves out or changes the text of message 1 (system)" in left_out.found
     for template in (NO_SYSTEM, DROPS_SYSTEM):
         texts, counts = render(template, SYSTEM, merge_system=True)
         assert texts[0][0].startswith("<|user|>take care\n\npain<|end|>")
