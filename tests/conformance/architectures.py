@@ -231,7 +231,8 @@ def one_family(name: str) -> dict[str, Any]:
         try:
             return {"family": name, **compare(base)}
         except MedloraError as error:
-            return {"family": name, "outcome": "refused", "why": str(error).partition("\n")[0]}
+            why = str(error).partition("\n")[0].replace(f"{base}: ", "")
+            return {"family": name, "outcome": "refused", "why": why}
 
 
 def make(name: str, folder: Path) -> None:
