@@ -11,12 +11,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from medlora.errors import MedloraError, StorageError
+from medlora.escape import escaped
 
 if TYPE_CHECKING:
     from medlora.runtime import Environment, Stop, Topology
@@ -747,14 +749,19 @@ def run(*, guarded: bool = False) -> NoReturn:
         _tell_platform(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except click.ClickException as error:
+        told = escaped(error.format_message())  # a name may be among the words
         if logs.is_json():
-            logs.complain(error.format_message(), exit_code=error.exit_code)
+            logs.complain(told, exit_code=error.exit_code)
         else:
-            error.show()
-        _tell_platform(error.format_message(), error.exit_code)
+            usage = StringIO()
+            error.show(file=usage)
+            logs.show(
+                *usage.getvalue().replace(error.format_message(), told).splitlines(), err=True
+            )
+        _tell_platform(told, error.exit_code)
         sys.exit(error.exit_code)
     except PermissionError as error:  # somewhere where nobody thought of another user's file
-        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        where = f"{escaped(error.filename)}: " if isinstance(error.filename, str) else ""
         click.echo(f"error: {where}{error.strerror}", err=True)
         _tell_platform(f"{where}{error.strerror}", StorageError.exit_code)
         click.echo(f"  fix: let uid {os.getuid()} or its group read and write it", err=True)

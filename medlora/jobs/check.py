@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from medlora.config import RunConfig
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
@@ -50,6 +48,7 @@ from medlora.jobs.privacy import scan_files
 from medlora.jobs.settings import Plan
 from medlora.jobs.targets import judge_targets
 from medlora.jobs.workers import useful_workers
+from medlora.logs import show
 from medlora.model.base import check_base, find_base
 from medlora.report.audit import page
 
@@ -124,12 +123,12 @@ def _tell(checked: Checked, output: Path | None) -> None:
     if output:
         write_bytes(output, json_bytes(report))
     for line in checked.lines:
-        click.echo(line)
+        show(*line.split("\n"))
     for warning in warnings:
-        click.echo(f"warning: {warning}")
-    click.echo(f"verdict: {verdict}")
+        show(f"warning: {warning}")
+    show(f"verdict: {verdict}")
     for error in checked.errors[1:]:
-        click.echo(f"error: {error}", err=True)
+        show(*f"error: {error}".split("\n"), err=True)
     for error in checked.errors:
         raise error
 

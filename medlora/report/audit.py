@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from medlora.errors import MOST_LISTED
+from medlora.escape import escaped
 
 _SHOWN = 5  # lines of the files named under a count
 _OVER = {"truncate": "are cut", "drop": "are left out", "fail": "are refused"}
@@ -68,7 +69,7 @@ def _contamination(suites: dict[str, Any]) -> Iterator[str]:
 
 def page(report: dict[str, Any]) -> str:
     """Return the report as lines for a terminal; the warnings are not among them."""
-    return "\n".join(line for part in _PARTS for line in part(report))
+    return "\n".join(escaped(line) for part in _PARTS for line in part(report))
 
 
 def _files_page(report: dict[str, Any]) -> Iterator[str]:
