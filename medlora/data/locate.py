@@ -53,7 +53,8 @@ def locate(cfg: DataConfig, *, mount: Path = Path("/data")) -> DataFiles:
 
 
 def _source(paths: Sequence[Path], cfg: DataConfig) -> Source:
-    return Source(tuple(dict.fromkeys(paths)), _CHARACTERS * cfg.max_length, cfg.columns)
+    characters = _CHARACTERS * cfg.max_length
+    return Source(tuple(dict.fromkeys(paths)), characters, cfg.columns, cfg.encoding, cfg.format)
 
 
 def _files(

@@ -57,7 +57,7 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
 
 def _scan(file: Path, cfg: DataConfig, *, tell: Append | None, write: Append | None) -> Summary:
     """Scan one file, writing as it goes."""
-    source = Source((file,), columns=cfg.columns)
+    source = Source((file,), columns=cfg.columns, encoding=cfg.encoding)
     summary, problems = Summary(source), Problems(source)
     for scanned in scan_file(source, cfg.columns, redact=write is not None):
         summary.add(scanned)
