@@ -138,6 +138,7 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     found = find_inputs(plan) if plan.has_model else None
     files, sha256 = (found.files, found.sha256) if found else find_files(plan)
     privacy = scan_files(files, sha256, cfg)
+    checked.report["privacy"] = privacy.facts()
     with checked.noting():
         privacy.refuse()
     audit = audit_files(files, sha256, cfg, suites=suites)
@@ -146,7 +147,7 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     split = _split(audit, tokenized, files, cfg)
     report = report_on(audit, cfg, split=split, tokenized=tokenized)
     targets = judge_targets(audit, cfg.data)
-    checked.report |= {**report, "targets": targets, "privacy": privacy.facts()}
+    checked.report |= {**report, "targets": targets}
     checked.lines.append(page(checked.report))
     with checked.noting():
         refuse_leakage(checked.report, cfg.data)

@@ -86,7 +86,8 @@ def _privacy_page(report: dict[str, Any]) -> Iterator[str]:
     found = report.get("privacy", {})
     for split, facts in found.get("files", {}).items():
         counts = ", ".join(f"{count} {label}" for label, count in facts["counts"].items())
-        yield f"identifiers in {split}: {counts or 'not found by this scanner'}"
+        found_none = "not found by this scanner" if facts.get("scanned", True) else "not scanned"
+        yield f"identifiers in {split}: {counts or found_none}"
 
 
 def _targets_page(report: dict[str, Any]) -> Iterator[str]:
