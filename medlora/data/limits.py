@@ -5,6 +5,7 @@ is no row of a data set, but a file without line ends, a quotation mark left ope
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from medlora.data.problems import Problem, StopReadingError
@@ -14,7 +15,16 @@ LONGEST_ROW = 1 << 25  # characters of all cells of a row
 # A compressed file may give so many bytes, and beyond that so many times its own size: what is
 # said again and again shrinks to a hundredth at most.
 EXPANDS_TO, EXPANDS_BY = 1 << 30, 256
+AT_ONCE = 1 << 27  # bytes of a file that is read as a whole: prompts, a suite
 _SHORTEN = "a row is a question and its answer: break it up, or delete it"
+
+
+def too_large(file: Path) -> Problem | None:
+    """Return what is wrong with a file that is read as a whole and is too large for it."""
+    size = file.stat().st_size
+    if size <= AT_ONCE:
+        return None
+    return Problem(0, f"{size:,} bytes, {AT_ONCE:,} at most are read", "make several of it")
 
 
 def lines_of(stream: BinaryIO) -> Iterator[bytes]:

@@ -21,7 +21,9 @@ from medlora.data.formats.text import text_rows
 from medlora.data.jsonl import read_pieces
 from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.data.problems import StopReadingError
+from medlora.data.prompts import read_prompts
 from medlora.errors import DataError
+from medlora.evaluate.suite import read_suite
 
 MAKER = FactMaker("auto", ColumnsConfig(), None, Prompts())
 SHEET = b"question,answer\na,b\n"
@@ -157,3 +159,13 @@ def test_a_long_paragraph_is_read_in_parts(tmp_path: Path) -> None:
     assert len(rows) > 1000
     said = b" ".join(rows).decode().replace("\\n", " ").replace('"', " ").replace(".", " ")
     assert [word for word in said.split() if word.startswith("word")] == words
+
+
+def test_prompts_and_suites_are_no_larger_than_what_is_read_at_once(tmp_path: Path) -> None:
+    """A file of a gigabyte, which takes no room on the disk, is refused by its size."""
+    file = tmp_path / "a.jsonl"
+    with file.open("wb") as stream:
+        stream.truncate(1 << 30)
+    for reader in (read_prompts, read_suite):
+        with pytest.raises(DataError, match="a.jsonl: 1,073,741,824 bytes, 134,217,728 at most"):
+            reader(file)
