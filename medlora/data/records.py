@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from medlora.config import ColumnsConfig
 from medlora.data.folding import answer_digest, digest64, folded
 from medlora.data.jsonl import Piece, rows_in
+from medlora.data.notices import notices
 from medlora.data.problems import Problem, kind
 
 Row = dict[str, Any]
@@ -108,6 +109,7 @@ class Records:
     rows: list[Record] = field(default_factory=list)
     forms: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+    notices: dict[str, list[int]] = field(default_factory=dict)  # the lines of each
 
 
 def read_records(
@@ -123,6 +125,7 @@ def read_records(
     """
     records = Records()
     form = implied_form(form, columns)
+    known = {group_by, *dict(columns).values()}
     for item in rows_in(piece):
         if isinstance(item, Problem):
             records.problems.append(item)
@@ -136,8 +139,11 @@ def read_records(
         except RowError as error:
             records.problems.append(error.problem)
             continue
-        records.rows.append(Record(line, messages, group, tools))
+        record = Record(line, messages, group, tools)
+        records.rows.append(record)
         records.forms[name] += 1
+        for notice in notices(row, record.answer, known=known, grouped=bool(group_by)):
+            records.notices.setdefault(notice, []).append(line)
     return records
 
 

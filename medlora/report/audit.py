@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from medlora.data.notices import told
 from medlora.errors import MOST_LISTED
 from medlora.escape import escaped
 
@@ -18,6 +19,7 @@ def warnings_of(report: dict[str, Any]) -> list[str]:
         *_leakage(report["leakage"]),
         *_overlong(report["lengths"] or {}),
         *_contamination(report["contamination"]),
+        *_noticed(report["notices"]),
     ]
 
 
@@ -65,6 +67,12 @@ def _contamination(suites: dict[str, Any]) -> Iterator[str]:
                 f"{facts['prompts_found']} of {facts['prompts']} prompts of suite {name} stand in "
                 f"{rows} training rows: what the suite says of this adapter proves little"
             )
+
+
+def _noticed(splits: dict[str, Any]) -> Iterator[str]:
+    for split, found in splits.items():
+        for name, facts in found.items():
+            yield f"{split}: {told(name, facts['rows'], first=facts['lines'][0])}"
 
 
 def page(report: dict[str, Any]) -> str:
@@ -160,6 +168,13 @@ def _suites_page(report: dict[str, Any]) -> Iterator[str]:
         yield from _named(facts["lines"], rows)
 
 
+def _noticed_page(report: dict[str, Any]) -> Iterator[str]:
+    for split, found in report["notices"].items():
+        for name, facts in found.items():
+            yield f"{name} in {split}: {facts['rows']} rows"
+            yield from _named(facts["lines"], facts["rows"])
+
+
 def _named(lines: list[str], count: int) -> Iterator[str]:
     for line in lines[:_SHOWN]:
         yield f"  {line}"
@@ -175,5 +190,6 @@ _PARTS = (
     _duplicates_page,
     _leakage_page,
     _suites_page,
+    _noticed_page,
     _targets_page,
 )
