@@ -294,6 +294,10 @@ def evaluate(
     if not plan.remote:
         seal_network(environment)
 
+    from medlora.jobs.suites import choose_suites
+
+    choose_suites(plan.resolved.config.gate, wishes["suites"])  # or they are refused, before torch
+
     from medlora.jobs import evaluate as job
 
     job.run(plan, job.Wishes(**wishes))
