@@ -121,7 +121,6 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     same adapter, bit for bit.
     """
     from medlora.jobs import here
-    from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, seal_network, snapshot
@@ -130,7 +129,7 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     topology = here.announce(environment, given.places())
     given = with_local_config(given, environment)
     plan = resolve(given, environment)
-    check_gpu(environment, plan.resolved.config)
+    here.refuse(plan.resolved, environment, topology)
     plan = localise(plan, environment, config=given.config)
     if not plan.remote:
         seal_network(environment)
@@ -226,19 +225,25 @@ def check(
     of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
     69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
+    from medlora.jobs import here
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import seal_network, snapshot, visible_gpus
+    from medlora.jobs.workers import workers_of
+    from medlora.runtime import find_topology, seal_network, snapshot, visible_gpus
 
     environment = snapshot()
-    plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
+    topology = find_topology(environment)
+    plan = resolve(Options(**options), environment, needed=("data",))
+    refused = here.refused(plan.resolved, environment, topology)
+    plan = localise(plan, environment)
     if not plan.remote:
         seal_network(environment)
 
     from medlora.jobs import check as job
 
-    gpus = visible_gpus(environment).value
-    job.run(plan, suites=suites, output=report, gpus=gpus, timed=timed)
+    workers = workers_of(topology, plan.resolved.config)
+    around = job.Around(visible_gpus(environment).value, workers, refused)
+    job.run(plan, suites=suites, output=report, timed=timed, around=around)
     leave(plan)
 
 
@@ -305,6 +310,7 @@ def evaluate(
 @click.option("--explain", "key", metavar="KEY", help="Say what one key, or a section, means.")
 def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: ANN401
     """Print every config key with its value and where the value came from."""
+    from medlora.config import Machine, refuse_conflicts
     from medlora.config.explain import explain, reference
     from medlora.config.jsonschema import json_schema
     from medlora.config.show import as_yaml
@@ -317,6 +323,8 @@ def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: 
         return
     resolved = resolve(Options(**options), snapshot(), allow_demo=False).resolved
     click.echo(explain(key, resolved) if key else as_yaml(resolved).rstrip("\n"))
+    if not key:
+        refuse_conflicts(resolved.config, Machine(), origins=resolved.origins)
 
 
 @cli.command(short_help="Check every digest of a run.")

@@ -89,6 +89,11 @@ class StoppedError(MedloraError):
     exit_code = 143
 
 
+def is_panic(error: BaseException) -> bool:
+    """Tell whether a library in Rust has panicked, which is no Exception to Python."""
+    return type(error).__name__ == "PanicException"
+
+
 MOST_LISTED = 20
 
 

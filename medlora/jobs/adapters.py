@@ -20,6 +20,7 @@ from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+from medlora.model.folder import check_adapter_folder
 
 _log = logger(__name__)
 DESCRIPTION = "adapter_config.json"
@@ -174,9 +175,12 @@ def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:
     Raises:
         MissingPartError: it does not fit.
     """
+    check_adapter_folder(adapter)
     try:
         adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # whatever an adapter's description makes PEFT raise
         raise MissingPartError(
             f"{adapter}: PEFT cannot put it on this base ({type(error).__name__})",
             fix="name the base that the adapter was trained on",

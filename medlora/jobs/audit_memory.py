@@ -23,6 +23,7 @@ from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, storage_errors, write_bytes
+from medlora.jobs.adapters import put_on
 from medlora.jobs.audit import prepare_as_trained
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import FACTS
@@ -118,7 +119,7 @@ def _load(base: Path, final: Path, cfg: RunConfig) -> PeftModel:
     precision = choose_precision(cfg.training, device=device, bf16_supported=has_bf16())
     halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
     half = halves.get(precision) if device == "cuda" else None
-    model: PeftModel = PeftModel.from_pretrained(load_base(base, cfg.model, half=half), final)
+    model = put_on(load_base(base, cfg.model, half=half), final)
     return model.to(device).eval()
 
 

@@ -4,7 +4,7 @@ A check is a list of sections, each of which adds to the report what it found, a
 what would stop a run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +12,14 @@ from typing import Any
 
 import click
 
-from medlora.config import RunConfig
+from medlora.config import RunConfig, refuse_conflicts
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.chats import dated
+from medlora.jobs.device import this_machine
 from medlora.jobs.inputs import (
     Prepared,
     Tokenized,
@@ -47,9 +48,8 @@ from medlora.jobs.preflight import (
     settled,
 )
 from medlora.jobs.privacy import scan_files
-from medlora.jobs.settings import Plan
+from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
-from medlora.jobs.workers import useful_workers
 from medlora.model.base import check_base, find_base
 from medlora.report.audit import page
 
@@ -78,13 +78,28 @@ class Checked:
         self.report["warnings"] += place.warnings
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where a run would be.
+
+    Attributes:
+        gpus: how many the machine lets this process see.
+        workers: that would share the run.
+        refused: what was found before torch was loaded.
+    """
+
+    gpus: int = 0
+    workers: int = 1
+    refused: Sequence[MedloraError] = ()
+
+
 def run(
     plan: Plan,
     *,
     suites: tuple[Path, ...] = (),
     output: Path | None = None,
-    gpus: int = 0,
     timed: bool | None = None,
+    around: Around = Around(),
 ) -> None:
     """Check, print a page, write the report if wanted; trains nothing.
 
@@ -92,21 +107,30 @@ def run(
         plan: what would be run; without a base model nothing is said of tokens and memory.
         suites: files whose prompts must not stand in the data, beside our own.
         output: where the report goes, as JSON.
-        gpus: how many the machine lets this process see.
         timed: whether a few steps are taken to tell how long a run would be; on a GPU where None.
+        around: where it would run.
 
     Raises:
         MedloraError: the first of what would stop a run, with the exit code that it would have.
     """
-    checked = Checked()
-    workers = useful_workers(plan.resolved.config, gpus) if gpus else 1
+    checked, workers = Checked(errors=list(around.refused)), around.workers
+    if plan.has_model and not plan.has_config:
+        checked.errors.append(no_config())
+    if not plan.has_model:
+        checked.report["warnings"].append(
+            "no model is given: this looked at the data alone, and `train` needs one"
+        )
+    if not around.refused:
+        with checked.noting():
+            resolved, machine = plan.resolved, this_machine(workers=workers)
+            refuse_conflicts(resolved.config, machine, origins=resolved.origins)
     with checked.noting():
         plan = settled(plan, workers=workers) if plan.has_model else plan
     with checked.noting():
         plan = dated(plan)
     with checked.noting():
         _check_data(plan, checked, suites=suites)
-    _check_place(plan, checked, gpus=gpus, workers=workers)
+    _check_place(plan, checked, gpus=around.gpus, workers=workers)
     if plan.has_model:
         with checked.noting():
             _check_memory(plan, checked, workers=workers, timed=timed)

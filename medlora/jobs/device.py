@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from medlora.config import Machine
+
 
 def device_type() -> str:
     """Return `cuda` where a GPU can be used, else `cpu`."""
@@ -18,6 +20,11 @@ def device_type() -> str:
 def has_bf16() -> bool:
     """Tell whether the device computes in bfloat16; every CPU does, if slowly."""
     return device_type() == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def this_machine(*, workers: int = 1) -> Machine:
+    """Return what a config is held against here."""
+    return Machine(device_type(), bf16=has_bf16(), workers=workers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
 from medlora.checkpoint.writer import Writer
-from medlora.config import RunConfig, from_mapping
+from medlora.config import RunConfig, from_mapping, refuse_conflicts
 from medlora.data.chat.chat import Chat
 from medlora.data.layout import Collate
 from medlora.distributed.team import InterruptError, PeerLostError, Team
@@ -25,10 +25,9 @@ from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.jobs import outcome
 from medlora.jobs.asking import check_questions
-from medlora.jobs.device import device_type, has_bf16, memory_in_use
+from medlora.jobs.device import device_type, has_bf16, memory_in_use, this_machine
 from medlora.jobs.dp import (
     PrivateTraining,
-    check_private,
     is_private,
     paid_first,
     releasable,
@@ -46,12 +45,11 @@ from medlora.jobs.saving import (
     is_saved,
     write_all,
 )
-from medlora.jobs.workers import check_workers
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
 from medlora.model.attention import attend_by_record
 from medlora.model.frozen import frozen_linears
-from medlora.model.kernels import check_kernels, compile_layers, liger_kernels
+from medlora.model.kernels import compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
 from medlora.model.sharded import shard_base
 from medlora.report.history import METRICS
@@ -121,17 +119,10 @@ class MedicalLoRATrainer:
         self.eval_dataloader = eval_dataloader
         self.team = team or Team()
         check_local(self.config.training.output_dir)
-        check_private(self.config)
-        if self.team.size > 1:
-            check_workers(self.config, self.team.size)
+        refuse_conflicts(self.config, this_machine(workers=self.team.size))
         cfg, private = self.config.training, is_private(self.config)
         self.precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
         set_deterministic(cfg.deterministic)
-        check_kernels(
-            torch_compile=cfg.torch_compile,
-            use_liger_kernel=cfg.use_liger_kernel,
-            device=device_type(),
-        )
         sharded = cfg.sharding == "full" and self.team.size > 1
         self.accelerator = Accelerator(mixed_precision=self.precision)
         self._bare, self._lean = model, cfg.lean_lora and not private  # no hook can watch these

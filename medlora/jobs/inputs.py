@@ -28,7 +28,6 @@ from medlora.errors import DataError
 from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_json
 from medlora.jobs.chats import load_chat, template_digest
-from medlora.jobs.device import device_type
 from medlora.jobs.model_pack import check_sums
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, verdict_inputs
@@ -38,9 +37,7 @@ from medlora.model.base import (
     digest_base,
     find_base,
 )
-from medlora.model.kernels import check_kernels
 from medlora.model.kinds import position_limit, read_config
-from medlora.model.quantize import check_quantizer
 from medlora.report.fingerprint import fingerprint
 
 _log = logger(__name__)
@@ -68,12 +65,6 @@ class Inputs:
 def find_inputs(plan: Plan) -> Found:
     """Find what the run reads; whatever is missing is told before anything is read."""
     cfg = plan.resolved.config
-    check_quantizer(cfg.model)
-    check_kernels(
-        torch_compile=cfg.training.torch_compile,
-        use_liger_kernel=cfg.training.use_liger_kernel,
-        device=device_type(),
-    )
     base = find_base(
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )

@@ -61,6 +61,7 @@ class Plan:
     root: Path
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
     has_model: bool = True  # somebody said which
+    has_config: bool = True  # or that the recommended values are wanted
     statements: Path | None = None  # what people say of the model, for its cards
     job: Mapping[str, Any] = field(default_factory=dict)  # platform, job and attempt
     folders: Mapping[str, Path] = field(default_factory=dict)  # where the platform puts places
@@ -131,6 +132,7 @@ def resolve(
         environment.root,
         volatile,
         has_model=demo or "model" not in missing,
+        has_config=demo or "config" not in missing,
         statements=None if demo else _statements_file(options.statements, config_file),
         job=job_facts(environment),
         folders={name: path for name, path in stated.items() if path.is_dir()},
@@ -151,11 +153,7 @@ def _missing_error(missing: list[str], service: Service | None) -> Exception:
     names = " and ".join(missing)
     verb = "are" if len(missing) > 1 else "is"
     if missing == ["config"]:
-        return ConfigError(
-            f"no config is given{why}",
-            fix="mount one at /config/config.yaml, set MEDLORA_CONFIG or --config; "
-            f"--config {RECOMMENDED} trains with the recommended values",
-        )
+        return no_config(why)
     ways = "; ".join(
         f"{place.name}: mount /{place.mount}, set {place.variable} or --{place.name}"
         for place in PLACES
@@ -165,6 +163,15 @@ def _missing_error(missing: list[str], service: Service | None) -> Exception:
         named = " and ".join(CHANNELS[name][0] for name in missing)
         ways = f"add the channel {named}; or {ways}"
     return MissingPartError(f"no {names} {verb} given{why}", fix=ways)
+
+
+def no_config(why: str = "") -> ConfigError:
+    """Return the error of a run without a config."""
+    return ConfigError(
+        f"no config is given{why}",
+        fix="mount one at /config/config.yaml, set MEDLORA_CONFIG or --config; "
+        f"--config {RECOMMENDED} trains with the recommended values",
+    )
 
 
 def near_variables(environment: Environment) -> Iterator[Setting]:

@@ -11,7 +11,7 @@ import torch
 from peft import PeftModel
 
 from medlora.checkpoint.lock import only_writer
-from medlora.config import RunConfig
+from medlora.config import RunConfig, refuse_conflicts
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
@@ -21,8 +21,8 @@ from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
 from medlora.jobs.batch import settle_batch
 from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output, deliver
-from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.dp import check_one_example_a_row, check_private, is_private
+from medlora.jobs.device import device_type, has_bf16, this_machine
+from medlora.jobs.dp import check_one_example_a_row, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
@@ -83,6 +83,8 @@ def run(
     """
     team = team or Team()
     try:
+        machine = this_machine(workers=team.size)
+        refuse_conflicts(plan.resolved.config, machine, origins=plan.resolved.origins)
         plan = settle_batch(plan, team=team, fresh=fresh)
         if team.leads:
             _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
@@ -101,7 +103,6 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
     if plan.demo:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
-    check_private(cfg)
     folder, mirror = run_folder(plan), open_mirror(plan)
     if fresh:
         mirror.set_aside()

@@ -55,7 +55,8 @@ def test_pickled_weights_are_refused(base: Path) -> None:
 
 def test_a_missing_shard_is_named(base: Path) -> None:
     """The first file of the index that is not there."""
-    index = {"weight_map": {"a": "model-1.safetensors", "b": "model.safetensors"}}
+    (base / "model.safetensors").rename(base / "model-2.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (base / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(MissingPartError, match=r"1 of 2 weight files are missing, first model-1"):
         check_base(base)

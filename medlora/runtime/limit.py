@@ -1,0 +1,40 @@
+"""A limit of time for code of others, which may not end."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+
+class TooSlowError(Exception):
+    """What had a limit of time has not ended within it."""
+
+
+class _AlarmError(BaseException):
+    """Raised by the alarm; no handler for exceptions in between can catch it."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Limit the time of a block of Python; only a process's main thread can be interrupted.
+
+    Raises:
+        TooSlowError: it takes longer.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _AlarmError:
+        raise TooSlowError(f"does not end within {seconds:.0f} s") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _ring(*_: object) -> NoReturn:
+    raise _AlarmError
