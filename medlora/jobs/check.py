@@ -52,6 +52,7 @@ from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
 from medlora.model.base import check_base, find_base
 from medlora.report.audit import page
+from medlora.report.statements import read_statements
 
 
 @dataclass(slots=True)
@@ -128,9 +129,10 @@ def run(
         plan = settled(plan, workers=workers) if plan.has_model else plan
     with checked.noting():
         plan = dated(plan)
+    place = _check_place(plan, checked, gpus=around.gpus, workers=workers)
     with checked.noting():
         _check_data(plan, checked, suites=suites)
-    _check_place(plan, checked, gpus=around.gpus, workers=workers)
+    checked.lines += place
     if plan.has_model:
         with checked.noting():
             _check_memory(plan, checked, workers=workers, timed=timed)
@@ -161,6 +163,8 @@ def _tell(checked: Checked, output: Path | None) -> None:
 def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> None:
     cfg = plan.resolved.config
     found = find_inputs(plan) if plan.has_model else None
+    with checked.noting():
+        read_statements(plan.statements)
     files, sha256 = (found.files, found.sha256) if found else find_files(plan)
     privacy = scan_files(files, sha256, cfg)
     with checked.noting():
@@ -180,11 +184,12 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
             checked.prepared = fit(tokenized, found, cfg, split=split)
 
 
-def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> None:
+def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> list[str]:
+    """Look at devices and folders; return what to say of them, behind the data."""
     checked.add("devices", look_at_devices(plan, gpus_given=gpus))
     checked.add("place", look_at_folders(plan, workers=workers))
     folders = checked.report["place"]["folders"]
-    checked.lines += place_lines(checked.report["devices"], folders)
+    return [*place_lines(checked.report["devices"], folders)]
 
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:
