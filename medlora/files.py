@@ -319,6 +319,10 @@ class NewFolder:
     def append(self, name: str, content: bytes) -> None:
         """Add to the end of a file, making it if needed."""
         if name not in self._digests:
+            parent = (self.path / name).parent
+            if not parent.is_dir():
+                disk.mkdir(parent)
+                _share(parent)
             disk.create(self.path / name, b"")
             _share(self.path / name)
             self._digests[name] = hashlib.sha256()
@@ -346,6 +350,8 @@ class NewFolder:
         """Wait until all files are on the disk; return {name: SHA-256 of what was written}."""
         for name in self._digests:
             disk.sync(self.path / name)
+        for parent in {(self.path / name).parent for name in self._digests} - {self.path}:
+            disk.sync(parent)
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
 

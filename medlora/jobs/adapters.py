@@ -21,6 +21,7 @@ from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder
+from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
 DESCRIPTION = "adapter_config.json"
@@ -177,7 +178,8 @@ def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:
     """
     check_adapter_folder(adapter)
     try:
-        adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
+        with no_input():
+            adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # whatever an adapter's description makes PEFT raise

@@ -30,6 +30,7 @@ from medlora.model.kinds import (
 )
 from medlora.model.quantize import keep_trainable, quantization
 from medlora.model.skeleton import skeleton
+from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
 # Families that the conformance suite found to differ from plain transformers, for no known cause.
@@ -108,9 +109,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     check_tokenizer_folder(folder)
     try:
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
+        with no_input():
+            tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
     except MemoryError:
         raise
     except BaseException as error:  # whatever a tokenizer's file makes of its library
@@ -162,19 +164,20 @@ def load_base(
     _check_size(folder, cfg, dtype)
     if has_soft_cap(config):
         _log.info("attention: eager, for this base caps its scores, which sdpa would leave out")
+    model: PreTrainedModel
     try:
-        model: PreTrainedModel
-        model, filled = model_class(config).from_pretrained(
-            folder,
-            dtype=dtype,
-            attn_implementation=attention_of(cfg, config),
-            quantization_config=quantized,
-            device_map=None if device == "cpu" else {"": torch.cuda.current_device()},
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with no_input():
+            model, filled = model_class(config).from_pretrained(
+                folder,
+                dtype=dtype,
+                attn_implementation=attention_of(cfg, config),
+                quantization_config=quantized,
+                device_map=None if device == "cpu" else {"": torch.cuda.current_device()},
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (torch.OutOfMemoryError, MemoryError):
         raise  # told by whoever knows what was loaded besides
     except Exception as error:  # whatever a family's own code raises

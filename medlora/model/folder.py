@@ -36,7 +36,7 @@ _TOKENIZER = (
     "tiktoken.model",
     "tekken.json",
 )
-_TEMPLATES = "additional_chat_templates"
+TEMPLATES = "additional_chat_templates"
 _MOST_BYTES = {"tokenizer.json": 1 << 27, INDEX: 1 << 26}  # the largest that is known has 2**25
 _FEW_BYTES = 1 << 24
 _COPY = "copy the whole folder again"
@@ -178,7 +178,7 @@ def _there(folder: Path, names: Iterable[str]) -> list[str]:
 
 def _of_tokenizer(folder: Path) -> list[str]:
     """Return the names of a tokenizer's files: its own, and those for a version of transformers."""
-    templates = [f"{_TEMPLATES}/{path.name}" for path in (folder / _TEMPLATES).glob("*.jinja")]
+    templates = [f"{TEMPLATES}/{path.name}" for path in (folder / TEMPLATES).glob("*.jinja")]
     versions = [path.name for path in folder.glob("tokenizer.*.json")]
     return [*_there(folder, _TOKENIZER), *templates, *versions]
 

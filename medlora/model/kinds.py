@@ -13,7 +13,7 @@ from transformers import (
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.model.folder import read_object
-from medlora.runtime.limit import time_limit
+from medlora.runtime.limit import no_input, time_limit
 
 # What the families call the cap on attention's scores, which `sdpa` leaves out.
 _SOFT_CAPS = ("attn_logit_softcapping", "attention_logits_soft_cap", "logits_soft_cap")
@@ -29,7 +29,7 @@ def read_config(folder: Path) -> PretrainedConfig:
         MissingPartError: transformers does not know the family, or cannot read it.
     """
     try:
-        with time_limit(_READ_S):
+        with no_input(), time_limit(_READ_S):
             return AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )

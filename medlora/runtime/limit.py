@@ -1,10 +1,21 @@
-"""A limit of time for code of others, which may not end."""
+"""Limits for code of others: it may not end, and it may ask for consent on the terminal."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
+
+
+@contextmanager
+def no_input() -> Iterator[None]:
+    """Close standard input to a block of Python: nobody can be asked, and nobody can say yes."""
+    ours, sys.stdin = sys.stdin, None  # what Python has without one
+    try:
+        yield
+    finally:
+        sys.stdin = ours
 
 
 class TooSlowError(Exception):

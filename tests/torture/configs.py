@@ -44,9 +44,8 @@ def main() -> int:
             if ours != theirs:
                 different += 1
                 print(f"{given}: check {ours}, train {theirs}", flush=True)
-    print(
-        f"{chosen.configs} configs, {different} differ; train ends with {dict(sorted(ends.items()))}"
-    )
+    ended = dict(sorted(ends.items()))
+    print(f"{chosen.configs} configs, {different} differ; train ends with {ended}")
     return int(bool(different))
 
 
