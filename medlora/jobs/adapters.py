@@ -19,7 +19,8 @@ from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
-from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.folder import find_base
 
 _log = logger(__name__)
 DESCRIPTION = "adapter_config.json"

@@ -64,6 +64,11 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Top
     return topology
 
 
+def has_others(topology: Topology) -> bool:
+    """Tell whether this process is one of several workers, who meet."""
+    return topology.rank is not None and topology.world_size > 1
+
+
 def workers_to_start(topology: Topology, cfg: RunConfig) -> Topology | None:
     """Return what to start here, None where this process does the work itself.
 

@@ -1,0 +1,45 @@
+"""How much memory the container, or the job's control group, leaves to a process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+_NO_LIMIT = 1 << 60  # the first version states "none" as a number about this large
+
+
+def container_limit(root: Path = Path("/")) -> int | None:
+    """Return the least limit of this process's control group and those above it; None for none.
+
+    Source: cgroups(7); the first version's memory.limit_in_bytes, the second's memory.max.
+    """
+    limits = [limit for file in _files(root) if (limit := _number(file)) is not None]
+    return min((limit for limit in limits if limit < _NO_LIMIT), default=None)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Yield the files that may state a limit.
+
+    Within a container its group may be stated as the host knows it, and be mounted as the top.
+    """
+    mounted = root / "sys/fs/cgroup"
+    try:
+        rows = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        rows = []
+    yield mounted / "memory.max"
+    yield mounted / "memory/memory.limit_in_bytes"
+    for row in rows:
+        _, _, rest = row.partition(":")
+        controllers, _, group = rest.partition(":")
+        inner = [Path(group.lstrip("/")), *Path(group.lstrip("/")).parents]
+        for folder in inner if ".." not in group else []:
+            if not controllers:
+                yield mounted / folder / "memory.max"
+            elif "memory" in controllers.split(","):
+                yield mounted / "memory" / folder / "memory.limit_in_bytes"
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no such group, or `max`
+        return None
