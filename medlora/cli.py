@@ -25,17 +25,18 @@ _BUG = 70
 
 
 class _Computes(click.Command):
-    """A command that imports torch, which wants a folder for temporary files."""
+    """A command that imports torch, which wants addresses and a folder for temporary files."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's own)
         """Do what the command does, where it can be done.
 
         Raises:
             StorageError: there is no such folder.
+            OutOfMemoryError: torch itself would not fit.
         """
-        from medlora.runtime.temporary import check_temporary
+        from medlora.runtime.room import check_room
 
-        check_temporary()
+        check_room()
         return super().invoke(ctx)
 
 

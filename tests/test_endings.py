@@ -42,7 +42,7 @@ def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def within(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def within(code: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run the command line after some Python that changes a part of it."""
     start = f"import sys\nsys.argv = ['medlora', *{list(arguments)!r}]\n"
     return subprocess.run(
@@ -51,6 +51,7 @@ def within(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         env=CLEAN,
+        **options,  # type: ignore[call-overload]
     )
 
 
@@ -336,15 +337,17 @@ def test_what_is_a_bug_stays_one() -> None:
         assert as_ours(error) is None
 
 
-def test_memory_that_ends_within_an_import_ends_with_80() -> None:
-    """A limit of addresses that torch does not fit in: named, with what helps."""
-    limit = 1_000_000_000
+def test_memory_that_ends_ends_with_80() -> None:
+    """A limit of addresses that torch does not fit in is told before; one that is met, then."""
 
-    def set_limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    def limited(limit: int) -> Callable[[], None]:
+        return lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
-    said = one_error(run("train", preexec_fn=set_limit), 80)
-    assert "ulimit -v leaves this process 0.9 GiB" in said
+    said = one_error(run("train", preexec_fn=limited(3_500_000_000)), 80)
+    assert "ulimit -v leaves this process 3.3 GiB of addresses, and torch" in said
+    never_looked = "from medlora.runtime import room\nroom.check_room = lambda: None\n"
+    said = one_error(within(never_looked, "train", preexec_fn=limited(1_000_000_000)), 80)
+    assert "memory ran out: ulimit -v leaves this process 0.9 GiB of addresses" in said
 
 
 @pytest.mark.parametrize(
@@ -399,7 +402,7 @@ SLOW = {
     73: "checkpoint/test_lock.py",
     74: "test_endings.py::test_output_that_does_not_fit_ends_with_74",
     79: "jobs/test_ending.py",
-    80: "test_endings.py::test_memory_that_ends_within_an_import_ends_with_80",
+    80: "test_endings.py::test_memory_that_ends_ends_with_80",
     143: "test_endings.py::test_a_worker_whose_launcher_is_gone_ends_before_anything_slow",
 }
 

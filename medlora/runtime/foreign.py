@@ -6,7 +6,6 @@ it quotes what it chokes on.
 
 import errno
 import os
-import resource
 from pathlib import Path
 
 from medlora.errors import (
@@ -16,9 +15,8 @@ from medlora.errors import (
     OutOfMemoryError,
     StorageError,
 )
-from medlora.runtime.memory import container_limit
+from medlora.runtime.memory import limits_said
 
-_GIB = 1 << 30
 # What torch's allocator, oneDNN, cuBLAS, C++ and the loader of shared libraries say without a
 # class of their own.
 _MEMORY = (
@@ -60,7 +58,7 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM)
 def as_ours(error: BaseException) -> MedloraError | None:
     """Return what to tell a person instead of an exception, None where it is a bug."""
     if ran_out_of_memory(error):
-        return out_of_memory()
+        return _out_of_memory()
     if isinstance(error, OSError) and error.errno in _STORAGE:
         return _storage(error)
     if isinstance(error, RecursionError):
@@ -96,17 +94,10 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def out_of_memory(what: str = "memory ran out") -> OutOfMemoryError:
-    """Return the error that names the limits of this process, and what helps."""
-    limits = []
-    space, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if space != resource.RLIM_INFINITY:
-        limits.append(f"ulimit -v leaves this process {space / _GIB:.1f} GiB of addresses")
-    container = container_limit()
-    if container is not None:
-        limits.append(f"the container has {container / _GIB:.1f} GiB")
+def _out_of_memory() -> OutOfMemoryError:
+    limits = limits_said()
     return OutOfMemoryError(
-        ": ".join(filter(None, (what, ", and ".join(limits)))),
+        f"memory ran out{f': {limits}' if limits else ''}",
         fix=f"give it more memory{' (a higher limit)' if limits else ''}, or need less: lower "
         "data.max_length and training.per_device_train_batch_size, or set training.onednn: false; "
         "`medlora check` predicts the peak",

@@ -1,9 +1,28 @@
-"""How much memory the container, or the job's control group, leaves to a process."""
+"""How much memory the container, its control group or a limit of addresses leaves to a process."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+_GIB = 1 << 30
 _NO_LIMIT = 1 << 60  # the first version states "none" as a number about this large
+
+
+def limits_said() -> str:
+    """Return the limits that hold here in words, "" where there is none."""
+    addresses, container = address_limit(), container_limit()
+    said = []
+    if addresses is not None:
+        said.append(f"ulimit -v leaves this process {addresses / _GIB:.1f} GiB of addresses")
+    if container is not None:
+        said.append(f"the container has {container / _GIB:.1f} GiB")
+    return ", and ".join(said)
+
+
+def address_limit() -> int | None:
+    """Return how many bytes of addresses this process may have, None for as many as it likes."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def container_limit(root: Path = Path("/")) -> int | None:

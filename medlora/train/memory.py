@@ -17,6 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from medlora.data.layout import Batch, count_rows, count_tokens, cut
 from medlora.errors import OutOfMemoryError
 from medlora.runtime.foreign import ran_out_of_memory
+from medlora.runtime.memory import limits_said
 from medlora.train.forward import Forward
 
 _PROBE = (32, 96)  # positions of the two rows whose activations are counted
@@ -39,8 +40,10 @@ class Fit:
         largest = max(map(count_rows, pieces))
         if largest == 1:
             tokens = max(map(count_tokens, pieces))
+            limits = limits_said()
             raise OutOfMemoryError(
-                f"out of memory with a single row of {tokens} tokens",
+                f"out of memory with a single row of {tokens} tokens"
+                f"{f': {limits}' if limits else ''}",
                 fix="shorten data.max_length, set training.gradient_checkpointing: true or "
                 "model.load_in_4bit: true, or take a device with more memory",
             )
