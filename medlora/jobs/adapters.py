@@ -19,8 +19,8 @@ from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
-from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
-from medlora.model.folder import check_adapter_folder
+from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.folder import check_adapter_folder, find_base
 from medlora.runtime.limit import no_input
 
 _log = logger(__name__)

@@ -24,7 +24,8 @@ from medlora.jobs.rundir import run_folder
 from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.base import check_base, find_base
+from medlora.model.base import check_base
+from medlora.model.folder import find_base
 
 AUTO = "auto"
 _SIZE, _PARTS = "training.per_device_train_batch_size", "training.gradient_accumulation_steps"

@@ -18,7 +18,8 @@ from medlora.files import sha256_bytes, storage_errors
 from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.base import embedding_rows, end_tokens, find_base, load_tokenizer
+from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
+from medlora.model.folder import find_base
 
 _log = logger(__name__)
 DATE = "data.chat_template_date"

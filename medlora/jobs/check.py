@@ -50,7 +50,8 @@ from medlora.jobs.preflight import (
 from medlora.jobs.privacy import scan_files
 from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
-from medlora.model.base import check_base, find_base
+from medlora.model.base import check_base
+from medlora.model.folder import find_base
 from medlora.report.audit import page
 from medlora.report.statements import read_statements
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from medlora.config import Machine
+from medlora.runtime.memory import container_limit
 
 
 def device_type() -> str:
@@ -50,15 +51,7 @@ def this_device() -> Device:
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         return Device("cuda", properties.total_memory, bf16=has_bf16(), name=properties.name)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device("cpu", min(machine, _container_limit(Path("/sys/fs/cgroup/memory.max"))))
-
-
-def _container_limit(file: Path) -> int:
-    """Return a container's limit.  Source: cgroup v2, memory.max."""
-    try:
-        return int(file.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no container, or `max`
-        return 2**63
+    return Device("cpu", min(machine, container_limit() or machine))
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:

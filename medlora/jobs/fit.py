@@ -33,7 +33,7 @@ from medlora.jobs.dp import (
     releasable,
 )
 from medlora.jobs.due import Due, due_after
-from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
+from medlora.jobs.ending import check_base_loss, check_diverged, note_convergence, note_standstill
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.rundir import check_local
 from medlora.jobs.saving import (
@@ -480,6 +480,7 @@ class MedicalLoRATrainer:
         if self.team.leads:
             self._history.restart()
         base = self._evaluated(step=0, epoch=0.0)
+        check_base_loss(base, self._bare)
         self.progress.base = self.progress.latest = base
         if self.config.training.generation_steps is not None:
             self._ask(step=0)
@@ -510,7 +511,7 @@ class MedicalLoRATrainer:
         try:
             if due.log:
                 self._record(result)
-            check_diverged(self.progress, result, cfg)
+            check_diverged(self.progress, result, cfg, model=self._bare)
             if due.evaluate:
                 loss = self._evaluated(step=result.step, epoch=result.epoch)
                 self.progress.latest = loss

@@ -32,11 +32,8 @@ from medlora.jobs.model_pack import check_sums
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, verdict_inputs
 from medlora.logs import logger
-from medlora.model.base import (
-    check_base,
-    digest_base,
-    find_base,
-)
+from medlora.model.base import check_base, digest_base
+from medlora.model.folder import find_base
 from medlora.model.kinds import position_limit, read_config
 from medlora.report.fingerprint import fingerprint
 

@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from medlora.config import RunConfig
 from medlora.errors import MedloraError, MissingPartError, StorageError
 from medlora.jobs.device import device_type
+from medlora.jobs.early import can_write, folders, nearest, refuse_volatile, unwritable
 from medlora.jobs.settings import Plan
 
 _GIB = 1 << 30
@@ -70,27 +70,14 @@ def driver_version(file: Path) -> str | None:
 
 def look_at_folders(plan: Plan, *, workers: int) -> Place:
     """Return which folders can be written, and how much shared memory there is."""
-    cfg = plan.resolved.config.training
-    folders = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
-    folders |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
-    facts, errors, warnings = {}, list[MedloraError](), []
-    for name, folder in folders.items():
-        there = _nearest(folder)
-        facts[name] = {"writable": _can_write(there)}
-        if not facts[name]["writable"]:
-            errors.append(
-                StorageError(
-                    f"{folder} ({name}) cannot be written",
-                    fix=f"let uid {os.getuid()} or its group write {there}, or mount another",
-                )
-            )
-    if plan.volatile_output and not plan.demo:
-        errors.append(
-            MissingPartError(
-                f"{cfg.output_dir} is not mounted: the result would vanish with the container",
-                fix="mount a folder there (-v /path:/checkpoints) or set MEDLORA_CHECKPOINTS",
-            )
-        )
+    facts = {
+        name: {"writable": can_write(nearest(folder))} for name, folder in folders(plan).items()
+    }
+    errors, warnings = list[MedloraError](unwritable(plan)), []
+    try:
+        refuse_volatile(plan)
+    except MissingPartError as error:
+        errors.append(error)
     shared = _shared_memory(plan.root / "dev/shm")
     if workers > 1 and shared < _SHARED_GIB * _GIB:
         warnings.append(
@@ -107,7 +94,7 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
     epochs = math.ceil(training.num_train_epochs / training.save_epochs)
     kept = training.save_total_limit + 1 + epochs  # one is written before the oldest goes
     needed = kept * resumable + 2 * (adapter_bytes + _FEW_MIB)  # best_model and final
-    usage = shutil.disk_usage(_nearest(Path(training.output_dir)))
+    usage = shutil.disk_usage(nearest(Path(training.output_dir)))
     facts = {
         "checkpoint_bytes": resumable,
         "checkpoints_kept": kept,
@@ -125,15 +112,6 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
     elif needed > _TIGHT * usage.free:
         warnings.append(said)
     return Place(facts, errors, warnings)
-
-
-def _can_write(folder: Path) -> bool:
-    return os.access(folder, os.W_OK | os.X_OK)
-
-
-def _nearest(folder: Path) -> Path:
-    """Return the folder, or the one above it that is there."""
-    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
 
 
 def _shared_memory(folder: Path) -> int:

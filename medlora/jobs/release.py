@@ -137,6 +137,6 @@ def refuse_rejected(rejected: Path, gate: dict[str, Any] | None) -> None:
     """Raise what the gate said of an adapter that it rejected."""
     refuse(
         gate,
-        fix=f"the adapter is in {rejected}; change data or config and train under another "
-        "run_name or with --fresh",
+        fix="change data or config and train under another run_name or with --fresh",
+        kept=f"the adapter is in {rejected}; ",
     )

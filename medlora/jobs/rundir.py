@@ -7,8 +7,9 @@ from typing import Any
 
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
-from medlora.errors import ConfigError, MissingPartError, StorageError
+from medlora.errors import ConfigError, StorageError
 from medlora.files import make_folder, rename
+from medlora.jobs.early import refuse_volatile
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
@@ -29,11 +30,7 @@ def run_folder(plan: Plan) -> Path:
         StorageError: it cannot be made or written.
     """
     cfg = plan.resolved.config
-    if plan.volatile_output and not plan.demo:
-        raise MissingPartError(
-            f"{cfg.training.output_dir} is not mounted: the result would vanish with the container",
-            fix="mount a folder there (-v /path:/checkpoints) or set MEDLORA_CHECKPOINTS",
-        )
+    refuse_volatile(plan)
     folder = Path(cfg.training.output_dir) / cfg.run_name
     make_folder(folder)
     return folder

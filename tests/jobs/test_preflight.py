@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medlora.errors import ConfigError, OutOfMemoryError, StorageError
-from medlora.jobs import check, place, preflight
+from medlora.jobs import check, early, place, preflight
 from medlora.jobs.device import Device
 from medlora.jobs.place import driver_version, look_at_disk, look_at_folders
 from medlora.jobs.preflight import duration
@@ -57,7 +57,8 @@ def test_everything_that_would_stop_a_run_is_told_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Adapter targets, and folders; the first of them decides the exit code."""
-    monkeypatch.setattr(place, "_can_write", lambda _: False)  # root may write anywhere
+    for one in (place, early):
+        monkeypatch.setattr(one, "can_write", lambda _: False)  # root may write anywhere
     plan = tough_plan("a", "lora.target_modules=[q_proj,c_attn]")
     with pytest.raises(StorageError, match=r"\(checkpoints\) cannot be written"):
         report_of(plan, tmp_path)

@@ -10,7 +10,8 @@ from transformers import LlamaModel, T5Config
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
-from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.folder import find_base
 
 
 @pytest.fixture
