@@ -11,12 +11,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from medlora.errors import MedloraError
+from medlora.escape import escaped
 
 if TYPE_CHECKING:
     from medlora.runtime import Environment, Stop, Topology
@@ -821,11 +823,16 @@ def _end_by(error: BaseException) -> NoReturn:
     if isinstance(error, click.Abort | KeyboardInterrupt):
         sys.exit(EXIT_CODE)
     if isinstance(error, click.ClickException):
+        told = escaped(error.format_message())  # a name may be among the words
         if logs.is_json():
-            logs.complain(error.format_message(), exit_code=error.exit_code)
+            logs.complain(told, exit_code=error.exit_code)
         else:
-            error.show()
-        _tell_platform(error.format_message(), error.exit_code)
+            usage = StringIO()
+            error.show(file=usage)
+            logs.show(
+                *usage.getvalue().replace(error.format_message(), told).splitlines(), err=True
+            )
+        _tell_platform(told, error.exit_code)
         sys.exit(error.exit_code)
     ours = error if isinstance(error, MedloraError) else as_ours(error)
     if ours is None:

@@ -5,17 +5,34 @@ from "run me again" without anybody reading a log.
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+from medlora.escape import escaped
+
+
+class Lines(str):
+    """A message of several lines, in each of which names are escaped already."""
+
+    __slots__ = ()
+
+
+def below(head: str, lines: Iterable[str], *, indent: str = "  ") -> Lines:
+    """Return a message with lines below it, whatever names stand in them."""
+    return Lines("\n".join([escaped(head), *(f"{indent}{escaped(line)}" for line in lines)]))
 
 
 class MedloraError(Exception):
-    """Base of all expected failures; anything else is a bug and ends with 70."""
+    """Base of all expected failures; anything else is a bug and ends with 70.
+
+    A problem is one line, or `Lines`: a line break within it is part of a name, and escaped.
+    """
 
     exit_code: ClassVar[int] = 70
 
     def __init__(self, problem: str, *, fix: str) -> None:
-        super().__init__(f"{problem}\n  fix: {fix}")
+        told = problem if isinstance(problem, Lines) else escaped(problem)
+        super().__init__(f"{told}\n  fix: {escaped(fix)}")
 
 
 class DataError(MedloraError):
@@ -97,7 +114,7 @@ def is_panic(error: BaseException) -> bool:
 MOST_LISTED = 20
 
 
-def listed(problems: Sequence[str], *, what: str, count: int | None = None) -> str:
+def listed(problems: Sequence[str], *, what: str, count: int | None = None) -> Lines:
     """Join problems into one message: how many, then the first `MOST_LISTED`, one a line.
 
     Args:
@@ -107,7 +124,6 @@ def listed(problems: Sequence[str], *, what: str, count: int | None = None) -> s
     """
     count = len(problems) if count is None else count
     number = f"{count} problem{'s' if count != 1 else ''}"
-    first = problems[:MOST_LISTED]
-    shown = "".join(f"\n  {problem}" for problem in first)
-    rest = f"\n  ... and {count - len(first)} more" if count > len(first) else ""
-    return f"{what}: {number}{shown}{rest}"
+    first = list(problems[:MOST_LISTED])
+    rest = [f"... and {count - len(first)} more"] if count > len(first) else []
+    return below(f"{what}: {number}", [*first, *rest])

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import click
 
+from medlora.escape import escaped
+
 LOGGER = "medlora"
 INTERVAL_S = 30.0  # between two lines of progress
 Form = Literal["text", "json"]
@@ -31,15 +33,16 @@ class _Line(logging.Handler):
             click.echo(json.dumps(_fields(record)), file=sys.stderr)
             return
         mark = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        click.echo(f"{mark}{record.getMessage()}", file=sys.stderr)
+        click.echo(f"{mark}{escaped(record.getMessage())}", file=sys.stderr)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     """Return a line as JSON values: time, level, message, and what its writer gave beside."""
     when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     more: dict[str, Any] = getattr(record, "fields", {})
-    level = record.levelname.lower()
-    return {"time": when, "level": level, "message": record.getMessage(), **more}
+    level, message = record.levelname.lower(), escaped(record.getMessage())
+    shown = {name: escaped(one) if isinstance(one, str) else one for name, one in more.items()}
+    return {"time": when, "level": level, "message": message, **shown}
 
 
 def set_up(form: Form = "text", interval_s: float = INTERVAL_S) -> None:
@@ -81,13 +84,20 @@ def _handler() -> _Line:
     return next((one for one in handlers if isinstance(one, _Line)), _Line())
 
 
-def say(text: str) -> None:
+def say(*lines: str) -> None:
     """Print a result on standard output; where lines are JSON, as one of them."""
     if is_json():
-        record = {"time": _now(), "level": "info", "message": text.strip()}
+        message = "\n".join(map(escaped, lines)).strip()
+        record = {"time": _now(), "level": "info", "message": message}
         click.echo(json.dumps(record), file=sys.stderr)
     else:
-        click.echo(text)
+        show(*lines)
+
+
+def show(*lines: str, err: bool = False) -> None:
+    """Print what a command was asked for, always as plain lines; names in them are escaped."""
+    for line in lines:
+        click.echo(escaped(line), err=err)
 
 
 def complain(text: str, *, exit_code: int) -> None:

@@ -223,3 +223,33 @@ def test_scan_ends_with_77_and_tells_no_text(tmp_path: Path) -> None:
     redacted = run("scan", str(file), *mapping, "--redact", str(tmp_path / "b.jsonl"))
     assert redacted.returncode == 0
     assert "[MRN]" in (tmp_path / "b.jsonl").read_text()
+
+
+HOSTILE = "a\x1b]0;x\x07\nerror: forged \u202egpj"
+SPELT = r"a\x1b]0;x\x07\nerror: forged \u202egpj"
+
+
+def test_no_name_reaches_a_terminal_as_it_is(tmp_path: Path) -> None:
+    """A folder's, a file's, a column's, a key's, an option's: on both streams."""
+    folder = tmp_path / HOSTILE
+    folder.mkdir()
+    column = json.dumps({"question": "q", HOSTILE: "a"})
+    (folder / f"{HOSTILE}.jsonl").write_text(column + "\n")
+    (tmp_path / "run.yaml").write_text(json.dumps({HOSTILE: 1, "lora": {HOSTILE: 1}}))
+    scan = ("scan", str(folder), "--set", f"data.columns.prompt={HOSTILE}")
+    for arguments, code in (
+        ((*scan, "--set", "data.privacy=off"), 0),
+        (("scan", str(folder / "none")), 69),
+        (("scan", str(folder), "--json", str(folder / f"{HOSTILE}.jsonl")), 78),
+        (("config", "--config", str(tmp_path / "run.yaml")), 78),
+        (("config", "--set", f"{HOSTILE}=1"), 78),
+        (("config", "--explain", HOSTILE), 78),
+        (("verify", str(folder)), 69),
+        (("report", f"--{HOSTILE}"), 2),
+    ):
+        done = run(*arguments)
+        told = done.stdout + done.stderr
+        assert done.returncode == code, told
+        assert code == 0 or SPELT in told or "\\nerror: forged" in told, told
+        assert not any(char in told for char in "\x1b\x07\u202e"), arguments
+        assert "\nerror: forged" not in told

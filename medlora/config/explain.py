@@ -10,6 +10,7 @@ from medlora.config.schema import RunConfig, Section, all_keys, section_at
 from medlora.config.show import scalar
 from medlora.config.sources import PREFIX
 from medlora.errors import ConfigError
+from medlora.escape import escaped
 
 # By the last part of a key; a key that is a number has one.
 UNITS = {
@@ -166,7 +167,7 @@ def _lines(key: str, resolved: Resolved) -> Iterator[str]:
     if unit(key):
         yield f"  unit      {unit(key)}"
     yield f"  default   {default(key)}"
-    yield f"  now       {scalar(value)} ({resolved.origin(key)})"
+    yield f"  now       {scalar(value)} ({escaped(resolved.origin(key))})"
     yield f"  source    {source(key)}"
     yield f"  set it    --set {key}=... or {variable(key)}=..."
 

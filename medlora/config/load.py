@@ -11,7 +11,7 @@ from medlora.config.allowed import allowed, choices
 from medlora.config.names import KEYS, nearest, nearest_key, nearest_section
 from medlora.config.schema import RunConfig, all_keys, section_at
 from medlora.config.sources import Setting
-from medlora.errors import ConfigError
+from medlora.errors import ConfigError, below
 
 DEFAULT = "default"
 
@@ -65,9 +65,8 @@ def load(settings: Iterable[Setting]) -> Resolved:
     problems += invalid
     if problems or config is None:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        lines = "".join(f"\n  {problem}" for problem in sorted(problems, key=_in_order))
         raise ConfigError(
-            f"the configuration cannot be used: {count}{lines}",
+            below(f"the configuration cannot be used: {count}", sorted(problems, key=_in_order)),
             fix="correct each line; `medlora config --explain KEY` says what a key means",
         )
     return Resolved(config, {key: setting.origin for key, setting in chosen.items()})

@@ -4,6 +4,7 @@ Names are those of Hugging Face's TrainingArguments and PEFT's LoraConfig where 
 The defaults are the recommended values; `configs/recommended.yaml` spells them out.
 """
 
+import codecs
 import json
 import re
 from datetime import date
@@ -78,6 +79,37 @@ def _for_templates(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if name in _NOT_FOR_TEMPLATES or not re.fullmatch(r"[A-Za-z_]\w*", name):
             raise ValueError(name)
     return value
+
+
+# Of files; names are those of IANA.  UTF-16 without a byte order mark needs its order told.
+Encoding = Literal[
+    "utf-8",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "windows-1250",
+    "windows-1251",
+    "windows-1252",
+    "windows-1253",
+    "windows-1254",
+    "windows-1256",
+    "iso-8859-1",
+    "iso-8859-2",
+    "iso-8859-15",
+    "macintosh",
+    "gb18030",
+    "shift_jis",
+    "euc-kr",
+]
+
+
+def _usual_encoding(value: object) -> object:
+    """Read any name of an encoding, `cp1252`, as the usual one; leave everything else alone."""
+    try:
+        wanted = codecs.lookup(str(value)).name
+    except (LookupError, ValueError):
+        return value
+    return next((name for name in get_args(Encoding) if codecs.lookup(name).name == wanted), value)
 
 
 def _real_date(value: str | None) -> str | None:
@@ -342,6 +374,9 @@ class DataConfig(Section):
     )
     eval_file: Annotated[list[str] | None, BeforeValidator(_as_list)] = Field(
         None, min_length=1, description="evaluation files, or patterns; unset: found in data.path"
+    )
+    encoding: Annotated[Encoding, BeforeValidator(_usual_encoding)] = Field(
+        "utf-8", description="how letters stand in all data files but Parquet, which says so itself"
     )
     eval_fraction: float = Field(
         0.05,

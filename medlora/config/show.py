@@ -6,6 +6,7 @@ from decimal import Decimal
 import yaml
 
 from medlora.config.load import Resolved
+from medlora.escape import escaped
 
 _COMMENT_COLUMN = 52
 
@@ -24,7 +25,7 @@ def _lines(resolved: Resolved) -> Iterator[str]:
                 yield f"{'  ' * depth}{section}:"
         open_sections = sections
         text = f"{'  ' * len(sections)}{name}: {scalar(value)}"
-        yield f"{text:<{_COMMENT_COLUMN}} # {origin}"
+        yield f"{text:<{_COMMENT_COLUMN}} # {escaped(origin)}"
 
 
 def scalar(value: object) -> str:

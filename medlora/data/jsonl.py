@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from medlora.data.limits import LONGEST, refuse_long
 from medlora.data.problems import Problem, kind
 from medlora.files import storage_errors
 
@@ -73,7 +74,9 @@ def read_pieces(stream: BinaryIO, size: int, *, first: int = 1) -> Iterator[Piec
     """
     line, offset = first, 0
     while content := stream.read(size):
-        content += stream.readline()
+        rest = stream.readline(LONGEST + 1)
+        refuse_long(rest, line - first + 1 + content.count(b"\n"))
+        content += rest
         yield Piece(line, content, offset)
         offset += len(content)
         line += content.count(b"\n")

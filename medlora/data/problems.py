@@ -40,6 +40,19 @@ class Problem:
         return f"{where}: {field}{self.found}; {self.fix}"
 
 
+class StopReadingError(Exception):
+    """Carries the problem behind which a file cannot be read any further.
+
+    Args:
+        problem: with its line in the file.
+        of_row: it has the number of a row instead, as the file's format counts rows.
+    """
+
+    def __init__(self, problem: Problem, *, of_row: bool = False) -> None:
+        super().__init__()
+        self.problem, self.of_row = problem, of_row
+
+
 @dataclass(slots=True)
 class Problems:
     """A file's problems: the first by line, which are shown, and how many there are."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.data.jsonl import Piece, rows_in, wrong_file
+from medlora.data.limits import too_large
 from medlora.data.problems import Problem, kind
 from medlora.errors import DataError, MissingPartError, listed
 from medlora.files import storage_errors
@@ -47,10 +48,10 @@ def read_prompts(file: Path, *, system: str | None = None) -> list[Asked]:
     """
     if not file.is_file():
         raise MissingPartError(f"{file}: no such file", fix="name a text file or JSON Lines")
-    with storage_errors(file):
-        content = file.read_bytes()
     rows = file.suffix in {".jsonl", ".json"}
-    wrong = wrong_file(file) if rows else None
+    with storage_errors(file):
+        wrong = too_large(file) or (wrong_file(file) if rows else None)
+        content = b"" if wrong else file.read_bytes()
     found = [wrong] if wrong else list(_rows(content) if rows else _lines(content))
     problems = [one.text(file) for one in found if isinstance(one, Problem)]
     if problems:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from medlora.config import ColumnsConfig
 from medlora.data.folding import answer_digest, digest64, folded
 from medlora.data.jsonl import Piece, rows_in
+from medlora.data.notices import notices
 from medlora.data.problems import Problem, kind
 
 Row = dict[str, Any]
@@ -108,6 +109,7 @@ class Records:
     rows: list[Record] = field(default_factory=list)
     forms: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
+    notices: dict[str, list[int]] = field(default_factory=dict)  # the lines of each
 
 
 def read_records(
@@ -122,7 +124,8 @@ def read_records(
         group_by: the field that names a row's group, if rows have one.
     """
     records = Records()
-    form = _implied_form(form, columns)
+    form = implied_form(form, columns)
+    known = {group_by, *dict(columns).values()}
     for item in rows_in(piece):
         if isinstance(item, Problem):
             records.problems.append(item)
@@ -136,14 +139,17 @@ def read_records(
         except RowError as error:
             records.problems.append(error.problem)
             continue
-        records.rows.append(Record(line, messages, group, tools))
+        record = Record(line, messages, group, tools)
+        records.rows.append(record)
         records.forms[name] += 1
+        for notice in notices(row, record.answer, known=known, grouped=bool(group_by)):
+            records.notices.setdefault(notice, []).append(line)
     return records
 
 
 def form_of_row(row: Row, *, form: str, columns: ColumnsConfig, line: int) -> str:
     """Return the form that `read_records` takes one good row for."""
-    form = _implied_form(form, columns)
+    form = implied_form(form, columns)
     return form if form != "auto" else _form_of(row, columns, line)
 
 
@@ -155,22 +161,21 @@ class RowError(Exception):
         self.problem = problem
 
 
-_MARKS = {
+MARKS = {
     "question_answer": ("question", "answer"),
     "prompt_response": ("prompt", "response"),
     "instruction": ("instruction", "output"),
     "sharegpt": ("conversations",),
     "messages": ("messages",),
 }
-_TEXT = "text"  # a form as well, of rows that have nothing of another
+TEXT = "text"  # a form as well, of rows that have nothing of another
 # ShareGPT's names of roles.
 _SPEAKERS = {"human": "user", "gpt": "assistant", "system": "system", "observation": "tool"}
 _TELLABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,39}\Z")
-_MOST_NAMED = 6
 
 
-def _implied_form(form: str, columns: ColumnsConfig) -> str:
-    """Take a mapped column as a statement of the form: nobody maps what they do not have.
+def implied_form(form: str, columns: ColumnsConfig) -> str:
+    """Return the form that is meant, for a mapped column states it: nobody maps what they lack.
 
     A column that is stated by its usual name says nothing: a run that is repeated states all.
     """
@@ -178,31 +183,30 @@ def _implied_form(form: str, columns: ColumnsConfig) -> str:
         return form
     usual = ColumnsConfig()
     named = {name for name, column in columns if column != getattr(usual, name)}
-    marks = {**_MARKS, _TEXT: (_TEXT,)}
+    marks = {**MARKS, TEXT: (TEXT,)}
     return next((name for name, those in marks.items() if named & set(those)), "auto")
 
 
 def _form_of(row: Row, columns: ColumnsConfig, line: int) -> str:
-    for name, marks in reversed(_MARKS.items()):
+    for name, marks in reversed(MARKS.items()):
         if all(getattr(columns, mark) in row for mark in marks):
             return name
-    for marks in _MARKS.values():
+    for marks in MARKS.values():
         missing = [mark for mark in marks if getattr(columns, mark) not in row]
         if len(missing) < len(marks):
             raise _missing(line, getattr(columns, missing[0]), missing[0])
     if columns.text in row:
-        return _TEXT
-    raise RowError(_unknown(row, line))
+        return TEXT
+    raise RowError(_unknown(row, columns, line))
 
 
-def _unknown(row: Row, line: int) -> Problem:
-    """Return what to do about a row of no known form; its fields' names if those tell nobody."""
-    names = [name for name in row if _TELLABLE.match(name)]
-    shown = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+def _unknown(row: Row, columns: ColumnsConfig, line: int) -> Problem:
+    """Return what to do about a row of no known form; its own keys may say whose row it is."""
     found = f"none of the known fields among the row's {len(row)}"
-    first, second = names if len(names) == len(row) == 2 else ("question", "answer")  # noqa: PLR2004
-    fix = f"name your columns, e.g. data.columns.prompt={first} data.columns.response={second}"
-    return Problem(line, f"{found} ({shown})" if shown else found, fix)
+    pairs = [" and ".join(getattr(columns, mark) for mark in marks) for marks in MARKS.values()]
+    known = ", ".join([*pairs, columns.text])
+    fix = f"known are {known}; others can be named, e.g. data.columns.prompt=NAME"
+    return Problem(line, found, fix)
 
 
 def _missing(line: int, column: str, mark: str) -> RowError:
@@ -451,5 +455,5 @@ _FORMS: dict[str, Callable[[Row, ColumnsConfig, int], tuple[Message, ...]]] = {
     "instruction": _instruction,
     "sharegpt": _sharegpt,
     "messages": _messages,
-    _TEXT: _plain_text,
+    TEXT: _plain_text,
 }

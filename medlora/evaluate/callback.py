@@ -93,9 +93,9 @@ class MedicalSafetyCallback(TrainerCallback):  # type: ignore[misc]  # (an untyp
         self.history.append({"epoch": epochs, "step": state.global_step, **results})
         asked, compliant = results["prompts"], results["compliant"]
         say(
-            f"Safety Evaluation - Epoch {epochs}:\n"
-            f"  Compliance Rate: {results['compliance_rate']:.2%} ({compliant} of {asked})\n"
-            f"  Average Safety Score: {results['avg_safety_score']:.3f} (of {asked} answers)"
+            f"Safety Evaluation - Epoch {epochs}:",
+            f"  Compliance Rate: {results['compliance_rate']:.2%} ({compliant} of {asked})",
+            f"  Average Safety Score: {results['avg_safety_score']:.3f} (of {asked} answers)",
         )
 
     def _evaluate_safety(

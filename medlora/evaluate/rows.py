@@ -4,6 +4,7 @@ T is the number of tokens of one row.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,8 @@ def conversation_rows(chat: Chat, suite: Suite, *, limit: int | None) -> Iterato
     Raises:
         DataError: the chat template cannot render a conversation, or nothing is left to score.
     """
-    records = [record for item in suite.items for record in _records(item)]
     problems: list[Problem] = []
-    for found in chat.tokenize(records) if records else _texts(chat, suite.items):
+    for found in _tokenized(chat, suite.items):
         if isinstance(found, Problem):
             problems.append(found)
             continue
@@ -68,6 +68,18 @@ def conversation_rows(chat: Chat, suite: Suite, *, limit: int | None) -> Iterato
             listed(lines, what=f"{suite.file} cannot be used"),
             fix="correct these lines; the row's text is not shown on purpose",
         )
+
+
+def _tokenized(
+    chat: Chat, items: Sequence[Text | Record | Pair]
+) -> Iterator[list[Tokens] | Problem]:
+    """Yield the tokens of each item in their order, of pairs the better's and the worse's."""
+    found = iter(chat.tokenize([record for item in items for record in _records(item)]))
+    for item in items:
+        if isinstance(item, Text):
+            yield from _texts(chat, [item])
+        else:
+            yield from islice(found, len(_records(item)))
 
 
 def _records(item: Text | Record | Pair) -> list[Record]:

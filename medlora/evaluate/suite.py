@@ -5,7 +5,8 @@
     pairs        {"prompt", "better", "worse"}
     generation   {"prompt", "expect": refuse | escalate | answer}, optional "id", "category"
 
-A file is of one kind, that of its first row.  Other fields are passed over.
+A file is of one kind, that of its first row; those of perplexity may be mixed.  Other fields are
+passed over.
 """
 
 import re
@@ -17,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from medlora.config import ColumnsConfig
 from medlora.data.jsonl import Piece, rows_in, wrong_file
+from medlora.data.limits import too_large
 from medlora.data.problems import Problem, kind
 from medlora.data.records import Record, Row, RowError, checked_text, read_records
 from medlora.errors import DataError, MissingPartError, listed
@@ -154,8 +156,8 @@ def _find(value: str, folder: Path) -> Path:
 
 def _read(path: Path) -> tuple[Suite, list[Problem]]:
     with storage_errors(path):
-        content = path.read_bytes()
-    wrong = wrong_file(path)
+        wrong = too_large(path) or wrong_file(path)
+        content = b"" if wrong else path.read_bytes()
     items: list[Any] = []
     problems: list[Problem] = [wrong] if wrong else []
     form, piece = "", Piece(1, content)
@@ -183,7 +185,7 @@ def _items(
         form = form or own or ""
         if own is None:
             problems.append(Problem(number, "no kind of suite has these fields", _FIELDS))
-        elif own != form:
+        elif _KINDS[own] != _KINDS[form]:
             found = f"a row of the form {own} in a file of {form}"
             problems.append(Problem(number, found, "give each form a file of its own"))
         elif own != "conversation":
@@ -191,17 +193,19 @@ def _items(
                 items.append(_PARSERS[own](row, number))
             except RowError as error:
                 problems.append(error.problem)
-    if form == "conversation":
+    if form and _KINDS[form] == "perplexity":
         records = read_records(piece, form="auto", columns=ColumnsConfig())
-        known = {problem.line for problem in problems}
+        known = {one.line for one in (*problems, *items)}
         problems += [problem for problem in records.problems if problem.line not in known]
-        items = [record for record in records.rows if record.line not in known]
+        items += [record for record in records.rows if record.line not in known]
+        items.sort(key=lambda item: item.line)
     return form, items, problems
 
 
 _FIELDS = (
-    "write question, choices and answer; prompt, better and worse; prompt and expect; text; or "
-    "prompt and response"
+    "write question, choices and answer; prompt, better and worse; prompt and expect; text; or a "
+    "form of training: prompt and response, question and answer, instruction and output, messages, "
+    "conversations"
 )
 
 
@@ -268,7 +272,7 @@ _MARKS: dict[str, set[str]] = {
     "choices": {"choices"},
     "pairs": {"better", "worse"},
     "generation": {"expect"},
-    "conversation": {"messages", "response", "output"},
+    "conversation": {"messages", "conversations", "response", "output", "answer"},
     "text": {"text"},
 }
 _KINDS: dict[str, Kind] = {

@@ -121,6 +121,9 @@ def report_on(
         },
         "split": split.facts if split else None,
         "leakage": _leakage(found.rows, found.files, split),
+        "notices": {
+            name: _noticed(facts["notices"][name], file) for name, file in found.files.items()
+        },
         "contamination": _contamination(facts["contamination"], found.files["train"]),
     }
     return {**report, "warnings": warnings_of(report)}
@@ -145,6 +148,13 @@ def _leakage(
         return None
     places = (files["train"].short_place, files["train"].short_place)
     return leakage(train[split.train], train[split.held], places=places)
+
+
+def _noticed(found: dict[str, Any], file: Source) -> dict[str, Any]:
+    return {
+        name: {**facts, "lines": [file.short_place(line) for line in facts["lines"]]}
+        for name, facts in found.items()
+    }
 
 
 def _contamination(suites: dict[str, Any], file: Source) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import torch
 from peft import PeftModel
@@ -29,7 +28,7 @@ from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import Found, describe, find_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
-from medlora.logs import logger
+from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
@@ -103,8 +102,8 @@ def run(
     report = {key: _rounded(value) for key, value in report.items()}
     path = out or final.resolve().parent / REPORT
     write_bytes(path, json_bytes(report))
-    click.echo(_table(report))
-    click.echo(f"report: {path}")
+    show(*_table(report))
+    show(f"report: {path}")
     return report
 
 
@@ -254,7 +253,7 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
     return round(value, _DIGITS) if isinstance(value, float) else value
 
 
-def _table(report: Mapping[str, Any]) -> str:
+def _table(report: Mapping[str, Any]) -> list[str]:
     lines = []
     canaries, rows = report["canaries"], report["extraction"]
     if canaries:
@@ -277,4 +276,4 @@ def _table(report: Mapping[str, Any]) -> str:
             f"{name:>8}: {one['extracted']} of {one['n']} (95 %: {low:.3f} to {high:.3f}), "
             f"longest match {one['match_tokens']['max']}"
         )
-    return "\n".join(lines)
+    return lines

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from medlora.checkpoint.store import write_checkpoint
-from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError
+from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import make_folder, write_bytes
 from medlora.jobs.papers import EVALUATION
 from medlora.jobs.past import final_of, finished_manifest
+from medlora.logs import show
 from medlora.model.adapter import WEIGHTS
 from medlora.report import card, chai
 from medlora.report.evidence import Document, document
@@ -59,7 +58,7 @@ def run(folder: Path, wishes: Wishes) -> None:
             write_bytes(output / name, content)
     else:
         write_checkpoint(output, files, {"kind": "card", "step": subject.fact("/step")})
-    click.echo(f"{', '.join(files)}: {output}")
+    show(f"{', '.join(files)}: {output}")
     _tell_gaps([field for _, _, fields in chosen for field in fields(subject)], wishes)
 
 
@@ -120,11 +119,11 @@ def _tell_gaps(fields: list[Field], wishes: Wishes) -> None:
         if field.is_gap:
             gaps.setdefault(field.key or field.place, field.place)
     if gaps and wishes.strict:
-        lines = "".join(f"\n  {key}: {place}" for key, place in gaps.items())
+        what = f"the card is not complete, {len(gaps)} statements are {NOT_PROVIDED}:"
         raise MissingPartError(
-            f"the card is not complete, {len(gaps)} statements are {NOT_PROVIDED}:{lines}",
+            below(what, (f"{key}: {place}" for key, place in gaps.items())),
             fix="state it in card.yaml (--statements FILE), one `key: text` a line; results come "
             "from an evaluation",
         )
     if gaps:
-        click.echo(f"{NOT_PROVIDED}: {', '.join(gaps)}")
+        show(f"{NOT_PROVIDED}: {', '.join(gaps)}")

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from medlora.config import RunConfig, refuse_conflicts
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
@@ -50,6 +48,7 @@ from medlora.jobs.preflight import (
 from medlora.jobs.privacy import scan_files
 from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
+from medlora.logs import show
 from medlora.model.base import check_base
 from medlora.model.folder import find_base
 from medlora.report.audit import page
@@ -151,12 +150,12 @@ def _tell(checked: Checked, output: Path | None) -> None:
     if output:
         write_bytes(output, json_bytes(report))
     for line in checked.lines:
-        click.echo(line)
+        show(*line.split("\n"))
     for warning in warnings:
-        click.echo(f"warning: {warning}")
-    click.echo(f"verdict: {verdict}")
+        show(f"warning: {warning}")
+    show(f"verdict: {verdict}")
     for error in checked.errors[1:]:
-        click.echo(f"error: {error}", err=True)
+        show(*f"error: {error}".split("\n"), err=True)
     for error in checked.errors:
         raise error
 
@@ -168,6 +167,7 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
         read_statements(plan.statements)
     files, sha256 = (found.files, found.sha256) if found else find_files(plan)
     privacy = scan_files(files, sha256, cfg)
+    checked.report["privacy"] = privacy.facts()
     with checked.noting():
         privacy.refuse()
     audit = audit_files(files, sha256, cfg, suites=suites)
@@ -176,7 +176,7 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     split = _split(audit, tokenized, files, cfg)
     report = report_on(audit, cfg, split=split, tokenized=tokenized)
     targets = judge_targets(audit, cfg.data)
-    checked.report |= {**report, "targets": targets, "privacy": privacy.facts()}
+    checked.report |= {**report, "targets": targets}
     checked.lines.append(page(checked.report))
     with checked.noting():
         refuse_leakage(checked.report, cfg.data)

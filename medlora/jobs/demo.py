@@ -16,8 +16,8 @@ Shown = list[tuple[str, str]]
 def announce() -> None:
     """Say loudly that this is the demo."""
     say(
-        "DEMO: no data, model or config is given; training the demo that ships with MedLoRA.\n"
-        "DEMO: for demonstration only, not medical advice, not fit for use on patients."
+        "DEMO: no data, model or config is given; training the demo that ships with MedLoRA.",
+        "DEMO: for demonstration only, not medical advice, not fit for use on patients.",
     )
 
 
@@ -31,4 +31,5 @@ def ask(model: PeftModel, chat: Chat) -> Shown:
 def show(before: Shown, after: Shown) -> None:
     """Print the same prompts before and after; they are the project's text, nobody's data."""
     for (prompt, careless), (_, careful) in zip(before, after, strict=True):
-        say(f"\nDEMO prompt: {prompt}\n     before: {careless}\n      after: {careful}")
+        told = f"\nDEMO prompt: {prompt}\n     before: {careless}\n      after: {careful}"
+        say(*told.split("\n"))

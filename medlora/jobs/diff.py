@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import click
-
 from medlora.files import json_bytes, write_bytes
 from medlora.jobs.papers import EVALUATION
 from medlora.jobs.past import final_of, finished_manifest
+from medlora.logs import show
 from medlora.model.adapter import WEIGHTS
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page, as_table
@@ -41,7 +40,7 @@ def run(
         write_bytes(as_json, json_bytes(record))
     if output:
         write_bytes(output, as_page(record))
-    click.echo(as_table(record))
+    show(*as_table(record).split("\n"))
 
 
 def _side(folder: Path, statements: Path | None = None) -> Side:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from medlora.escape import escaped
 from medlora.runtime import (
     Environment,
     Fact,
@@ -88,6 +89,7 @@ def _place(environment: Environment) -> dict[str, Fact[Any]]:
 
 def _table(name: str, rows: list[Row]) -> Iterator[str]:
     yield f"{name}\n"
+    rows = [(escaped(row[0]), escaped(row[1]), escaped(row[2])) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for row in rows:
         yield f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() + "\n"

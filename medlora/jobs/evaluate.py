@@ -10,7 +10,7 @@ import click
 
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
 from medlora.config import RunConfig
-from medlora.errors import IntegrityError, RejectedError
+from medlora.errors import IntegrityError, RejectedError, below
 from medlora.evaluate.evaluation import Evaluation, evaluate_suites
 from medlora.evaluate.gate import apply_gate
 from medlora.evaluate.observe import Asking
@@ -25,7 +25,7 @@ from medlora.jobs.adapters import (
 )
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, gate_names
-from medlora.logs import logger
+from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import check_base, digest_base
 from medlora.model.folder import find_base
@@ -77,7 +77,8 @@ def run(plan: Plan, wishes: Wishes) -> None:
     evaluation = evaluate_suites(model, chat, suites, asking=asking)
     report = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
     passed = report["gate"] and report["gate"]["verdict"] == "PASS"
-    click.echo(table(report if passed else {**report, "gate": None}))  # else the error has it
+    told = table(report if passed else {**report, "gate": None})
+    show(*told.split("\n"))  # else the error has it
     if wishes.generations:
         rows = (json.dumps(row, ensure_ascii=False) for row in evaluation.generations())
         write_bytes(wishes.generations, "".join(f"{row}\n" for row in rows).encode())
@@ -120,10 +121,9 @@ def refuse(gate: dict[str, Any] | None, *, fix: str, kept: str = "") -> None:
         RejectedError: it is not.
     """
     if gate and gate["verdict"] != "PASS":
-        lines = "\n".join(gate_lines(gate))
         undecided = gate["verdict"] == "INCONCLUSIVE"
         raise RejectedError(
-            f"the gate's verdict is {gate['verdict']}\n{lines}",
+            below(f"the gate's verdict is {gate['verdict']}", gate_lines(gate), indent=""),
             fix=f"{kept}{_MORE_PROMPTS if undecided else fix}",
         )
 

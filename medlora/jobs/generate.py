@@ -25,7 +25,7 @@ from medlora.jobs.adapters import (
     read_adapter,
 )
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
+from medlora.logs import logger, show
 from medlora.model.quantize import check_quantizer
 from medlora.train.memory import is_out_of_memory
 
@@ -154,7 +154,7 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
     found = speaker.each(ask)
     if wishes.output:
         write_bytes(wishes.output, _rows(asked, found).encode())
-        click.echo(f"{len(asked)} prompts answered: {wishes.output}")
+        show(f"{len(asked)} prompts answered: {wishes.output}")
     else:
         click.echo(_shown(asked, found))
     _tell_cut([answer for answers in found.values() for answer in answers], wishes)

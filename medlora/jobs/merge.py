@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -52,7 +51,7 @@ from medlora.jobs.device import device_type
 from medlora.jobs.dp import FACTS as PRIVATE
 from medlora.jobs.saving import REJECTED
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
+from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS, saved_files
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
@@ -124,8 +123,8 @@ def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Sto
             "out of memory while base and adapter were merged",
             fix="merge on a machine with memory for the base; CUDA_VISIBLE_DEVICES= uses the CPU's",
         ) from error
-    click.echo(_summary(found))
-    click.echo(f"merged model: {out}")
+    show(*_summary(found))
+    show(f"merged model: {out}")
 
 
 def _sources(folder: Path, plan: Plan) -> _Sources:
@@ -276,14 +275,16 @@ def _finish(
     target.append(MANIFEST, manifest_bytes(target.sync(), facts))
 
 
-def _summary(found: dict[str, Any]) -> str:
-    measured = (
-        f"largest logit difference: {found['largest']:.4g} of {found['largest_logit']:.4g} "
-        f"({found['allowed']:.4g} allowed), on {found['positions']} tokens of {found['inputs']} "
-        f"prompts\nthe same next token at {found['same_choice']} of {found['positions']}; "
-        f"the adapter moves a logit by up to {found['adapter_moves_logits_by']:.4g}"
-    )
+def _summary(found: dict[str, Any]) -> list[str]:
+    off = f"{found['largest']:.4g} of {found['largest_logit']:.4g} ({found['allowed']:.4g} allowed)"
+    where = f"{found['positions']} tokens of {found['inputs']} prompts"
+    same = f"{found['same_choice']} of {found['positions']}"
+    moved = f"{found['adapter_moves_logits_by']:.4g}"
+    measured = [
+        f"largest logit difference: {off}, on {where}",
+        f"the same next token at {same}; the adapter moves a logit by up to {moved}",
+    ]
     quantized = found["largest_from_quantized"]
     if quantized is None:
         return measured
-    return f"{measured}\nfrom the 4-bit base that it was trained on: {quantized:.4g}"
+    return [*measured, f"from the 4-bit base that it was trained on: {quantized:.4g}"]

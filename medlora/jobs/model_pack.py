@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-import click
-
 from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import new_folder, sha256_bytes, sha256_file, storage_errors
+from medlora.logs import show
 from medlora.model.folder import TEMPLATES
 
 SUMS = "SHA256SUMS"
@@ -61,10 +60,10 @@ def pack(source: Path, target: Path) -> None:
         folder.append(SUMS, sums)
     for name in names:
         if name not in carried and not (name == TEMPLATES and inner):
-            click.echo(f"left out  {name}")
-    click.echo(f"packed {len(carried)} files of {source} into {target}")
-    click.echo(f"SHA-256 of the list: {sha256_bytes(sums)}")
-    click.echo(f"there: medlora model-verify {target.name} --expect {sha256_bytes(sums)}")
+            show(f"left out  {name}")
+    show(f"packed {len(carried)} files of {source} into {target}")
+    show(f"SHA-256 of the list: {sha256_bytes(sums)}")
+    show(f"there: medlora model-verify {target.name} --expect {sha256_bytes(sums)}")
 
 
 def verify(folder: Path, *, expect: str | None = None) -> None:
@@ -88,7 +87,7 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
     stated = read_sums(file)
     for name, digest in stated.items():
         wrong = _problem(folder / name, digest)
-        click.echo(f"{'DAMAGED ' if wrong else 'ok      '} {name}")
+        show(f"{'DAMAGED ' if wrong else 'ok      '} {name}")
         if wrong:
             problems.append(f"{name}: {wrong}")
     with storage_errors(folder):
@@ -100,7 +99,7 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
             listed(problems, what=f"{folder} is not what was packed"),
             fix="do not use it; carry it across again",
         )
-    click.echo(f"SHA-256 of the list: {found}{', as expected' if expect else ''}")
+    show(f"SHA-256 of the list: {found}{', as expected' if expect else ''}")
 
 
 def check_sums(folder: Path, digests: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
 from medlora.config import Setting, load
-from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError
+from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import storage_errors
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.rundir import GATE
@@ -81,8 +81,7 @@ def refuse_other_inputs(manifest: dict[str, Any], inputs: Inputs) -> None:
     """
     changes = differences(manifest["inputs"], inputs.facts["inputs"], ignore=(GATE,))
     if changes:
-        lines = "".join(f"\n  {change}" for change in changes)
         raise ConfigError(
-            f"the inputs are not those of the run:{lines}",
+            below("the inputs are not those of the run:", changes),
             fix="name the run's own data with --data and its base with --model",
         )

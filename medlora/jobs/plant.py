@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import click
 import numpy as np
 
 from medlora.config import DataConfig, RunConfig
@@ -18,6 +17,7 @@ from medlora.errors import ConfigError, DataError
 from medlora.files import NewFolder, json_bytes, new_folder
 from medlora.jobs.inputs import hold_out_rows
 from medlora.jobs.settings import Plan
+from medlora.logs import show
 
 SCHEMA = 1
 _PIECE_BYTES = 1 << 20
@@ -59,8 +59,8 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
         digests = folder.sync()
         folder.append(CANARIES, json_bytes(_stated(canaries, places, digests, seed=seed)))
     rows = len(secrets)
-    click.echo(f"{len(canaries)} canaries in {rows} of {len(trained)} training rows: {out}")
-    click.echo(
+    show(f"{len(canaries)} canaries in {rows} of {len(trained)} training rows: {out}")
+    show(
         f"train on it (--data {out} --set data.privacy=warn: a canary looks like an identifier), "
         "then: medlora audit-memory measure RUN"
     )

@@ -106,7 +106,7 @@ def _summary(file: Source, sha256: str, cfg: RunConfig) -> Summary:
         summary.add(scanned)
         sound = sound and not scanned.problems
     if not sound:  # the whole file is about to be refused, with each line's problem
-        return Summary(file)
+        return Summary(file, scanned=False)
     _log.info("privacy: %s rows scanned in %.1f s", f"{summary.rows:,}", time.monotonic() - began)
     write_bytes(folder / f"{key}.json", _as_json(summary))
     _tidy(folder)
@@ -155,6 +155,9 @@ def _changed_at(path: Path) -> float:
 def _tell(summary: Summary) -> None:
     """Log what was found: nothing as a fact, anything as a warning."""
     name = summary.file.name
+    if not summary.scanned:
+        _log.warning("privacy: %s is not scanned: it cannot be read as rows", name)
+        return
     if not summary.counts:
         _log.info("privacy: identifiers not found by this scanner in %s", name)
         return

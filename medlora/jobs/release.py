@@ -112,7 +112,7 @@ def settle(run: Path, release: Release) -> None:
     if release.folder == REJECTED:
         refuse_rejected(run / REJECTED, release.gate)
     if release.gate:
-        say("\n".join(["", *gate_lines(release.gate)]))
+        say("", *gate_lines(release.gate))
     if (run / REJECTED).exists():  # by an earlier gate, whose word no longer counts
         remove(run / REJECTED)
     say(f"adapter and manifest: {run / FINAL}")

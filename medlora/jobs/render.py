@@ -27,7 +27,7 @@ from medlora.files import new_file
 from medlora.jobs.chats import dated, load_chat
 from medlora.jobs.inputs import changes_said
 from medlora.jobs.settings import Plan
-from medlora.logs import logger
+from medlora.logs import logger, show
 from medlora.model.base import check_base
 from medlora.model.folder import find_base
 
@@ -132,7 +132,7 @@ def run(
             for example in examples:
                 write(_line(example, with_text=with_text))
                 count += 1
-        click.echo(f"{count:,} examples: {json_out}")
+        show(f"{count:,} examples: {json_out}")
     else:
         _show(examples, cfg.data, source, rows)
     for line in changes_said(chat.counts):
@@ -216,9 +216,7 @@ def _show(
             seen.append(example.row)
         targets = sum(example.learn[1:])
         cut = f", cut at {cfg.max_length} in training" if len(example.ids) > cfg.max_length else ""
-        click.echo(
-            f"{example.place}: {len(example.ids)} tokens{cut}, {targets} of them learnt ({how})"
-        )
+        show(f"{example.place}: {len(example.ids)} tokens{cut}, {targets} of them learnt ({how})")
         click.echo(_marked(example, coloured=coloured))
         click.echo()
     if not seen:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from medlora.checkpoint.store import DamagedError, read_manifest
 from medlora.errors import DataError, IntegrityError, MissingPartError
 from medlora.files import make_folder, storage_errors, write_bytes
@@ -17,7 +15,7 @@ from medlora.jobs.dp import FACTS as PRIVATE
 from medlora.jobs.dp import releasable
 from medlora.jobs.papers import EVALUATION
 from medlora.jobs.past import final_of, finished_manifest
-from medlora.logs import logger
+from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS
 from medlora.report.evidence import Document, document
 from medlora.report.history import METRICS
@@ -56,7 +54,7 @@ def run(folders: Sequence[Path], wishes: Wishes) -> None:
         output = _home(folders[0]) / PAGE if len(runs) == 1 else Path(PAGE)
     make_folder(output.parent)
     write_bytes(output, page(runs))
-    click.echo(f"report: {output}")
+    show(f"report: {output}")
 
 
 def leave(folder: Path) -> None:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import click
-
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, IntegrityError
 from medlora.files import remove
@@ -14,6 +12,7 @@ from medlora.jobs.inputs import read_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.jobs.rundir import note_other_software
 from medlora.jobs.saving import FINAL
+from medlora.logs import show
 from medlora.model.adapter import WEIGHTS
 from medlora.runtime import Stop
 
@@ -50,7 +49,7 @@ def run(
             fix=f"compare hardware and software in the two manifests; the copy is {copy}",
         )
     remove(copy)
-    click.echo(f"reproduced: the adapter has the same SHA-256, {ours}")
+    show(f"reproduced: the adapter has the same SHA-256, {ours}")
 
 
 def _refuse_unrepeatable(manifest: dict[str, Any], final: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
-from medlora.errors import ConfigError, StorageError
+from medlora.errors import ConfigError, StorageError, below
 from medlora.files import make_folder, rename
 from medlora.jobs.early import refuse_volatile
 from medlora.jobs.inputs import Inputs
@@ -113,4 +113,4 @@ def note_other_software(manifest: dict[str, Any]) -> None:
 
 def _refuse(changes: list[str], what: str, *, fix: str) -> None:
     if changes:
-        raise ConfigError(f"{what}:" + "".join(f"\n  {change}" for change in changes), fix=fix)
+        raise ConfigError(below(f"{what}:", changes), fix=fix)

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import click
-
 from medlora.config import DataConfig
 from medlora.data.canaries import CANARIES
 from medlora.data.formats.names import format_of, is_data, stem_of, suffixes
@@ -16,6 +14,7 @@ from medlora.data.privacy.report import Summary, lines
 from medlora.data.problems import Problems
 from medlora.errors import ConfigError, MissingPartError, RejectedError
 from medlora.files import make_folder, new_file
+from medlora.logs import show
 
 Append = Callable[[bytes], None]
 
@@ -46,7 +45,7 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
         outputs = {file: stack.enter_context(new_file(copy)) for file, copy in copies.items()}
         summaries = [_scan(file, cfg, tell=tell, write=outputs.get(file)) for file in files]
     for line in lines(summaries, policy=cfg.privacy):
-        click.echo(line)
+        show(line)
     structured = sum(summary.structured for summary in summaries)
     if structured and cfg.privacy == "block" and not (redact_out or json_out):
         raise RejectedError(
@@ -58,7 +57,7 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
 
 def _scan(file: Path, cfg: DataConfig, *, tell: Append | None, write: Append | None) -> Summary:
     """Scan one file, writing as it goes."""
-    source = Source((file,), columns=cfg.columns)
+    source = Source((file,), columns=cfg.columns, encoding=cfg.encoding)
     summary, problems = Summary(source), Problems(source)
     for scanned in scan_file(source, cfg.columns, redact=write is not None):
         summary.add(scanned)

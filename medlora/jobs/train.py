@@ -131,7 +131,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
             result, release = _train(
                 plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
             )
-            say(_summary(result, is_demo=plan.demo))
+            say(*_summary(result, is_demo=plan.demo))
             report.leave(folder)  # of a rejected one too; it is mirrored with the rest
             mirror.finish()
             settle(folder, release)
@@ -370,14 +370,14 @@ def _trainer(
     return trainer
 
 
-def _summary(result: TrainResult, *, is_demo: bool) -> str:
-    lines = [f"\n{'DEMO ' if is_demo else ''}finished: {result.steps} steps in {result.wall_s} s"]
+def _summary(result: TrainResult, *, is_demo: bool) -> list[str]:
+    lines = ["", f"{'DEMO ' if is_demo else ''}finished: {result.steps} steps in {result.wall_s} s"]
     if result.eval_loss is not None and result.base_eval_loss is not None:
         lines.append(
             f"held-out loss: base {result.base_eval_loss:.4f} -> adapter {result.eval_loss:.4f} "
             f"nats a token (best {result.best_eval_loss:.4f} at step {result.best_step})"
         )
-    return "\n".join(lines)
+    return lines
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import click
-
 from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import storage_errors
+from medlora.logs import show
 
 
 def run(folder: Path) -> None:
@@ -55,12 +54,12 @@ def _check(place: Path) -> DamagedError | None:
     try:
         manifest = read_manifest(place)
     except UnreadableError as error:
-        click.echo(f"UNREAD   {place.name}: {error}")
+        show(f"UNREAD   {place.name}: {error}")
         return error
     except DamagedError as error:
-        click.echo(f"DAMAGED  {place.name}: {error}")
+        show(f"DAMAGED  {place.name}: {error}")
         return error
-    click.echo(
+    show(
         f"ok       {place.name}: {manifest.get('kind')} of step {manifest.get('step')}, "
         f"{len(manifest['files'])} files, manifest {manifest['sha256'][:12]}"
     )

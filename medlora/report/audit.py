@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from medlora.data.notices import told
 from medlora.errors import MOST_LISTED
+from medlora.escape import escaped
 
 _SHOWN = 5  # lines of the files named under a count
 _OVER = {"truncate": "are cut", "drop": "are left out", "fail": "are refused"}
@@ -17,6 +19,7 @@ def warnings_of(report: dict[str, Any]) -> list[str]:
         *_leakage(report["leakage"]),
         *_overlong(report["lengths"] or {}),
         *_contamination(report["contamination"]),
+        *_noticed(report["notices"]),
     ]
 
 
@@ -66,9 +69,15 @@ def _contamination(suites: dict[str, Any]) -> Iterator[str]:
             )
 
 
+def _noticed(splits: dict[str, Any]) -> Iterator[str]:
+    for split, found in splits.items():
+        for name, facts in found.items():
+            yield f"{split}: {told(name, facts['rows'], first=facts['lines'][0])}"
+
+
 def page(report: dict[str, Any]) -> str:
     """Return the report as lines for a terminal; the warnings are not among them."""
-    return "\n".join(line for part in _PARTS for line in part(report))
+    return "\n".join(escaped(line) for part in _PARTS for line in part(report))
 
 
 def _files_page(report: dict[str, Any]) -> Iterator[str]:
@@ -85,7 +94,8 @@ def _privacy_page(report: dict[str, Any]) -> Iterator[str]:
     found = report.get("privacy", {})
     for split, facts in found.get("files", {}).items():
         counts = ", ".join(f"{count} {label}" for label, count in facts["counts"].items())
-        yield f"identifiers in {split}: {counts or 'not found by this scanner'}"
+        found_none = "not found by this scanner" if facts.get("scanned", True) else "not scanned"
+        yield f"identifiers in {split}: {counts or found_none}"
 
 
 def _targets_page(report: dict[str, Any]) -> Iterator[str]:
@@ -158,6 +168,13 @@ def _suites_page(report: dict[str, Any]) -> Iterator[str]:
         yield from _named(facts["lines"], rows)
 
 
+def _noticed_page(report: dict[str, Any]) -> Iterator[str]:
+    for split, found in report["notices"].items():
+        for name, facts in found.items():
+            yield f"{name} in {split}: {facts['rows']} rows"
+            yield from _named(facts["lines"], facts["rows"])
+
+
 def _named(lines: list[str], count: int) -> Iterator[str]:
     for line in lines[:_SHOWN]:
         yield f"  {line}"
@@ -173,5 +190,6 @@ _PARTS = (
     _duplicates_page,
     _leakage_page,
     _suites_page,
+    _noticed_page,
     _targets_page,
 )

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from medlora.report.evidence import Figure
-from medlora.report.markdown import cell, number, page, table
+from medlora.report.markdown import Marked, cell, code, number, page, printable, prose, table
 from medlora.report.statements import NOT_PROVIDED
 from medlora.report.subject import SECURITY, THIRD, Field, Subject
 
@@ -47,9 +47,9 @@ def model_card(subject: Subject) -> bytes:
         [
             _front(subject),
             f"# {cell(subject.name)}",
-            cell(subject.statements.text("summary", subject.summary)),
+            prose(subject.statements.text("summary", subject.summary)),
             "\n".join(f"> **{cell(warning)}**  " for warning in subject.warnings),
-            *(f"## {field.place}\n\n{field.text}" for field in fields(subject) if field.key),
+            *(f"## {field.place}\n\n{prose(field.text)}" for field in fields(subject) if field.key),
             _figures("## Training", [*subject.training, *_settings(subject)]),
             _figures("## Data", subject.data),
             _figures("## Loss, in nats a token", subject.losses),
@@ -90,8 +90,17 @@ def metadata(subject: Subject) -> dict[str, Any]:
 
 
 def _front(subject: Subject) -> str:
-    text = yaml.safe_dump(metadata(subject), sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.safe_dump(_plain(metadata(subject)), sort_keys=False, allow_unicode=True, width=100)
     return f"---\n{text}---"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    """Return metadata whose texts hide nothing from whoever reads them."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _results(figures: Sequence[Figure]) -> list[dict[str, Any]]:
@@ -135,7 +144,7 @@ def _figures(title: str, figures: Sequence[Figure]) -> str:
             one.label,
             number(one.value),
             interval_words(one),
-            f"`{one.place}`",
+            code(one.place),
             one.source.sha256[:12],
         )
         for one in figures
@@ -167,8 +176,8 @@ def _annex(subject: Subject) -> str:
         ("2(c) compute", f"{device}; {_compute(subject)}"),
         ("2(d) data", _data_files(subject)),
         ("2(g) validation and tests", "the figures above, with intervals and sources"),
-        ("2(h) cybersecurity", SECURITY),
-        ("6 changes", "`medlora diff` of this run and the one before it"),
+        ("2(h) cybersecurity", Marked(SECURITY)),
+        ("6 changes", Marked("`medlora diff` of this run and the one before it")),
     ]
     rest = "Intended purpose, oversight, risk management and what follows release are people's."
     return f"{table(('item', 'what'), [row for row in rows if row[1]])}\n\n{rest}"

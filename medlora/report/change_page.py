@@ -8,7 +8,8 @@ modification protocol, impact assessment.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medlora.report.markdown import number, page, table
+from medlora.escape import escaped
+from medlora.report.markdown import cell, number, page, prose, table
 from medlora.report.statements import NOT_PROVIDED
 
 Record = Mapping[str, Any]
@@ -21,7 +22,8 @@ def as_table(record: Record) -> str:
     rows = [("", "a", "b"), *_shortened(_rows(record))]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     return "\n".join(
-        f"{row[0].ljust(widths[0])}  {row[1].ljust(widths[1])}  {row[2]}".rstrip() for row in rows
+        escaped(f"{row[0].ljust(widths[0])}  {row[1].ljust(widths[1])}  {row[2]}".rstrip())
+        for row in rows
     )
 
 
@@ -30,15 +32,15 @@ def as_page(record: Record) -> bytes:
     a, b = record["runs"]["a"], record["runs"]["b"]
     return page(
         [
-            f"# Change record: {a['run_name']} to {b['run_name']}",
+            f"# Change record: {cell(a['run_name'])} to {cell(b['run_name'])}",
             _table(_identities(record)),
-            f"## Description of modifications\n\n{_said(record, 'change_reason')}",
+            f"## Description of modifications\n\n{prose(_said(record, 'change_reason'))}",
             f"### Data\n\n{_table(_data(record))}",
             f"### Base model\n\n{_table(_base(record))}",
             f"### Configuration\n\n{_config_table(record)}",
             f"### Software, hardware and seeds\n\n{_table(_sections(record))}",
             f"## Modification protocol\n\n{_protocol(record)}",
-            f"## Impact assessment\n\n{_said(record, 'change_impact')}",
+            f"## Impact assessment\n\n{prose(_said(record, 'change_impact'))}",
             f"### Losses, in nats a token\n\n{_table(_losses(record))}",
             f"### Rates with 95 % intervals\n\n{_rates_table(record)}",
             f"### Gate\n\n{_table(_gate(record))}",
@@ -147,7 +149,7 @@ def _protocol(record: Record) -> str:
     verdict = record["gate"]["b"] or "no gate was configured"
     rows = [
         ("data management", "files are known by SHA-256; the counts above are of these files"),
-        ("re-training", f"from the manifest of b (`medlora reproduce`). Changes midway: {went_on}"),
+        ("re-training", f"from the manifest of b, by medlora reproduce. Changes midway: {went_on}"),
         ("performance evaluation", f"suites by SHA-256; the gate's verdict on b: {verdict}"),
         ("update procedures", _said(record, "update_procedure")),
     ]
@@ -159,7 +161,7 @@ def _sources(record: Record) -> str:
         (f"{side}: {name}", digest)
         for side, run in record["runs"].items()
         for name, digest in (
-            ("manifest.json, by its own `sha256`", run["manifest_sha256"]),
+            ("manifest.json, by its own sha256", run["manifest_sha256"]),
             ("evaluation.json", run["evaluation_sha256"]),
             ("statements", run["statements_sha256"]),
         )

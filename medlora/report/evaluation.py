@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from medlora.escape import escaped
 from medlora.files import json_bytes
 
 SCHEMA = 1
@@ -24,7 +25,7 @@ def table(report: Mapping[str, Any]) -> str:
         lines += _suite_lines(facts)
     if report.get("gate"):
         lines += ["", *gate_lines(report["gate"])]
-    return "\n".join(lines).strip("\n")
+    return "\n".join(map(escaped, lines)).strip("\n")
 
 
 def gate_lines(gate: Mapping[str, Any]) -> list[str]:

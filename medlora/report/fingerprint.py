@@ -24,6 +24,7 @@ _NOT_MATHEMATICS = (
     "data.train_file",
     "data.eval_file",
     "data.leakage",
+    "data.encoding",  # stands in data.*.read_as where it is not the usual one
     "data.chat_template",  # its content counts
 )
 _VERDICT = "gate."  # decides what an adapter may be called, not what it is

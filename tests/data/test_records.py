@@ -117,12 +117,15 @@ def test_columns_stated_by_their_usual_names_say_nothing(tmp_path: Path) -> None
     assert read(tmp_path / "d", content, **stated).forms == {"prompt_response": 1, "text": 1}
 
 
-def test_the_error_names_the_columns_to_map(tmp_path: Path) -> None:
-    """Two names that tell nothing of a person are put where they belong."""
+def test_keys_of_an_unknown_row_are_counted_and_not_told(tmp_path: Path) -> None:
+    """They may be a person's name; the fields that are known are told."""
     with pytest.raises(DataError) as error:
-        read(tmp_path / "d", '{"frage": "a", "antwort": "b"}')
-    assert "row's 2 (frage, antwort)" in str(error.value)
-    assert "data.columns.prompt=frage data.columns.response=antwort" in str(error.value)
+        read(tmp_path / "d", '{"CANARYZQX": 1, "Osterhagen": "b"}')
+    assert "none of the known fields among the row's 2; known are question and answer, " in str(
+        error.value
+    )
+    assert "CANARY" not in str(error.value)
+    assert "Osterhagen" not in str(error.value)
 
 
 BAD = {

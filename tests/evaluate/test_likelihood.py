@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from medlora.config import ModelConfig
+from medlora.data.records import Message, Record
 from medlora.errors import OutOfMemoryError
 from medlora.evaluate.batching import in_batches
 from medlora.evaluate.likelihood import log_likelihoods
@@ -117,3 +118,21 @@ def test_batches_shrink_where_memory_runs_out() -> None:
     assert sizes == [2, 2, 2, 2, 2]
     with pytest.raises(OutOfMemoryError, match="a single row"):
         in_batches(range(3), lambda batch: compute(batch, fits=0), size=2)
+
+
+def test_texts_and_conversations_of_one_suite_are_scored_in_its_order(chat) -> None:
+    """Each as if it stood alone."""
+    messages = Message("user", "the pain"), Message("assistant", "take care", learn=True)
+    items = (
+        Text(1, "the chest"),
+        Record(2, messages),
+        Text(3, "see a doctor"),
+        Record(4, messages),
+    )
+    mixed = conversation_rows(chat, suite_of("perplexity", items), limit=64)
+    alone = (
+        next(iter(conversation_rows(chat, suite_of("perplexity", (item,)), limit=64)))
+        for item in items
+    )
+    for several, single in zip(mixed, alone, strict=True):
+        assert [row.ids.tolist() for row in several] == [row.ids.tolist() for row in single]

@@ -58,6 +58,28 @@ def test_training_forms_are_perplexity(write_jsonl) -> None:
     assert suite.first(1).items == suite.items[:1]
 
 
+def test_every_form_of_training_may_stand_in_one_file(write_jsonl) -> None:
+    """Text among them, in the file's order; whatever training takes."""
+    rows = [
+        {"text": "t"},
+        {"question": "q", "answer": "a"},
+        {"instruction": "i", "output": "o"},
+        {"text": "u"},
+        {"conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}]},
+    ]
+    suite = read_suite(write_jsonl("mixed.jsonl", rows))
+    assert suite.kind == "perplexity"
+    assert suite.rows == 5
+    assert [item.line for item in suite.items] == [1, 2, 3, 4, 5]
+    assert [isinstance(item, Text) for item in suite.items] == [True, False, False, True, False]
+    with pytest.raises(
+        DataError, match=r"mixed.jsonl:6: a row of the form pairs in a file of text"
+    ):
+        read_suite(
+            write_jsonl("mixed.jsonl", [*rows, {"prompt": "p", "better": "b", "worse": "w"}])
+        )
+
+
 def test_every_bad_row_of_every_file_is_named_at_once(tmp_path: Path, write_jsonl) -> None:
     """File, line, field and what was found; never the row's text."""
     secret = "canary-text"

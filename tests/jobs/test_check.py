@@ -219,3 +219,30 @@ def test_the_same_group_stays_on_one_side(
     kept = audit_files(files, sha256, plan.resolved.config)
     assert not kept.entry.made
     assert len(set(kept.rows["train"]["group"].tolist())) == 4
+
+
+def test_what_is_easily_forgotten_is_told_with_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label that is not learnt, a patient that nothing groups by, an answer that is none."""
+    rows = "".join(f"Is {SECRET} {n} well?,{'N/A' if n == 3 else CARE},{n},{n}\n" for n in range(9))
+    (tmp_path / "train.csv").write_text(
+        f"question,answer,label,patient_id\n{rows}".replace(CARE, f'"{CARE}"')
+    )
+    check.run(plan_of(options(tmp_path, tmp_path), tmp_path), output=tmp_path / "r.json")
+    said = capsys.readouterr().out
+    for line in (
+        "warning: train: 9 rows have 'label', which is not learnt",
+        "warning: train: 9 rows have 'patient_id', and data.group_by names nothing",
+        "warning: train: 1 answers say nothing",
+        "first train.csv:5\n",
+        "label in train: 9 rows\n  train.csv:2\n",
+        "verdict: warning",
+    ):
+        assert line in said
+    assert SECRET not in said
+    report = json.loads((tmp_path / "r.json").read_bytes())
+    assert report["notices"]["train"]["patient_id"]["rows"] == 9
+    grouped = options(tmp_path, tmp_path, "data.group_by=patient_id")
+    check.run(plan_of(grouped, tmp_path))
+    assert "'patient_id'" not in capsys.readouterr().out

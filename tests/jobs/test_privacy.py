@@ -12,8 +12,10 @@ from medlora.data.privacy import files as scanning
 from medlora.errors import DataError, RejectedError, StorageError
 from medlora.jobs import privacy, train
 from medlora.jobs.inputs import TOKENS, find_files, find_inputs
-from medlora.jobs.privacy import SCANS, check_privacy
+from medlora.jobs.privacy import SCANS, check_privacy, scan_files
 from medlora.jobs.settings import Plan
+from medlora.logs import set_up
+from medlora.report.audit import _privacy_page
 
 Make = Callable[..., Plan]
 SECRETS = ("12345678", "Hildegard", "2019")
@@ -139,6 +141,26 @@ def test_a_broken_line_is_left_to_whoever_reads_the_rows(
         stream.write("{\n")
     with pytest.raises(DataError, match=r"train.jsonl:15: not JSON"):
         train.run(tough_plan("a"))
+
+
+@pytest.mark.parametrize("broken", [b"{\n", b'{"prompt": "\xe4"}\n', b"\x1f\x8b"])
+def test_a_file_that_cannot_be_read_is_not_scanned(
+    tough_plan: Make, private_rows: Path, capsys: pytest.CaptureFixture[str], broken: bytes
+) -> None:
+    """It is not said that nothing was found there, neither in the log nor in the report."""
+    content = private_rows.read_bytes()
+    private_rows.write_bytes(broken + content)
+    cfg = tough_plan("a").resolved.config
+    found, sha256 = find_files(tough_plan("a"))
+    set_up()
+    scanned = scan_files(found, sha256, cfg)
+    said = capsys.readouterr().err
+    assert "train.jsonl is not scanned: it cannot be read as rows" in said
+    assert "not found" not in said
+    facts = scanned.facts()
+    assert facts["files"]["train"]["scanned"] is False
+    page = "\n".join(_privacy_page({"privacy": facts}))
+    assert page == "identifiers in train: not scanned"
 
 
 def test_a_file_that_changes_meanwhile_is_refused(

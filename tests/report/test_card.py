@@ -1,12 +1,15 @@
 """Hugging Face's card: metadata that its own library takes, numbers that stand where they say."""
 
+import html
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
+from markdown_it import MarkdownIt
 
+from medlora.escape import escaped
 from medlora.report.card import fields, metadata, model_card
 from medlora.report.markdown import number
 from medlora.report.statements import NOT_PROVIDED, Statements
@@ -132,5 +135,58 @@ def test_no_name_breaks_out_of_its_place(make_subject: Callable[..., Subject]) -
     """Pipes, tags and control characters of a folder's or suite's name stay in their cell."""
     subject = make_subject(base_model={"folder": "/x/a|<b>\x07\ny", "sha256": "b", "files": {}})
     page = model_card(subject).decode()
-    assert "a\\|&lt;b>\ufffd y" in page
-    assert ModelCard(page).data.base_model == "a|<b>\x07\ny"
+    assert "a\\|&lt;b>\\\\x07 y" in page
+    assert ModelCard(page).data.base_model == "a|<b>\\x07\ny"
+
+
+FORGED = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "# Approved",
+    "a\n# Approved\nb",
+    "a\n===\nb",
+    "a\n---\nb",
+    "[safe](javascript:alert(1))",
+    "![](https://example.org/x.png)",
+    "\\[safe](https://example.org)",
+    "<https://example.org>",
+    "[safe][1]\n\n[1]: https://example.org",
+    "&lt;b&gt; &#60;b>",
+    "`code` ```\nfence\n```",
+    "~~~\nfence",
+    "> quoted\n- listed\n1. numbered",
+    "a | b\n:-- | :--\nc | d",
+    "\u202eelif.\u2066\x1b[31m",
+    "**bold** _thin_ 2*3*4 a_b",
+)
+
+
+def _meant(page: str) -> list[tuple[str, str]]:
+    """What a Markdown reader makes of a page: its blocks and marks, and headings' words."""
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(page)
+    inner = [part for token in tokens for part in token.children or ()]
+    return [(one.type, one.tag) for one in (*tokens, *inner) if one.type not in ("text", "inline")]
+
+
+@pytest.mark.parametrize("said", FORGED)
+def test_statements_and_names_mean_nothing_but_their_words(
+    make_subject: Callable[..., Subject], complete: Statements, said: str
+) -> None:
+    """No tag, heading, link, image, list, code or table is forged; what was written is read."""
+    named = "model_name", "summary", "intended_use", "contact", "release_version"
+    values = {name: " ".join(said.split()) if name == "model_name" else said for name in named}
+    forged = Statements({**complete.values, **values}, complete.sha256)
+    plain = Statements({**complete.values, **dict.fromkeys(named, "words")}, complete.sha256)
+    body, expected = (
+        model_card(make_subject(statements=one)).decode().partition("\n---\n")[2]
+        for one in (forged, plain)
+    )
+    kinds = [[one for one in _meant(text) if "break" not in one[0]] for text in (body, expected)]
+    paragraphs = ("paragraph_open", "p"), ("paragraph_close", "p")
+    assert [one for one in kinds[0] if one not in paragraphs] == [
+        one for one in kinds[1] if one not in paragraphs
+    ]
+    shown = MarkdownIt("gfm-like", {"linkify": False}).render(body)
+    words = html.escape(escaped(said.split("\n", maxsplit=1)[0].strip()))
+    assert f"<p>{words}" in shown
+    assert not any(char in body for char in "\u202e\u2066\x1b")

@@ -41,6 +41,7 @@ class FactPart:
     hits: Hits
     forms: Counter[str]
     problems: list[Problem]
+    notices: dict[str, list[int]]
 
 
 def to_request(piece: Piece, wanted: bool) -> bytes:
@@ -57,6 +58,7 @@ def from_reply(parts: Sequence[bytes]) -> FactPart:
         np.frombuffer(parts[3], np.int64).reshape(-1, 3),
         Counter(said["forms"]),
         [Problem(*values) for values in said["problems"]],
+        said["notices"],
     )
 
 
@@ -78,6 +80,7 @@ class FactMaker:
         said = {
             "forms": records.forms,
             "problems": [astuple(problem) for problem in records.problems],
+            "notices": records.notices,
         }
         return [json.dumps(said).encode(), *self._facts(piece, rows)]
 

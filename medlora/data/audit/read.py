@@ -51,6 +51,23 @@ class Contamination:
 
 
 @dataclass(slots=True)
+class Noticed:
+    """How many rows have something that is easily forgotten, and which lines are the first."""
+
+    rows: int = 0
+    lines: list[int] = field(default_factory=list)
+
+    def add(self, lines: Sequence[int]) -> None:
+        """Take the lines of another piece."""
+        self.rows += len(lines)
+        self.lines += lines[: MOST_LISTED - len(self.lines)]
+
+    def facts(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"rows": self.rows, "lines": self.lines}
+
+
+@dataclass(slots=True)
 class Read:
     """The rows of one file."""
 
@@ -58,6 +75,7 @@ class Read:
     sketches: Sketches
     forms: dict[str, int]
     suites: dict[str, Contamination]
+    notices: dict[str, Noticed]
 
 
 def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Read:
@@ -70,6 +88,7 @@ def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Rea
     """
     rows, sketches = [np.empty(0, FACT)], [np.empty((0, PLACES), np.uint16)]
     forms: Counter[str] = Counter()
+    noticed: dict[str, Noticed] = {}
     suites = {name: Contamination(count) for name, count in maker.prompts.suites.items()}
     way = Way(maker, to_request, from_reply)
     with closing(parts_of(file.path, way, sha256=file.sha256, workers=workers)) as parts:
@@ -77,8 +96,11 @@ def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Rea
             rows.append(part.rows)
             sketches.append(part.sketches)
             forms.update(part.forms)
+            for name, lines in part.notices.items():
+                noticed.setdefault(name, Noticed()).add(lines)
             _note(suites, maker.prompts, part)
-    return Read(np.concatenate(rows), np.concatenate(sketches), dict(sorted(forms.items())), suites)
+    forms_ = dict(sorted(forms.items()))
+    return Read(np.concatenate(rows), np.concatenate(sketches), forms_, suites, noticed)
 
 
 def _note(suites: dict[str, Contamination], prompts: Prompts, part: FactPart) -> None:

@@ -15,7 +15,7 @@ from medlora.data.cache import Entry, open_entry
 from medlora.data.tokens import mapped, proved, vouch
 from medlora.files import NewFolder, sha256_json
 
-FORMAT = 1
+FORMAT = 2
 _ROWS = "rows"
 _CHUNK = 1 << 16
 
@@ -105,5 +105,9 @@ def _facts(parts: dict[str, Read]) -> dict[str, Any]:
     return {
         "rows": {split: len(part.rows) for split, part in parts.items()},
         "forms": {split: part.forms for split, part in parts.items()},
+        "notices": {
+            split: {name: one.facts() for name, one in sorted(part.notices.items())}
+            for split, part in parts.items()
+        },
         "contamination": {name: suite.facts() for name, suite in parts["train"].suites.items()},
     }

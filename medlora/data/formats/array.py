@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import BinaryIO
 
+from medlora.data.limits import LONGEST, refuse_long
 from medlora.data.problems import Problem
 
 _CHUNK = 1 << 18
@@ -28,7 +29,7 @@ def array_items(
     """
     items = _Cutter(stream)
     for number in count(1):
-        item = items.next()
+        item = items.next(number)
         if item is None:
             break
         if not item.strip():
@@ -56,8 +57,12 @@ class _Cutter:
         self._depth = 0
         self.closed = False
 
-    def next(self) -> bytes | None:
-        """Return the next item, None at the end."""
+    def next(self, number: int) -> bytes | None:
+        """Return the next item, which has this number; None at the end.
+
+        Raises:
+            StopReadingError: it is too long.
+        """
         size = _CHUNK
         while not self.closed:
             for match in _MARK.finditer(self._held, self._at):
@@ -68,12 +73,14 @@ class _Cutter:
                     item = self._held[self._start : match.start()]
                     self._start = self._at
                     return item
+            unfinished = self._held[self._start :]
+            refuse_long(unfinished, number, of_row=True)
             more = self._stream.read(size)
             if not more:
                 return None
-            self._held = self._held[self._start :] + more
+            self._held = unfinished + more
             self._at, self._start = self._at - self._start, 0
-            size *= 2  # an item that is long is looked at a few times, not many
+            size = min(2 * size, LONGEST)  # an item that is long is looked at a few times, not many
         return None
 
     def _ends(self, mark: bytes) -> bool:

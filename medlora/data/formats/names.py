@@ -1,5 +1,6 @@
 """Which format a file has, by its name: `train.csv.gz` is a compressed table."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ _FORMATS = {
     ".txt": TEXT,
 }
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+# What systems and editors leave beside files: macOS' `._train.csv` and `.DS_Store`, vim's and
+# Emacs' `.train.csv.swp`, `train.csv~`, `#train.csv#`, Office's `~$train.csv`.
+_LEFTOVER = re.compile(r"\..*|~\$.*|#.*#|.*(?:~|\.(?:bak|orig|part|sw[a-p]|tmp))", re.IGNORECASE)
 _BY_LINE = (LINES, TABLE)  # in these a row is known by its line, in the others by its number
 
 
@@ -45,7 +49,12 @@ def format_of(file: Path) -> Format:
 
 def is_data(file: Path) -> bool:
     """Tell whether a file has the name of a data file."""
-    return file.is_file() and format_of(file).suffix in _FORMATS
+    return not is_leftover(file) and format_of(file).suffix in _FORMATS and file.is_file()
+
+
+def is_leftover(file: Path) -> bool:
+    """Tell whether a file is what a system or an editor leaves beside data, by its name."""
+    return _LEFTOVER.fullmatch(file.name) is not None
 
 
 def stem_of(file: Path) -> str:

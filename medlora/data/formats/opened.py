@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from medlora.data.formats.encoding import UTF8, AsUtf8
 from medlora.data.formats.names import Format
+from medlora.data.limits import EXPANDS_BY, EXPANDS_TO
+from medlora.data.problems import Problem, StopReadingError
 from medlora.errors import MissingPartError
 from medlora.files import storage_errors
 
@@ -38,10 +42,15 @@ class _Digested(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """Passes on what a decompressor gives; whatever it may raise is one error here."""
+    """Passes on what a decompressor gives; whatever it may raise is one error here.
 
-    def __init__(self, packed: Any) -> None:  # noqa: ANN401  (of two libraries)
-        self.packed = packed
+    Args:
+        packed: of one of two libraries.
+        most: bytes; an archive that gives more is a bomb.
+    """
+
+    def __init__(self, packed: Any, *, most: int) -> None:  # noqa: ANN401
+        self.packed, self.most, self.given = packed, most, 0
 
     def readable(self) -> bool:
         return True
@@ -55,22 +64,34 @@ class _Unpacked(io.RawIOBase):
             if error.errno is None:  # the library's own, not the system's
                 raise BrokenError from error
             raise
+        self.given += len(content)
+        if self.given > self.most:
+            found = f"the archive holds more than {self.most:,} bytes, too many for its size"
+            raise StopReadingError(Problem(0, found, "unpack it, if that is right"))
         buffer[: len(content)] = content
         return len(content)
 
 
 class Opened:
-    """A stream of a file's content; at its end `sha256` is the digest of the file itself."""
+    """A stream of a file's text, as UTF-8; at its end `sha256` is the digest of the file itself."""
 
-    def __init__(self, raw: BinaryIO, kind: Format) -> None:
+    def __init__(self, raw: BinaryIO, kind: Format, encoding: str) -> None:
         self._digested = _Digested(raw)
         self._whole = io.BufferedReader(self._digested, _CHUNK)
-        self.stream: BinaryIO = self._whole
-        if kind.compression == "gzip":
-            self.stream = io.BufferedReader(_Unpacked(gzip.GzipFile(fileobj=self._whole)), _CHUNK)
-        elif kind.compression == "zstd":
-            packed = _arrow().CompressedInputStream(self._whole, "zstd")
-            self.stream = io.BufferedReader(_Unpacked(packed), _CHUNK)
+        self._unpacked: io.BufferedReader[Any] = self._whole
+        if kind.compression:
+            packed = (
+                gzip.GzipFile(fileobj=self._whole)
+                if kind.compression == "gzip"
+                else _arrow().CompressedInputStream(self._whole, "zstd")
+            )
+            most = max(EXPANDS_TO, EXPANDS_BY * os.fstat(raw.fileno()).st_size)
+            self._unpacked = io.BufferedReader(_Unpacked(packed, most=most), _CHUNK)
+        self.stream: BinaryIO = io.BufferedReader(AsUtf8(self._unpacked, encoding), _CHUNK)
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, unpacked, before they are taken for text."""
+        return self._unpacked.peek(size)[:size]
 
     def sha256(self) -> str:
         """Return the digest of the whole file, read to its end."""
@@ -80,15 +101,15 @@ class Opened:
 
 
 @contextmanager
-def opened(file: Path, kind: Format) -> Iterator[Opened]:
-    """Open a file of a format.
+def opened(file: Path, kind: Format, encoding: str = UTF8) -> Iterator[Opened]:
+    """Open a file of a format, whose text is in an encoding.
 
     Raises:
         StorageError: it cannot be read.
         MissingPartError: a library is not installed.
     """
     with storage_errors(file), file.open("rb") as raw:
-        yield Opened(raw, kind)
+        yield Opened(raw, kind, encoding)
 
 
 def _arrow() -> Any:  # noqa: ANN401  (pyarrow ships no types)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.config import ColumnsConfig
+from medlora.data.columns import wrong_columns
 from medlora.data.formats.opened import arrow
 from medlora.data.formats.table import usual_names
 from medlora.data.problems import Problem
@@ -16,7 +17,10 @@ _MEND = "write it again, e.g. with pandas' to_parquet"
 
 
 def parquet_rows(
-    file: Path, report: Callable[[Problem], object], columns: ColumnsConfig
+    file: Path,
+    report: Callable[[Problem], object],
+    columns: ColumnsConfig,
+    form: str | None = None,
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (number from 1, row as JSON) of each row.
 
@@ -26,6 +30,7 @@ def parquet_rows(
         file: with columns of whatever type.
         report: takes what is wrong.
         columns: what columns may be called.
+        form: as in `table_rows`.
 
     Raises:
         MissingPartError: pyarrow is not installed.
@@ -39,6 +44,10 @@ def parquet_rows(
                 report(Problem(0, "two columns of the same name", "name each column once"))
                 return
             names = usual_names(names, columns)
+            wrong = wrong_columns(names, 0, form=form, columns=columns) if form else None
+            if wrong:
+                report(wrong)
+                return
             for batch in opened.iter_batches(_AT_ONCE):
                 for row in _spelled(batch, types).rename_columns(names).to_pylist():
                     number += 1

@@ -13,13 +13,15 @@ from typing import BinaryIO
 from medlora.config import ColumnsConfig
 from medlora.data.formats import names
 from medlora.data.formats.array import array_items
+from medlora.data.formats.encoding import UTF8, utf16_of
 from medlora.data.formats.names import Format, format_of
-from medlora.data.formats.opened import BrokenError, opened
+from medlora.data.formats.opened import BrokenError, Opened, opened
 from medlora.data.formats.parquet import parquet_rows
 from medlora.data.formats.table import table_rows
 from medlora.data.formats.text import text_rows
 from medlora.data.jsonl import FILE_BITS, IN_FILE, Piece, read_pieces, wrong_head
-from medlora.data.problems import Problem
+from medlora.data.limits import lines_of
+from medlora.data.problems import Problem, StopReadingError
 from medlora.files import sha256_file, sha256_json, storage_errors
 
 _HEAD = 4096
@@ -33,6 +35,8 @@ class Source:
     paths: tuple[Path, ...]
     characters: int = 3072  # of a row that is made of plain text
     columns: ColumnsConfig = field(default_factory=ColumnsConfig)  # what those may be called
+    encoding: str = UTF8  # of all files that are text
+    form: str | None = None  # what tables must have the columns of, `auto` for any; None: whatever
 
     @classmethod
     def of(cls, *paths: Path) -> "Source":
@@ -61,10 +65,14 @@ class Source:
 
     @property
     def read_as(self) -> list[str]:
-        """What else decides the rows, beside the content: each file's format."""
+        """What else decides the rows, beside the content: each file's format, its encoding."""
         text = f"{names.TEXT}:{self.characters}"
         kinds = [format_of(path).name for path in self.paths]
-        return [text if kind == names.TEXT else kind for kind in kinds]
+        encoded = "" if self.encoding == UTF8 else f" {self.encoding}"
+        return [
+            kind if kind == names.PARQUET else f"{text if kind == names.TEXT else kind}{encoded}"
+            for kind in kinds
+        ]
 
     def sha256(self) -> str:
         """Return the digest of the only file, or of the list of all files' digests."""
@@ -99,7 +107,7 @@ class Source:
         for number, offset in rows:
             wanted.setdefault(self._split(number)[0], []).append((number, offset))
         for path, those in wanted.items():
-            if format_of(path).seekable:
+            if format_of(path).seekable and self.encoding == UTF8:
                 yield from _sought(path, those)
             else:
                 yield from self._passed(path, {number for number, _ in those})
@@ -115,19 +123,27 @@ class Source:
         kind = format_of(path)
         match kind.name:
             case names.TABLE:
-                return table_rows(stream, report, columns=self.columns, tabs=kind.suffix == ".tsv")
+                tabs = kind.suffix == ".tsv"
+                return table_rows(stream, report, columns=self.columns, form=self.form, tabs=tabs)
             case names.ARRAY:
                 return _array(stream, report)
             case names.PARQUET:
-                return _parquet(path, kind, report, self.columns)
+                return self._parquet(path, report)
             case names.TEXT:
                 return text_rows(stream, report, most=self.characters, column=self.columns.text)
             case _:
                 return _lines(stream)
 
+    def _parquet(self, path: Path, report: Report) -> Iterator[tuple[int, bytes]]:
+        compression = format_of(path).compression
+        if compression:
+            report(Problem(0, f"a Parquet file within {compression}", "unpack it"))
+            return iter(())
+        return parquet_rows(path, report, self.columns, self.form)
+
     def _passed(self, path: Path, numbers: set[int]) -> Iterator[Piece]:
         base, last = self.paths.index(path) << FILE_BITS, max(numbers)
-        with opened(path, format_of(path)) as content:
+        with opened(path, format_of(path), self.encoding) as content:
             for row, text in self.rows_of(path, content.stream, _unheard):
                 if base + row in numbers:
                     yield Piece(base + row, text)
@@ -171,9 +187,9 @@ class Reading:
             self._report(replace(problem, line=base + problem.line))
 
         kind = format_of(path)
-        with opened(path, kind) as content:
+        with opened(path, kind, self._source.encoding) as content:
             try:
-                wrong = _wrong(content.stream, kind)
+                wrong = _wrong(content, kind, self._source.encoding)
                 if wrong:
                     report(wrong)
                 elif kind.name == names.LINES:
@@ -184,6 +200,8 @@ class Reading:
             except BrokenError:
                 found = f"the {kind.compression} archive is damaged, or ends too early"
                 report(Problem(0, found, "copy it again, or compress it again"))
+            except StopReadingError as error:
+                report(error.problem if error.of_row else _placed(error.problem, kind))
             # A Parquet file is not read from its beginning to its end.
             digest = sha256_file(path) if kind.name == names.PARQUET else content.sha256()
             self._digests.append(digest)
@@ -197,25 +215,34 @@ def _unheard(_: Problem) -> None:
     """Take a problem that was reported when the file was read first."""
 
 
-def _wrong(stream: BinaryIO, kind: Format) -> Problem | None:
+def _placed(problem: Problem, kind: Format) -> Problem:
+    """Return a problem that is known by its line, where rows of the file are not."""
+    if kind.by_line or not problem.line:
+        return problem
+    where = f"line {problem.line}"
+    within = "the line" in problem.found
+    found = problem.found.replace("the line", where) if within else f"{problem.found}, in {where}"
+    return replace(problem, line=0, found=found)
+
+
+def _wrong(content: Opened, kind: Format, encoding: str) -> Problem | None:
+    """Tell whether a file is no text, or text of another encoding, by its first bytes."""
     if kind.name == names.PARQUET:
         return None
-    wrong = wrong_head(_head(stream), array=kind.name == names.ARRAY)
+    head, array = content.head(_HEAD), kind.name == names.ARRAY
+    wide = utf16_of(head)
+    if wide and not encoding.startswith("utf-16"):
+        fix = f"set data.encoding={wide}, or save it as UTF-8"
+        wrong: Problem | None = Problem(1, "UTF-16 text", fix)
+    else:
+        wrong = None if wide else wrong_head(head, array=array)
+        wrong = wrong or wrong_head(_head(content.stream), array=array)
     return wrong if wrong is None or kind.by_line else replace(wrong, line=0)
 
 
 def _head(stream: BinaryIO) -> bytes:
     peek: Callable[[int], bytes] = stream.peek  # type: ignore[attr-defined]  # both are buffered
     return peek(_HEAD)[:_HEAD]
-
-
-def _parquet(
-    path: Path, kind: Format, report: Report, columns: ColumnsConfig
-) -> Iterator[tuple[int, bytes]]:
-    if kind.compression:
-        report(Problem(0, f"a Parquet file within {kind.compression}", "unpack it"))
-        return iter(())
-    return parquet_rows(path, report, columns)
 
 
 def _array(stream: BinaryIO, report: Report) -> Iterator[tuple[int, bytes]]:
@@ -241,7 +268,7 @@ def _is_json(line: bytes) -> bool:
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a stream that has one object a line."""
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(lines_of(stream), start=1):
         yield number, line.rstrip(b"\r\n")
 
 

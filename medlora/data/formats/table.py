@@ -8,14 +8,18 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import BinaryIO, Protocol
 
 from medlora.config import ColumnsConfig
-from medlora.data.problems import Problem
+from medlora.data.columns import wrong_columns
+from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
+from medlora.data.problems import Problem, StopReadingError
 
-_LONGEST_CELL = 1 << 24  # characters; only a quotation mark left open makes one
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = ",;\t"
+_TWICE = 'a quotation mark within a text is written twice: ""'
+_CLOSE_OR_SHORTEN = f"close its quotation mark, or shorten it; {_TWICE}"
 _STATED = re.compile(
     r"sep=([,;|\t])\r?\n?\Z"
 )  # a first line that spreadsheets write for each other
@@ -26,6 +30,7 @@ def table_rows(
     report: Callable[[Problem], object],
     *,
     columns: ColumnsConfig,
+    form: str | None = None,
     tabs: bool = False,
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (line on which it begins, row as JSON) of each row; cells are texts.
@@ -36,6 +41,8 @@ def table_rows(
         stream: UTF-8.
         report: takes what is wrong.
         columns: what columns may be called.
+        form: `auto`, or the one that every row must have; columns that do not fit are one problem.
+            If not given, all columns are read.
         tabs: columns are parted by tabs whatever the first line looks like.
     """
     lines = _decoded(stream, report)
@@ -44,12 +51,15 @@ def table_rows(
     if stated:
         before, header = 1, next(lines, "")
     delimiter = "\t" if tabs else stated[1] if stated else _delimiter(header)
-    csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(_with_first(header, lines), delimiter=delimiter, strict=True)
-    cells = _cells(reader, before, report)
+    csv.field_size_limit(LONGEST)
+    feed = _Feed(chain([header], lines))
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    cells = _cells(reader, feed, before, report)
     _, first = next(cells, (0, []))
     names = usual_names([name.strip() for name in first], columns)
-    if _refused(names, before + 1, report):
+    wrong = _wrong(names, before + 1, form=form, columns=columns)
+    if wrong:
+        report(wrong)
         return
     for line, row in cells:
         if not any(cell.strip() for cell in row):
@@ -79,12 +89,36 @@ class _Reader(Protocol):
     def __next__(self) -> list[str]: ...
 
 
+class _Feed:
+    """Gives a reader its lines, and no more of them than one row may have."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._begun, self._given = 0, 0
+
+    def begin(self, line: int) -> None:
+        """Note that a row begins on a line."""
+        self._begun, self._given = line, 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._given += len(line)
+        if self._given > LONGEST_ROW:
+            found = f"the row that begins here has more than {LONGEST_ROW:,} characters"
+            raise StopReadingError(Problem(self._begun, found, _CLOSE_OR_SHORTEN))
+        return line
+
+
 def _cells(
-    reader: _Reader, before: int, report: Callable[[Problem], object]
+    reader: _Reader, feed: _Feed, before: int, report: Callable[[Problem], object]
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows' cells with their lines."""
     while True:
         line = before + reader.line_num + 1
+        feed.begin(line)
         try:
             yield line, next(reader)
         except StopIteration:
@@ -98,25 +132,29 @@ def _cells(
 
 def _why(error: str, line: int) -> tuple[Problem, bool]:
     """Return what is wrong with a row, and whether all that follows it is lost."""
-    if "unexpected end" in error or "field limit" in error:
+    if "unexpected end" in error:
         found = "a quotation mark that opens a cell here is never closed"
-        fix = 'close it; a quotation mark within a text is written twice: ""'
-        return Problem(line, found, fix), True
+        return Problem(line, found, f"close it; {_TWICE}"), True
+    if "field limit" in error:
+        found = f"a cell that begins here has more than {LONGEST:,} characters"
+        return Problem(line, found, _CLOSE_OR_SHORTEN), True
     if "new-line" in error:
         found = "a line ends with a lone carriage return"
         return Problem(line, found, "save the file with LF or CRLF line ends"), True
     found = "text behind the quotation mark that closes a cell"
-    return Problem(line, found, 'a quotation mark within a text is written twice: ""'), False
+    return Problem(line, found, _TWICE), False
 
 
-def _refused(names: list[str], line: int, report: Callable[[Problem], object]) -> bool:
+def _wrong(
+    names: list[str], line: int, *, form: str | None, columns: ColumnsConfig
+) -> Problem | None:
     named = [name for name in names if name]
-    if len(set(named)) == len(named) > 0:
-        return False
-    if names:
+    if not names:
+        return None  # an empty file has no rows, which is told
+    if not named or len(set(named)) < len(named):
         found = "two columns of the same name" if named else "no column has a name"
-        report(Problem(line, found, "the first line names each column once"))
-    return True
+        return Problem(line, found, "the first line names each column once")
+    return wrong_columns(named, line, form=form, columns=columns) if form else None
 
 
 def _as_json(names: list[str], cells: list[str]) -> bytes:
@@ -132,7 +170,7 @@ def _delimiter(header: str) -> str:
 
 def _decoded(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[str]:
     """Yield lines of text; a line that is none is reported and read as well as can be."""
-    for number, raw in enumerate(stream, start=1):
+    for number, raw in enumerate(lines_of(stream), start=1):
         content = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
         try:
             yield content.decode()
@@ -140,8 +178,3 @@ def _decoded(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[
             found = f"byte {error.start + 1} of the line is not UTF-8"
             report(Problem(number, found, "save the file as UTF-8"))
             yield content.decode(errors="replace")
-
-
-def _with_first(first: str, lines: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from lines

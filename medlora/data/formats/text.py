@@ -5,10 +5,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from medlora.data.limits import lines_of
 from medlora.data.problems import Problem
 
 # Where a paragraph that is too long may be cut, the best place first.
 _CUTS = (re.compile(r"\n"), re.compile(r"[.!?…。]\s"), re.compile(r"\s"))
+_INK = re.compile(r"\S")
 
 
 def text_rows(
@@ -25,30 +27,46 @@ def text_rows(
         most: characters of a row.
         column: the row's only field.
     """
-    for number, text in enumerate(_rows(_paragraphs(stream, report), most), start=1):
+    for number, text in enumerate(_rows(_parts(_lines(stream, report), most), most), start=1):
         yield number, json.dumps({column: text}, ensure_ascii=False).encode()
 
 
-def _rows(paragraphs: Iterator[str], most: int) -> Iterator[str]:
+def _rows(parts: Iterator[str], most: int) -> Iterator[str]:
     row = ""
-    for paragraph in paragraphs:
-        for part in _parts(paragraph, most):
-            if row and len(row) + len(part) + 2 > most:
-                yield row
-                row = part
-            else:
-                row = f"{row}\n\n{part}" if row else part
+    for part in parts:
+        if row and len(row) + len(part) + 2 > most:
+            yield row
+            row = part
+        else:
+            row = f"{row}\n\n{part}" if row else part
     if row:
         yield row
 
 
-def _parts(paragraph: str, most: int) -> Iterator[str]:
-    while len(paragraph) > most:
-        end = _cut(paragraph[:most])
-        part, paragraph = paragraph[:end].rstrip(), paragraph[end:].lstrip()
-        if part:
-            yield part
-    yield paragraph
+def _parts(lines: Iterator[str], most: int) -> Iterator[str]:
+    """Yield paragraphs; of a long one parts, as soon as they are known."""
+    paragraph = ""
+    for line in lines:
+        if line:
+            paragraph = f"{paragraph}\n{line}" if paragraph else line
+        elif paragraph:
+            yield paragraph
+            paragraph = ""
+        start = 0
+        while len(paragraph) - start > most:
+            end = start + _cut(paragraph[start : start + most])
+            part = paragraph[start:end].rstrip()
+            start = _behind_space(paragraph, end)
+            if part:
+                yield part
+        paragraph = paragraph[start:]
+    if paragraph:
+        yield paragraph
+
+
+def _behind_space(text: str, start: int) -> int:
+    found = _INK.search(text, start)
+    return found.start() if found else len(text)
 
 
 def _cut(text: str) -> int:
@@ -59,20 +77,12 @@ def _cut(text: str) -> int:
     return len(text)
 
 
-def _paragraphs(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[str]:
-    lines: list[str] = []
-    for number, raw in enumerate(stream, start=1):
+def _lines(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[str]:
+    """Yield the lines, those that part paragraphs empty."""
+    for number, raw in enumerate(lines_of(stream), start=1):
         content = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
         try:
-            line = content.decode().rstrip()
+            yield content.decode().rstrip()
         except UnicodeDecodeError as error:
             found = f"byte {error.start + 1} of line {number} is not UTF-8"
             report(Problem(0, found, "save the file as UTF-8"))
-            continue
-        if line.strip():
-            lines.append(line)
-        elif lines:
-            yield "\n".join(lines)
-            lines = []
-    if lines:
-        yield "\n".join(lines)

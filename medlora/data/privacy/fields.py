@@ -18,7 +18,6 @@ _ATOM = re.compile(r"[^,\]}\s]+")
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)"
 )
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,39}\Z")
 _Names = tuple[str, str]  # of a field: as it is, and as it may be told
 _TURN = re.compile(r"\[\d+\]\.(?:content|value)\Z")
 
@@ -105,7 +104,7 @@ def _walk_many(line: str, at: int, names: _Names, end: list[int]) -> Iterator[Te
 
 
 def _joined(names: _Names, key: str, number: int) -> _Names:
-    discreet = key if _PLAIN_NAME.match(key) else f"#{number + 1}"
+    discreet = f"#{number + 1}"
     real, shown = names
     return (f"{real}.{key}", f"{shown}.{discreet}") if real else (key, discreet)
 

@@ -29,6 +29,7 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)
     first: list[Finding] = field(default_factory=list)
     first_structured: list[Finding] = field(default_factory=list)
+    scanned: bool = True  # all of it; a file that cannot be read as rows is not
 
     def add(self, scanned: Scanned) -> None:
         """Take the findings of another piece; memory stays small however many there are."""
@@ -46,6 +47,8 @@ class Summary:
 
     def facts(self) -> dict[str, Any]:
         """Return the numbers as a manifest states them."""
+        if not self.scanned:
+            return {"scanned": False, "rows": 0, "rows_with": 0, "counts": {}}
         return {"rows": self.rows, "rows_with": self.rows_with, "counts": ordered(self.counts)}
 
 

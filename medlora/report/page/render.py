@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from medlora.escape import escaped
 from medlora.report.page import chart
 from medlora.report.page.data import audit, privacy
 from medlora.report.page.gate import gate
@@ -91,7 +92,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         loader=FunctionLoader(_source),
+        finalize=_harmless,
     )
+
+
+def _harmless(value: Any) -> Any:  # noqa: ANN401  (whatever a template prints)
+    """Return what is printed without characters that hide or turn round what stands there."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return escaped(value, keep="\n\t")
+    return value
 
 
 def _source(name: str) -> str:
@@ -100,10 +109,19 @@ def _source(name: str) -> str:
 
 def _as_script(value: Any) -> Markup:  # noqa: ANN401  (any JSON value)
     """Return JSON that nothing in it can end the element of."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_with_plain_names(value), separators=(",", ":"), allow_nan=False)
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return Markup(text)  # noqa: S704  (escaped above)
+
+
+def _with_plain_names(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
+    """Return JSON whose texts a script may show."""
+    if isinstance(value, dict):
+        return {name: _with_plain_names(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_plain_names(inner) for inner in value]
+    return _harmless(value)
 
 
 def _digest(source: str) -> str:

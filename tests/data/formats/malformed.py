@@ -158,16 +158,27 @@ TABLES = [
         "t.csv", b"question,question\na,Osterhagen-4711\n", ":1: two columns of the same name"
     ),
     Malformed("t.csv", b",\na,Osterhagen-4711\n", ":1: no column has a name"),
-    Malformed("t.csv", b"frage,antwort\na,Osterhagen-4711\n", ":2: none of the known fields"),
+    Malformed(
+        "t.csv", b"frage,antwort\na,Osterhagen-4711\n", ":1: no column of a name that is known"
+    ),
     Malformed("t.csv", _SHEET.replace(b"\n", b"\r"), ":1: a line ends with a lone carriage return"),
     Malformed("t.csv", _SHEET.decode().encode("utf-16"), ":1: UTF-16 text"),
     Malformed("t.csv", b"PK\x03\x04" + _SHEET, ":1: a zip archive or a spreadsheet"),
     Malformed("t.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + _SHEET, ":1: an old spreadsheet"),
     Malformed(
-        "t.csv", _SHEET + b'"' + b"Osterhagen " * (2 << 20) + b"\n", ":3: a quotation mark that"
+        "t.csv",
+        _SHEET + b'"' + b"Osterhagen " * (2 << 20) + b"\n",
+        ":3: more than 16,777,216 bytes",
+    ),
+    Malformed(
+        "t.csv", _SHEET + b'"' + b"Osterhagen\n" * (2 << 20), ":3: a cell that begins here has more"
     ),
     Malformed("t.csv.gz", gzip.compress(_SHEET * 99)[:-12], ": the gzip archive is damaged"),
-    Malformed("t.tsv", _SHEET, ":2: none of the known fields"),
+    Malformed("t.tsv", _SHEET, ":1: no column of a name that is known; there are column 1;"),
+    Malformed(
+        "t.csv", f"{SECRET} is asked. Who?,x\na,b\n".encode(), ": no column of a name that is known"
+    ),
+    Malformed("t.csv", b"question,antwort\nOsterhagen-4711,b\n", ":1: no column 'answer'"),
     Malformed("t.tsv", b"question\tanswer\na\tb\tOsterhagen-4711\n", ":2: 3 cells where the first"),
     Malformed("t.tsv", b"question\tanswer\nOsterhagen-4711\t \n", ":2: field 'answer': only white"),
 ]
@@ -192,10 +203,10 @@ PARQUET = [
         _parquet(("question", [SECRET]), ("answer", [b"\xff\xfe"])),
         ": row 1: field 'answer': nu",
     ),
-    Malformed("p.parquet", _parquet(("question", [SECRET])), ": row 1: field 'answer': missing"),
+    Malformed("p.parquet", _parquet(("question", [SECRET])), ": no column 'answer'"),
     Malformed("p.parquet", _parquet(("q", [1]), ("q", [2])), ": two columns of the same name"),
     Malformed(
-        "p.parquet", _parquet(("frage", [SECRET]), ("antwort", ["x"])), ": row 1: none of the known"
+        "p.parquet", _parquet(("frage", [SECRET]), ("antwort", ["x"])), ": no column of a name"
     ),
     Malformed("p.parquet", _parquet(("question", []), ("answer", [])), ": the file has no rows"),
     Malformed("p.parquet.gz", gzip.compress(_TABLE), ": a Parquet file within gzip"),

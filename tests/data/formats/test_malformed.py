@@ -19,7 +19,7 @@ MAKER = FactMaker("auto", ColumnsConfig(), None, Prompts())
 
 def use(file: Path) -> int:
     """Read a file as the audit does before every training; return how many rows it has."""
-    source = Source.of(file)
+    source = Source((file,), form="auto")
     return len(read(DataFile(source, source.sha256()), MAKER, workers=0).rows)
 
 

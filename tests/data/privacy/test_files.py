@@ -28,7 +28,7 @@ def findings(file: Path, **options: object) -> list[Finding]:
 
 
 def test_the_fields_of_every_form_are_read_and_no_others() -> None:
-    """Mapped columns and turns; of a row of no known form, every string."""
+    """Mapped columns and turns; of a row of no known form, every string, by its number."""
     row = '{"id": "x", "prompt": "a", "response": "b", "system": "c", "meta": {"prompt": "d"}}'
     assert [text.field for text in texts_of(row, COLUMNS)] == ["prompt", "response", "system"]
     turns = (
@@ -40,7 +40,7 @@ def test_the_fields_of_every_form_are_read_and_no_others() -> None:
     fields = [text.field for text in texts_of(talk, COLUMNS)]
     assert fields == ["conversations[0].value", "question", "text"]
     other = '{"note": "a", "n": [1, -2.5e3, true, null, {"v": "b"}], "e": {}, "f": []}'
-    assert [text.field for text in texts_of(other, COLUMNS)] == ["note", "n[4].v"]
+    assert [text.field for text in texts_of(other, COLUMNS)] == ["#1", "#2[4].#1"]
     renamed = ColumnsConfig(prompt="question")
     assert [t.field for t in texts_of('{"question": "a", "x": "b"}', renamed)] == ["question"]
 
