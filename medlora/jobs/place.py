@@ -14,6 +14,7 @@ import torch
 from medlora.config import RunConfig
 from medlora.errors import MedloraError, MissingPartError, StorageError
 from medlora.jobs.device import device_type
+from medlora.jobs.nightly import COPIED
 from medlora.jobs.settings import Plan
 
 _GIB = 1 << 30
@@ -73,7 +74,8 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
     cfg = plan.resolved.config.training
     folders = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
     folders |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
-    facts, errors, warnings = {}, list[MedloraError](), []
+    folders |= {"cache": Path(plan.resolved.config.cache_dir)}
+    facts, errors, warnings = {}, list[MedloraError](), list(cache_warnings(plan))
     for name, folder in folders.items():
         there = _nearest(folder)
         facts[name] = {"writable": _can_write(there)}
@@ -98,6 +100,18 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
             f"NCCL may fail; start the container with --shm-size={_SHARED_GIB}g or --ipc=host"
         )
     return Place({"folders": facts, "shared_memory_bytes": shared}, errors, warnings)
+
+
+def cache_warnings(plan: Plan) -> Iterator[str]:
+    """Yield a line where a service copies what is kept of the data to a bucket."""
+    cfg = plan.resolved.config
+    cache, runs = (Path(one).resolve() for one in (cfg.cache_dir, cfg.training.output_dir))
+    if plan.job.get("platform") in COPIED and cache.is_relative_to(runs):
+        yield (
+            f"{cfg.training.output_dir} is copied to S3 by the service, and with it the tokens, "
+            f"audits and scans of the data in {cfg.cache_dir}: set data.cache_dir to a folder "
+            "elsewhere"
+        )
 
 
 def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
@@ -140,13 +154,14 @@ def _shared_memory(folder: Path) -> int:
     return shutil.disk_usage(folder).free if folder.is_dir() else 0
 
 
-def place_lines(devices: dict[str, Any], folders: dict[str, Any]) -> Iterator[str]:
+def place_lines(devices: dict[str, Any], folders: dict[str, Any], *, cache: str) -> Iterator[str]:
     """Yield devices and folders for people."""
     names = [f"{one['name']} ({one['memory_bytes'] / _GIB:.1f} GiB)" for one in devices["gpus"]]
     driver = f", driver {devices['driver']}" if devices["driver"] else ""
     yield f"devices: {', '.join(names) or 'no GPU'}, {devices['cpus']} CPUs{driver}"
     written = (f"{name} {'yes' if one['writable'] else 'NO'}" for name, one in folders.items())
     yield f"folders that can be written: {', '.join(written)}"
+    yield f"kept of the data, and as confidential: tokens, audits and scans, in {cache}"
 
 
 def disk_line(disk: dict[str, Any]) -> str:

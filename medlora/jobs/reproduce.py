@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from medlora.checkpoint.names import FINAL
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, IntegrityError
 from medlora.files import remove
@@ -13,7 +14,6 @@ from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import read_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.jobs.rundir import note_other_software
-from medlora.jobs.saving import FINAL
 from medlora.model.adapter import WEIGHTS
 from medlora.runtime import Stop
 
