@@ -9,13 +9,13 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
 from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
 from medlora.errors import IntegrityError, MissingPartError, StorageError
 from medlora.jobs.chats import load_chat
 from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS

@@ -1,6 +1,5 @@
 """A run's chat: the base's tokenizer and template, with what the config says of conversations."""
 
-import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import checkpoints
-from medlora.checkpoint.store import MANIFEST
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.config import DataConfig
 from medlora.data.chat.chat import Chat, ChatRules
 from medlora.data.chat.template import today
 from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.files import sha256_bytes, storage_errors
-from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
@@ -143,9 +142,9 @@ def _date_of(run: Path) -> str | None:
     """
     for folder in (run / FINAL, run / REJECTED, *(checkpoints(run) if run.is_dir() else ())):
         try:
-            stated: Any = json.loads((folder / MANIFEST).read_bytes())["inputs"][DATE]
+            stated: Any = read_stated(folder / MANIFEST)["inputs"][DATE]
             date.fromisoformat(stated)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (DamagedError, ValueError, KeyError, TypeError):
             continue
         return str(stated)
     return None

@@ -190,7 +190,8 @@ def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> li
     checked.add("devices", look_at_devices(plan, gpus_given=gpus))
     checked.add("place", look_at_folders(plan, workers=workers))
     folders = checked.report["place"]["folders"]
-    return [*place_lines(checked.report["devices"], folders)]
+    cache = plan.resolved.config.cache_dir
+    return [*place_lines(checked.report["devices"], folders, cache=cache)]
 
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:

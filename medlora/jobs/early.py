@@ -61,7 +61,8 @@ def folders(plan: Plan) -> dict[str, Path]:
     """Return the folders that a run writes to, by what they are for."""
     cfg = plan.resolved.config.training
     named = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
-    return named | ({"output": Path(cfg.final_dir)} if cfg.final_dir else {})
+    named |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
+    return named | {"cache": Path(plan.resolved.config.cache_dir)}
 
 
 def unwritable(plan: Plan) -> Iterator[StorageError]:

@@ -13,8 +13,9 @@ from peft import PeftModel
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
+from medlora.checkpoint.names import BEST, PROGRESS
 from medlora.checkpoint.resume import newest_valid
-from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
+from medlora.checkpoint.state import OPTIMIZER, Progress, Snapshot, restore_state
 from medlora.checkpoint.writer import Writer
 from medlora.config import RunConfig, from_mapping, refuse_conflicts
 from medlora.data.chat.chat import Chat
@@ -34,10 +35,10 @@ from medlora.jobs.dp import (
 )
 from medlora.jobs.due import Due, due_after
 from medlora.jobs.ending import check_base_loss, check_diverged, note_convergence, note_standstill
+from medlora.jobs.learnt import nothing_learnt
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.rundir import check_local
 from medlora.jobs.saving import (
-    BEST,
     Committed,
     Save,
     adapter,
@@ -532,7 +533,8 @@ class MedicalLoRATrainer:
         if due.evaluate and best and best[0] == result.step:
             saves.append(adapter(BEST, {"eval_loss": best[1]}))
         if due.save_epoch:
-            saves.append(checkpoint(f"epoch_{round(result.epoch)}"))
+            epoch = round(result.epoch)
+            saves.append(checkpoint(f"epoch_{epoch}", epoch=epoch))
         if self._stop.take_save_request() or due.save:
             saves.append(checkpoint(f"step_{result.step}"))
         if saves:
@@ -622,6 +624,8 @@ class MedicalLoRATrainer:
     def _result(self) -> TrainResult:
         wall_s = time.monotonic() - self._began
         result = outcome.state(self.progress, wall_s=wall_s, waited_s=self._waited_s)
+        why = nothing_learnt(self._bare, self._history.content)
+        result = replace(result, nothing_learnt=why)
         return outcome.without_sums_over_rows(result) if self._private else result
 
     @property

@@ -30,6 +30,7 @@ from medlora.jobs.asking import check_questions
 from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
 from medlora.jobs.device import device_type, has_bf16, this_machine
 from medlora.jobs.inputs import Prepared
+from medlora.jobs.learnt import nothing_learnt
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.papers import with_papers
 from medlora.jobs.saving import Save
@@ -185,6 +186,7 @@ def run(
             best_step=getattr(trainer.state, "best_global_step", None),
             skipped_steps=0,
             wall_s=round(time.monotonic() - began, 1),
+            nothing_learnt=nothing_learnt(model, monitor.content),
         )
     files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
     save = conclude(result, trainer.args.device)

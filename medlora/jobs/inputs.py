@@ -38,7 +38,7 @@ from medlora.model.kinds import position_limit, read_config
 from medlora.report.fingerprint import fingerprint
 
 _log = logger(__name__)
-TOKENS = ".tokens"  # beside the runs, which cannot have such a name
+TOKENS = ".tokens"  # may lie beside the runs, which cannot have such a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def prepare(found: Found, cfg: RunConfig, *, near: Keys | None = None) -> Prepar
     Raises:
         DataError: a row is unusable, has nothing to learn from, or no row is left.
         ConfigError: the tokenizer cannot be used.
-        StorageError: the tokens cannot be kept in the output folder.
+        StorageError: the tokens cannot be kept in the cache's folder.
     """
     tokenized = tokenize_files(found, cfg)
     return fit(tokenized, found, cfg, split=split_rows(tokenized, cfg, near=near))
@@ -245,7 +245,7 @@ def _entry(file: Source, sha256: str, chat: Chat, cfg: RunConfig) -> Entry[Token
         with closing(token_blocks(file, maker, sha256=sha256)) as blocks:
             TokenWriter(folder, maker.ids).write(blocks, {"key": key})
 
-    entry = open_tokens(Path(cfg.training.output_dir) / TOKENS, key, make)
+    entry = open_tokens(Path(cfg.cache_dir) / TOKENS, key, make)
     count, forms = len(entry.table), entry.manifest["forms"]
     named = ", ".join(f"{count} {form}" for form, count in sorted(forms.items()))
     _log.info("data %s: %d rows (%s)", file.name, count, named)

@@ -28,6 +28,7 @@ class TrainResult:
     ended_early: str | None = None  # why, if not all steps were wanted any more
     micro_batch_rows: int | None = None  # at most, since memory ran out
     converged_step: int | None = None  # where the training loss was first found flat
+    nothing_learnt: str | None = None  # why the result is as good as none, if it is
 
 
 def count(progress: Progress, result: StepResult, *, steps_per_epoch: int) -> None:

@@ -14,6 +14,7 @@ from medlora.config import RunConfig
 from medlora.errors import MedloraError, MissingPartError, StorageError
 from medlora.jobs.device import device_type
 from medlora.jobs.early import can_write, folders, nearest, refuse_volatile, unwritable
+from medlora.jobs.nightly import COPIED
 from medlora.jobs.settings import Plan
 
 _GIB = 1 << 30
@@ -73,7 +74,7 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
     facts = {
         name: {"writable": can_write(nearest(folder))} for name, folder in folders(plan).items()
     }
-    errors, warnings = list[MedloraError](unwritable(plan)), []
+    errors, warnings = list[MedloraError](unwritable(plan)), list(cache_warnings(plan))
     try:
         refuse_volatile(plan)
     except MissingPartError as error:
@@ -85,6 +86,18 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
             f"NCCL may fail; start the container with --shm-size={_SHARED_GIB}g or --ipc=host"
         )
     return Place({"folders": facts, "shared_memory_bytes": shared}, errors, warnings)
+
+
+def cache_warnings(plan: Plan) -> Iterator[str]:
+    """Yield a line where a service copies what is kept of the data to a bucket."""
+    cfg = plan.resolved.config
+    cache, runs = (Path(one).resolve() for one in (cfg.cache_dir, cfg.training.output_dir))
+    if plan.job.get("platform") in COPIED and cache.is_relative_to(runs):
+        yield (
+            f"{cfg.training.output_dir} is copied to S3 by the service, and with it the tokens, "
+            f"audits and scans of the data in {cfg.cache_dir}: set data.cache_dir to a folder "
+            "elsewhere"
+        )
 
 
 def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
@@ -118,13 +131,14 @@ def _shared_memory(folder: Path) -> int:
     return shutil.disk_usage(folder).free if folder.is_dir() else 0
 
 
-def place_lines(devices: dict[str, Any], folders: dict[str, Any]) -> Iterator[str]:
+def place_lines(devices: dict[str, Any], folders: dict[str, Any], *, cache: str) -> Iterator[str]:
     """Yield devices and folders for people."""
     names = [f"{one['name']} ({one['memory_bytes'] / _GIB:.1f} GiB)" for one in devices["gpus"]]
     driver = f", driver {devices['driver']}" if devices["driver"] else ""
     yield f"devices: {', '.join(names) or 'no GPU'}, {devices['cpus']} CPUs{driver}"
     written = (f"{name} {'yes' if one['writable'] else 'NO'}" for name, one in folders.items())
     yield f"folders that can be written: {', '.join(written)}"
+    yield f"kept of the data, and as confidential: tokens, audits and scans, in {cache}"
 
 
 def disk_line(disk: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from peft import PeftModel
 
-from medlora.checkpoint.store import DamagedError, read_manifest
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.config import RunConfig
 from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, listed
@@ -19,7 +19,7 @@ from medlora.evaluate.suite import Suite
 from medlora.files import remove
 from medlora.jobs.evaluate import evaluation_facts, refuse
 from medlora.jobs.inputs import Inputs
-from medlora.jobs.saving import FINAL, REJECTED
+from medlora.jobs.rundir import read_end
 from medlora.logs import logger, say
 from medlora.report.evaluation import gate_lines, report_bytes
 from medlora.report.fingerprint import differences
@@ -119,17 +119,15 @@ def settle(run: Path, release: Release) -> None:
 
 
 def check_rejected(rejected: Path, inputs: Inputs) -> None:
-    """Say so if this very run was rejected; return where it was another, or is damaged.
+    """Say so if this very run was rejected; return where it was another, or is made anew.
 
     Raises:
         RejectedError: it was, by the same gate.
+        IntegrityError: it is damaged, and so is every checkpoint beside it.
+        StorageError: it cannot be read.
     """
-    try:
-        manifest = read_manifest(rejected)
-    except DamagedError as error:
-        _log.warning("%s is no evidence any more: %s", rejected, error)
-        return
-    if not differences(manifest.get("inputs", {}), inputs.facts["inputs"]):
+    manifest = read_end(rejected)
+    if manifest is not None and not differences(manifest.get("inputs", {}), inputs.facts["inputs"]):
         refuse_rejected(rejected, manifest.get("gate"))
 
 

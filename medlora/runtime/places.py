@@ -42,7 +42,11 @@ PLACES = (
     Place("output", "MEDLORA_OUTPUT", "output", "training.final_dir"),
 )
 # What a platform may give beside the places, by the config key that it sets.
-EXTRAS = {"eval_data": "data.eval_file", "logs": "training.logging_dir"}
+EXTRAS = {
+    "eval_data": "data.eval_file",
+    "logs": "training.logging_dir",
+    "cache": "data.cache_dir",
+}
 VARIABLES = (
     "MEDLORA_RUN_NAME",
     "MEDLORA_NPROC",

@@ -1,0 +1,117 @@
+"""What a run that is started every night leaves tidy: which is the latest, how many stay."""
+
+import glob
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medlora.checkpoint.lock import NAME as LOCK
+from medlora.checkpoint.lock import only_writer
+from medlora.checkpoint.names import FINAL, is_ours
+from medlora.checkpoint.proof import is_proven
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
+from medlora.errors import MedloraError
+from medlora.files import REPLACED, TEMPORARY, make_link, remove, write_bytes
+from medlora.jobs.record import RECORD
+from medlora.jobs.rundir import LATEST, old_runs
+from medlora.jobs.settings import Plan
+from medlora.logs import logger
+from medlora.report.facts import REPRODUCED
+
+_log = logger(__name__)
+COPIED = ("sagemaker",)  # by a service to which a link is one more copy of the run
+# What a run writes beside the folders that have a manifest; a tracker's folders among it.
+_LOOSE = re.compile(
+    r"metrics\.jsonl|data_audit\.json|report\.html|training_curves\.png|memory-audit\.json|card"
+    r"|tensorboard|wandb|" + "|".join(map(re.escape, (RECORD, LOCK)))
+)
+_LEFT = ("broken-", TEMPORARY, REPLACED)
+
+
+def point_to_latest(plan: Plan) -> None:
+    """Have `latest` in the folder of runs lead to this run, unless another one ended later.
+
+    It is a link, or a file that holds the run's name where there are no links.  What has that
+    name and is neither stays.
+    """
+    cfg = plan.resolved.config
+    if cfg.run_name.endswith(REPRODUCED):  # it goes as soon as it was compared
+        return
+    place = Path(cfg.training.output_dir) / LATEST
+    target = _target(place)
+    if target is None and (place.is_symlink() or place.exists()):
+        _log.info("%s is not ours: it stays as it is", place)
+        return
+    moment = _ended(place.with_name(cfg.run_name))
+    if target == cfg.run_name or (target and moment < _ended(place.with_name(target))):
+        return
+    if plan.job.get("platform") in COPIED or not make_link(place, cfg.run_name):
+        write_bytes(place, cfg.run_name.encode() + b"\n")
+
+
+def _target(place: Path) -> str | None:
+    """Return the name that a link, or a file of ours, leads to; None for anything else."""
+    if place.is_symlink():
+        name = str(place.readlink())
+    elif place.is_file():
+        with place.open("rb") as file:
+            name = file.read(200).decode("ascii", errors="replace").removesuffix("\n")
+    else:
+        return None
+    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) else None
+
+
+def _ended(run: Path) -> str:
+    """Return the moment at which a run got its result, "" where it has none."""
+    return str(_stated(run / FINAL).get("finished", ""))
+
+
+def delete_old_runs(run: Path, *, keep: int | None) -> None:
+    """Delete what was set aside of a run, but for the latest; what is no run of ours stays.
+
+    Args:
+        run: its folder.
+        keep: how many stay; None for all.
+    """
+    if keep is None:
+        return
+    for leftover in run.parent.glob(f"{TEMPORARY}{glob.escape(run.name)}.old-*"):
+        remove(leftover)  # of a start that was killed while it deleted
+    found = old_runs(run)
+    for number in sorted(found, reverse=True)[keep:]:
+        old = found[number]
+        foreign = next(_foreign(old, run.name), None)
+        if foreign:
+            _log.warning("%s stays: %s", old.name, foreign)
+            continue
+        try:
+            with only_writer(old):
+                remove(old)
+        except MedloraError as error:
+            _log.warning("%s stays: %s", old.name, str(error).splitlines()[0])
+        else:
+            _log.info("%s is deleted: training.keep_old_runs is %d", old.name, keep)
+
+
+def _foreign(old: Path, run_name: str) -> Iterator[str]:
+    """Yield why a folder is not, as a whole, what this run left."""
+    if old.is_symlink() or not old.is_dir():
+        yield "it is no folder"
+        return
+    for path in sorted(old.iterdir()):
+        if is_ours(path.name):
+            if not is_proven(path):
+                yield f"{path.name} in it is not as it was written"
+        elif not _LOOSE.fullmatch(path.name) and not path.name.startswith(_LEFT):
+            yield f"{path.name} in it is not the run's"
+    stated = {_stated(path).get("run_name") for path in old.iterdir() if is_ours(path.name)}
+    if stated != {run_name}:
+        yield f"nothing in it says that it is of {run_name}"
+
+
+def _stated(folder: Path) -> dict[str, Any]:
+    try:
+        return read_stated(folder / MANIFEST)
+    except DamagedError:
+        return {}
