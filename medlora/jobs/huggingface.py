@@ -29,7 +29,7 @@ from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.jobs.asking import check_questions
 from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
-from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.device import device_type, has_bf16, memory_in_use
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.papers import with_papers
@@ -191,6 +191,7 @@ def run(
             best_step=getattr(trainer.state, "best_global_step", None),
             skipped_steps=0,
             wall_s=round(time.monotonic() - began, 1),
+            memory_peak_bytes=memory_in_use(trainer.args.device)["memory_peak_bytes"],
         )
     files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
     save = conclude(result, trainer.args.device)
