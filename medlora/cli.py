@@ -705,10 +705,19 @@ def audit_memory() -> None:
     help="Rows that hold a canary; 0 is a control; may be repeated.",
 )
 @click.option(
-    "--each", type=click.IntRange(1), default=8, help="Canaries of every number of copies."
+    "--each",
+    type=click.IntRange(1),
+    help="Canaries of every number of copies.  [default: as many as there is room for, 8 at most]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Draws the canaries.")
-def plant(out: Path, *, copies: tuple[int, ...], each: int, seed: int, **options: Any) -> None:  # noqa: ANN401
+def plant(
+    out: Path,
+    *,
+    copies: tuple[int, ...],
+    each: int | None,
+    seed: int,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Write a copy of the data with canaries into the new folder OUT; the data is only read.
 
     A canary is "Patient MRN is <8 digits>." at the beginning of an answer.

@@ -32,6 +32,7 @@ from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
+from medlora.report.interval import TOO_FEW, bounds
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
@@ -272,8 +273,10 @@ def _table(report: Mapping[str, Any]) -> list[str]:
     for name in ("base", "adapter"):
         one = rows[name]
         low, high = one["wilson95"]
+        pair = bounds({"low": low, "high": high, "n": one["n"]})
+        words = f"95 %: {low:.3f} to {high:.3f}" if pair else TOO_FEW
         lines.append(
-            f"{name:>8}: {one['extracted']} of {one['n']} (95 %: {low:.3f} to {high:.3f}), "
+            f"{name:>8}: {one['extracted']} of {one['n']} ({words}), "
             f"longest match {one['match_tokens']['max']}"
         )
     return lines

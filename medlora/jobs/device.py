@@ -54,18 +54,20 @@ def this_device() -> Device:
     return Device("cpu", min(machine, container_limit() or machine))
 
 
-def memory_in_use(device: torch.device) -> dict[str, float]:
+def memory_in_use(device: torch.device) -> dict[str, int]:
     """Return bytes in use and at most so far: of the GPU, or of the process on a CPU."""
+    now, most = _in_use(device)
+    # A kernel keeps the peak by counters that lag behind those of the present.
+    return {"memory_bytes": now, "memory_peak_bytes": max(now, most)}
+
+
+def _in_use(device: torch.device) -> tuple[int, int]:
     if device.type == "cuda":
-        return {
-            "memory_bytes": torch.cuda.memory_allocated(device),
-            "memory_peak_bytes": torch.cuda.max_memory_allocated(device),
-        }
+        now = torch.cuda.memory_allocated(device)
+        return now, torch.cuda.max_memory_allocated(device)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return {
-        "memory_bytes": pages * resource.getpagesize(),
-        "memory_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize(), most
 
 
 def begin_peak(device: torch.device) -> int:

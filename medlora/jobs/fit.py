@@ -150,9 +150,10 @@ class MedicalLoRATrainer:
         self._snapshot, self._writer = Snapshot(model), Writer()
         if self.team.leads:
             self._writer.submit(self._snapshot.reserve)
-        self._waited_s = 0.0  # for checkpoints, in this attempt
+        # In this attempt: waiting for checkpoints; in steps alone, without all that is between.
+        self._waited_s = self._trained_s = 0.0
         self._began = time.monotonic()
-        self._lap = (self._began, 0)  # clock and tokens at the last logged step
+        self._lap = (0.0, 0)  # seconds in steps, and tokens, at the last logged step
         self._view = self._progress_view()
 
     @property
@@ -163,11 +164,13 @@ class MedicalLoRATrainer:
     def steps(self) -> Iterator[StepResult]:
         """Train on from the present step, yielding after each; nothing is saved or evaluated."""
         self.model.train()
-        fit = Fit(self.progress.micro_batch_rows)
+        fit, began = Fit(self.progress.micro_batch_rows), time.monotonic()
         for result in self._steps(fit):
+            self._trained_s += time.monotonic() - began
             self.progress.micro_batch_rows = fit.rows
             self._count(result)
             yield result
+            began = time.monotonic()
 
     def _steps(self, fit: Fit) -> Iterator[StepResult]:
         start, poll = self.progress.step, self._poll
@@ -263,7 +266,7 @@ class MedicalLoRATrainer:
         if self.team.leads:
             make_folder(self.folder)
         self._began = time.monotonic() - self.progress.wall_s
-        self._lap = (time.monotonic(), self.progress.tokens)
+        self._lap = (self._trained_s, self.progress.tokens)
         self._view.seen.step = self.progress.step
         try:
             with self._stop.gently(), uncollected():
@@ -469,7 +472,7 @@ class MedicalLoRATrainer:
             if self.progress.pending:
                 self._after(outcome.step_from_json(self.progress.pending))
             for result in () if self.progress.ended else self.steps():
-                self._view.show(result)
+                self._view.show(result, trained_s=self._trained_s)
                 self._after(result)
                 if self.progress.ended:
                     _log.info("ending at step %d: %s", result.step, self.progress.ended)
@@ -543,16 +546,16 @@ class MedicalLoRATrainer:
     def _record(self, result: StepResult) -> None:
         if not self.team.leads:
             return
-        now, (then, tokens) = time.monotonic(), self._lap
+        trained_s, (then, tokens) = self._trained_s, self._lap
         self._history.record_step(
             result,
             tokens_seen=self.progress.tokens,
             targets_seen=self.progress.targets,
-            tokens_per_s=round((self.progress.tokens - tokens) / max(now - then, 1e-9), 1),
-            wall_s=round(now - self._began, 3),
+            tokens_per_s=round((self.progress.tokens - tokens) / max(trained_s - then, 1e-9), 1),
+            wall_s=round(time.monotonic() - self._began, 3),
             **memory_in_use(self.accelerator.device),
         )
-        self._lap = (now, self.progress.tokens)
+        self._lap = (trained_s, self.progress.tokens)
 
     def _evaluated(self, *, step: int, epoch: float) -> float | None:
         with self._view.doing("evaluating on held-out rows"):
@@ -623,7 +626,13 @@ class MedicalLoRATrainer:
 
     def _result(self) -> TrainResult:
         wall_s = time.monotonic() - self._began
-        result = outcome.state(self.progress, wall_s=wall_s, waited_s=self._waited_s)
+        memory = memory_in_use(self.accelerator.device)
+        result = outcome.state(
+            self.progress,
+            wall_s=wall_s,
+            waited_s=self._waited_s,
+            peak_bytes=memory["memory_peak_bytes"],
+        )
         why = nothing_learnt(self._bare, self._history.content)
         result = replace(result, nothing_learnt=why)
         return outcome.without_sums_over_rows(result) if self._private else result

@@ -28,7 +28,7 @@ from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.jobs.asking import check_questions
 from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
-from medlora.jobs.device import device_type, has_bf16, this_machine
+from medlora.jobs.device import device_type, has_bf16, memory_in_use, this_machine
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.learnt import nothing_learnt
 from medlora.jobs.outcome import TrainResult
@@ -187,6 +187,7 @@ def run(
             skipped_steps=0,
             wall_s=round(time.monotonic() - began, 1),
             nothing_learnt=nothing_learnt(model, monitor.content),
+            memory_peak_bytes=memory_in_use(trainer.args.device)["memory_peak_bytes"],
         )
     files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
     save = conclude(result, trainer.args.device)
