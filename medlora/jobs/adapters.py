@@ -14,6 +14,7 @@ from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, re
 from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
 from medlora.errors import IntegrityError, MissingPartError, StorageError
+from medlora.evaluate.generate import check_writes
 from medlora.jobs.chats import load_chat
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.settings import Plan
@@ -159,7 +160,7 @@ def load_adapted(
         model = put_on(model, adapter)
     if not cfg.load_in_4bit:
         model.to(device)
-    model.eval()
+    check_writes(model.eval())
     return model, chat
 
 

@@ -15,6 +15,7 @@ from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.config import RunConfig, refuse_conflicts
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
+from medlora.evaluate.generate import check_writes
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface, record, report
 from medlora.jobs.asking import Questions, choose_questions
@@ -319,6 +320,8 @@ def _train(
     check_output(cfg.training, attempt.folder, inputs)
     model = _adapted_model(inputs.base, cfg)
     questions = _questions(found, ready, cfg, model)
+    if found.suites or questions.prompts:
+        check_writes(model)
     check_prompts(found.suites, model, prepared.chat)
     facts = {
         "schema": SCHEMA,

@@ -146,7 +146,7 @@ def check_tokenizer_folder(folder: Path) -> None:
     if "tokenizer_config.json" in names:
         settings = read_object(folder / "tokenizer_config.json")
         others = settings.get("fast_tokenizer_files") or []
-        if settings.get("init_inputs") or not set(map(str, others)) <= {*names}:
+        if settings.get("init_inputs") or not (_is_names(others) and {*others} <= {*names}):
             raise MissingPartError(
                 f"{folder / 'tokenizer_config.json'}: names other files than the tokenizer's own",
                 fix="save it again: AutoTokenizer.from_pretrained(...).save_pretrained()",

@@ -1,6 +1,7 @@
 """An evaluation as JSON, the same bytes for the same figures, and as a table for people."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,7 +49,7 @@ def _suite_lines(facts: Mapping[str, Any]) -> list[str]:
     match facts["kind"]:
         case "perplexity":
             rows = [
-                (who, f"loss {facts[who]['loss']:.4f}", f"perplexity {facts[who]['perplexity']:g}")
+                (who, _figure("loss", facts[who], ".4f"), _figure("perplexity", facts[who], "g"))
                 for who in ("base", "adapter")
                 if who in facts
             ]
@@ -59,6 +60,13 @@ def _suite_lines(facts: Mapping[str, Any]) -> list[str]:
             return _columns([*margin, ("risen", _rate_words(risen), "")] if risen else margin)
         case _:
             return [*_refusals(facts), *_columns([_HEAD, *_rate_rows(facts)])]
+
+
+def _figure(name: str, facts: Mapping[str, Any], form: str) -> str:
+    """Return a figure with its name; a base that computes no numbers has none."""
+    value = facts[name]
+    is_one = value is not None and math.isfinite(value)
+    return f"{name} {value:{form}}" if is_one else f"{name} is no number"
 
 
 _HEAD = ("", "base", "adapter", "adapter - base", "p")

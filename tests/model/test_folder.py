@@ -12,6 +12,7 @@ import pytest
 
 from medlora.config import ModelConfig
 from medlora.errors import MedloraError, MissingPartError, StorageError
+from medlora.evaluate.generate import check_writes
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, loaded_files
 from tests.hostile import CODE, hostile_bases
@@ -149,6 +150,11 @@ def test_code_of_a_base_never_runs(base: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingPartError, match="needs code of its own"):
         load_base(base, ModelConfig(), half=None)
     settings = json.loads((base / "tokenizer_config.json").read_text())
+    for wrong in (7, [7], ["../tokenizer.4.0.0.json"]):
+        named = {**settings, "fast_tokenizer_files": wrong}
+        (base / "tokenizer_config.json").write_text(json.dumps(named))
+        with pytest.raises(MissingPartError, match="names other files"):
+            load_tokenizer(base)
     own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}}
     (base / "tokenizer_config.json").write_text(json.dumps({**settings, **own}))
     with suppress(MissingPartError):
@@ -193,3 +199,12 @@ def test_hostile_bases_are_named_or_harmless(base_folder: Path, tmp_path: Path) 
             load_tokenizer(base)
         assert not any(outside.glob("ran")), name
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_base_that_cannot_write_is_named(base: Path) -> None:
+    """Some computes a pass over a row, and fails at the token after."""
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "sliding_window": -3}))
+    model = load_base(base, ModelConfig(), half=None)
+    with pytest.raises(MissingPartError, match="this base cannot write text"):
+        check_writes(model)
