@@ -107,7 +107,10 @@ class StoppedError(MedloraError):
 
 
 def is_panic(error: BaseException) -> bool:
-    """Tell whether a library in Rust has panicked, which is no Exception to Python."""
+    """Tell whether a library in Rust gave up; its exception is one that nobody catches by chance.
+
+    Source: pyo3, PanicException, which derives from BaseException.
+    """
     return type(error).__name__ == "PanicException"
 
 

@@ -14,6 +14,7 @@ from medlora.errors import (
     MissingPartError,
     OutOfMemoryError,
     StorageError,
+    is_panic,
 )
 from medlora.runtime.memory import limits_said
 
@@ -84,14 +85,6 @@ def ran_out_of_memory(error: BaseException) -> bool:
         return False
     text = str(error)
     return any(one in text for one in _MEMORY) and not any(one in text for one in _OTHER_CAUSES)
-
-
-def is_panic(error: BaseException) -> bool:
-    """Tell whether a library in Rust gave up; its exception is one that nobody catches by chance.
-
-    Source: pyo3, PanicException, which derives from BaseException.
-    """
-    return type(error).__name__ == "PanicException"
 
 
 def _out_of_memory() -> OutOfMemoryError:
