@@ -38,6 +38,7 @@ from medlora.jobs.inputs import (
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.mirror import Mirror, open_mirror
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.preflight import foresee
 from medlora.jobs.privacy import check_privacy
 from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
@@ -225,6 +226,8 @@ def _train(
     statements = read_statements(plan.statements).facts()
     ready = _prepare(plan, found, team)
     prepared = ready.prepared
+    if team.size == 1:
+        foresee(found.base, cfg, prepared=prepared)
     inputs = describe(found, plan)
     check_output(cfg.training.final_dir, run_folder(plan), inputs)
     model = _adapted_model(inputs.base, cfg)
