@@ -401,7 +401,7 @@ SLOW = {
     70: "test_cli.py::test_a_bug_ends_with_70_and_keeps_its_message_to_itself",
     73: "checkpoint/test_lock.py",
     74: "test_endings.py::test_output_that_does_not_fit_ends_with_74",
-    79: "jobs/test_ending.py",
+    79: "jobs/test_broken_base.py::test_a_base_that_is_not_finite_is_named",
     80: "test_endings.py::test_memory_that_ends_ends_with_80",
     143: "test_endings.py::test_a_worker_whose_launcher_is_gone_ends_before_anything_slow",
 }

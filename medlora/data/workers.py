@@ -22,6 +22,7 @@ from medlora import errors
 from medlora.errors import MedloraError, OutOfMemoryError
 from medlora.runtime import variable
 from medlora.runtime.foreign import as_ours, place_of
+from medlora.runtime.streams import be_silent
 
 Work = Callable[[bytes], Sequence[bytes]]
 _AHEAD = 2  # requests under way for each worker, those with waiting results among them
@@ -146,6 +147,7 @@ def _serve(work: Work, connection: Connection, parent: int) -> None:
     if os.getppid() != parent:
         return
     _close_others(connection.fileno())
+    be_silent()  # a library that gives up quotes what it read
     with suppress(EOFError, OSError):
         while True:
             parts = _attempt(work, connection.recv_bytes())

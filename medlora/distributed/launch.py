@@ -26,6 +26,7 @@ from medlora.logs import logger
 from medlora.runtime import Topology
 from medlora.runtime.parent import LAUNCHER
 from medlora.runtime.stop import EXIT_CODE, is_ignored
+from medlora.runtime.streams import tell_at_once
 
 _log = logger(__name__)
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -104,7 +105,7 @@ class _Workers:
         for child in children:
             _send(child, number)
         if not children and number != signal.SIGUSR1:
-            os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
+            tell_at_once(f"stopped by {signal.Signals(number).name}")
             os._exit(EXIT_CODE)
 
     def watch(self, address: str, port: int, names: Sequence[str]) -> None:

@@ -83,10 +83,10 @@ def template_digest(cfg: DataConfig) -> dict[str, Any]:
     if cfg.chat_template is None:
         return {}
     file = Path(cfg.chat_template)
+    if not file.is_file():  # one of the base's, whose files are digested as well
+        return {f"{_KEY}.content": cfg.chat_template}
     try:
         return {f"{_KEY}.content": sha256_bytes(file.read_bytes())}
-    except FileNotFoundError:  # one of the base's, whose files are digested as well
-        return {f"{_KEY}.content": cfg.chat_template}
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}", fix="make it readable") from error
 

@@ -51,7 +51,10 @@ def this_device() -> Device:
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         return Device("cuda", properties.total_memory, bf16=has_bf16(), name=properties.name)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device("cpu", min(machine, container_limit() or machine))
+    limit = container_limit()
+    if limit is not None and limit < machine:
+        return Device("cpu", limit, name="the container")
+    return Device("cpu", machine)
 
 
 def memory_in_use(device: torch.device) -> dict[str, int]:

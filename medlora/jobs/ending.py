@@ -30,7 +30,7 @@ def check_base_loss(loss: float | None, model: nn.Module) -> None:
 
 def _refuse_broken_weights(model: nn.Module) -> None:
     frozen = (one for one in model.named_parameters() if not one[1].requires_grad)
-    broken = [name for name, weight in frozen if not _is_finite(weight)]
+    broken = [_own_name(name) for name, weight in frozen if not _is_finite(weight)]
     if broken:
         more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         raise DivergedError(
@@ -38,6 +38,11 @@ def _refuse_broken_weights(model: nn.Module) -> None:
             fix="take another copy of the base, or another precision (model.dtype: bfloat16 has "
             "the range that float16 lacks); no setting of the training helps",
         )
+
+
+def _own_name(name: str) -> str:
+    """Return a weight's name in the base itself, without what PEFT puts around it."""
+    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
 
 
 def _is_finite(weight: torch.Tensor) -> bool:

@@ -13,7 +13,7 @@ from medlora.config import RunConfig
 from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, listed
 from medlora.evaluate.evaluation import evaluate_suites
-from medlora.evaluate.generate import encode_prompt
+from medlora.evaluate.generate import check_writes, encode_prompt
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import remove
@@ -53,7 +53,10 @@ def check_prompts(suites: Sequence[Suite], model: PeftModel, chat: Chat) -> None
 
     Raises:
         DataError: there are such prompts, all of them in one message.
+        MissingPartError: the base cannot write text at all.
     """
+    if suites:
+        check_writes(model)
     problems = []
     for suite in suites:
         for item in suite.items if suite.kind == "generation" else ():

@@ -15,7 +15,6 @@ from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.config import RunConfig, refuse_conflicts
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
-from medlora.evaluate.generate import check_writes
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface, record, report
 from medlora.jobs.asking import Questions, choose_questions
@@ -43,6 +42,7 @@ from medlora.jobs.mirror import Mirror, open_mirror
 from medlora.jobs.nightly import delete_old_runs, point_to_latest
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.place import cache_warnings
+from medlora.jobs.preflight import foresee
 from medlora.jobs.privacy import check_privacy
 from medlora.jobs.recovery import lost_best, stated_best
 from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
@@ -316,12 +316,12 @@ def _train(
     statements = read_statements(plan.statements).facts()
     ready = _prepare(plan, found, team, kept=not attempt.fresh)
     prepared = ready.prepared
+    if team.size == 1:
+        foresee(found.base, cfg, prepared=prepared)
     inputs = describe(found, plan)
     check_output(cfg.training, attempt.folder, inputs)
     model = _adapted_model(inputs.base, cfg)
     questions = _questions(found, ready, cfg, model)
-    if found.suites or questions.prompts:
-        check_writes(model)
     check_prompts(found.suites, model, prepared.chat)
     facts = {
         "schema": SCHEMA,

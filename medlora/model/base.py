@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from medlora.config import ModelConfig
-from medlora.errors import MissingPartError, is_panic
+from medlora.errors import MedloraError, MissingPartError
 from medlora.files import sha256_file
 from medlora.logs import logger
 from medlora.model.folder import (
@@ -30,6 +30,7 @@ from medlora.model.kinds import (
 )
 from medlora.model.quantize import keep_trainable, quantization
 from medlora.model.skeleton import skeleton
+from medlora.runtime.foreign import in_our_words
 from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
@@ -81,15 +82,13 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     check_tokenizer_folder(folder)
     try:
-        with no_input():
+        with no_input(), in_our_words():
             tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-    except MemoryError:
+    except (MedloraError, MemoryError):
         raise
-    except BaseException as error:  # whatever a tokenizer's file makes of its library
-        if not isinstance(error, Exception) and not is_panic(error):
-            raise
+    except Exception as error:  # whatever a tokenizer's file makes of its library
         raise MissingPartError(
             f"{folder}: no tokenizer can be loaded ({type(error).__name__})",
             fix="the folder needs tokenizer.json and tokenizer_config.json",

@@ -6,6 +6,8 @@ it quotes what it chokes on.
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from medlora.errors import (
@@ -17,6 +19,7 @@ from medlora.errors import (
     is_panic,
 )
 from medlora.runtime.memory import limits_said
+from medlora.runtime.streams import unheard
 
 # What torch's allocator, oneDNN, cuBLAS, C++ and the loader of shared libraries say without a
 # class of their own.
@@ -75,6 +78,23 @@ def as_ours(error: BaseException) -> MedloraError | None:
             "what the library says is withheld, for it may quote a row",
         )
     return None
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Have a library in Rust that gives up say nothing of what it read, and end in an Exception.
+
+    Raises:
+        MissingPartError: it gave up.
+    """
+    try:
+        with unheard():
+            yield
+    except BaseException as error:
+        ours = as_ours(error) if is_panic(error) else None
+        if ours is None:
+            raise
+        raise ours from None
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from medlora.runtime.streams import tell_at_once
+
 EXIT_CODE = 128 + signal.SIGTERM
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -59,9 +61,9 @@ class Stop:
             self.requested = self.requested or name
             return
         # Not an exception: a library could catch it, and there is nothing to clean up.
-        for say in (sys.stdout.flush, lambda: os.write(2, f"stopped by {name}\n".encode())):
-            with suppress(OSError, RuntimeError, ValueError):  # gone, or in the midst of a line
-                say()
+        with suppress(AttributeError, OSError, RuntimeError, ValueError):  # in the midst of a line
+            sys.stdout.flush()
+        tell_at_once(f"stopped by {name}")
         os._exit(EXIT_CODE)
 
     def _note_save(self, _number: int, _frame: FrameType | None) -> None:

@@ -1,7 +1,8 @@
 """Standard streams that cannot end a run: whoever read them may have left, or was never there.
 
 A closed descriptor is opened on /dev/null, for else the next file that is opened, a checkpoint
-perhaps, would get what is printed.
+perhaps, would get what is printed.  Our own lines go to a copy of standard error, so that what
+compiled libraries print there can be kept out while they read somebody's rows.
 """
 
 import errno
@@ -9,7 +10,8 @@ import io
 import os
 import select
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 _INPUT, _OUTPUT, _ERROR = range(3)
@@ -26,7 +28,42 @@ def keep_streams() -> None:
     if sys.stdin is None:
         sys.stdin = os.fdopen(_INPUT, encoding="utf-8", closefd=False)
     sys.stdout = _lasting(sys.stdout, sys.__stdout__, _OUTPUT)
-    sys.stderr = _lasting(sys.stderr, sys.__stderr__, _ERROR)
+    sys.stderr = _lasting(sys.stderr, sys.__stderr__, os.dup(_ERROR))
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep what compiled libraries print on standard error out, for the time of the block."""
+    before = os.dup(_ERROR)
+    try:
+        _silence(_ERROR)
+        yield
+    finally:
+        os.dup2(before, _ERROR)
+        os.close(before)
+
+
+def be_silent() -> None:
+    """Have this process, a child whose parent speaks for it, print nothing on standard error."""
+    _silence(_ERROR)
+    sys.stderr = os.fdopen(_ERROR, "w", encoding="utf-8", closefd=False)
+
+
+def _silence(descriptor: int) -> None:
+    """Send what is written to a descriptor nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def tell_at_once(line: str) -> None:
+    """Write a line to standard error, past all buffers, as a handler of signals has to."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # somebody put another one in its place
+        descriptor = _ERROR
+    with suppress(OSError):  # gone
+        os.write(descriptor, f"{line}\n".encode())
 
 
 def _lasting(stream: TextIO | None, own: TextIO | None, descriptor: int) -> TextIO:
@@ -81,10 +118,5 @@ class _Lasting(io.RawIOBase):
             except OSError as error:
                 if error.errno not in _GONE:
                     raise
-                self._let_go()
+                _silence(self._descriptor)
         return done
-
-    def _let_go(self) -> None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._descriptor)
-        os.close(nowhere)

@@ -7,7 +7,6 @@ server's prompt ends before that token too, so the completion's own tokens are t
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat.controls import BREAK, Controls, without_breaks
 from medlora.data.chat.turns import Turn
-from medlora.errors import is_panic
+from medlora.runtime.foreign import in_our_words
 
 _FAR = 200  # characters in which the last control token of a prompt is looked for
 _MOST_TAILS = 64
@@ -40,17 +39,6 @@ class Encoded(NamedTuple):
 
 class CannotEncodeError(Exception):
     """A text's tokens cannot be told apart; the message says why."""
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Tell in our words that a tokenizer's own pattern fails on a text, which it says nowhere."""
-    try:
-        yield
-    except BaseException as error:
-        if not is_panic(error):
-            raise
-        raise CannotEncodeError("cannot be encoded: the tokenizer's own pattern fails") from None
 
 
 def pieces_of(turns: Sequence[Turn]) -> list[list[Piece]]:
@@ -128,7 +116,7 @@ class Encoder:
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         plain = [text for text in texts if BREAK not in text]
-        with _failures():
+        with in_our_words():
             fast = iter(self._backend.encode_batch_fast(plain, add_special_tokens=False))
         return [
             self._broken_ids(text) if BREAK in text else self._checked(next(fast).ids, text)
@@ -136,9 +124,9 @@ class Encoder:
         ]
 
     def _broken_ids(self, text: str) -> list[int]:
-        with _failures():
-            encoding = self._backend.encode(text, add_special_tokens=False)
-        ids = without_breaks(encoding, text)
+        with in_our_words():
+            found = self._backend.encode(text, add_special_tokens=False)
+        ids = without_breaks(found, text)
         if ids is None:
             raise CannotEncodeError("spells a control token that cannot be kept apart")
         return self._checked(ids, text, always=True)
