@@ -1,6 +1,7 @@
 """Writes are whole or not at all, and shared with the group."""
 
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,8 @@ from medlora.errors import StorageError
 from medlora.files import (
     REPLACED,
     TEMPORARY,
+    json_bytes,
+    json_line,
     make_folder,
     new_folder,
     remove,
@@ -159,3 +162,11 @@ def test_an_append_that_the_disk_takes_in_parts_is_whole(
     monkeypatch.setattr(Path, "open", lambda path, *_, **__: Slow(path, "a"))
     files.disk.append(tmp_path / "x", b"seven..")
     assert os.stat(tmp_path / "x").st_size == 7  # noqa: PTH116  (`Path.open` is replaced)
+
+
+def test_json_holds_a_name_of_any_bytes() -> None:
+    """As an escape of JSON's own, which reads back as the same name."""
+    name = {"file": os.fsdecode(b"\xff\x1b.csv")}
+    for content in (json_bytes(name), json_line(name)):
+        assert json.loads(content.decode()) == name
+    assert sha256_json(name) != sha256_json({"file": ".csv"})

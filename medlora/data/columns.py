@@ -53,8 +53,11 @@ def wrong_columns(
     found = (
         f"no column {lacks}" if partly or form != "auto" else "no column of a name that is known"
     )
-    fix = " ".join(f"--set {shlex.quote(one)}" for one in _options(wanted, others))
-    return Problem(line, f"{found}; there are {_listed(names)}", f"name them: {fix}")
+    options = " ".join(f"--set {shlex.quote(one)}" for one in _options(wanted, others))
+    fix = f"name them: {options}"
+    if not any(map(_NAME.fullmatch, names)):
+        fix = "if that is a row, write a first line that names the columns: question,answer"
+    return Problem(line, f"{found}; there are {_listed(names)}", fix)
 
 
 def _options(wanted: Sequence[str], others: Sequence[str]) -> Iterator[str]:

@@ -19,6 +19,22 @@ AT_ONCE = 1 << 27  # bytes of a file that is read as a whole: prompts, a suite
 _SHORTEN = "a row is a question and its answer: break it up, or delete it"
 
 
+def most_of_archive(size: int) -> int:
+    """Return how many bytes a compressed file of a size may hold."""
+    return max(EXPANDS_TO, EXPANDS_BY * size)
+
+
+def refuse_bomb(given: int, *, most: int) -> None:
+    """Raise if a compressed file gave more bytes than it may hold.
+
+    Raises:
+        StopReadingError: it did.
+    """
+    if given > most:
+        found = f"the archive holds more than {most:,} bytes, too many for its size"
+        raise StopReadingError(Problem(0, found, "unpack it, if that is right"))
+
+
 def too_large(file: Path) -> Problem | None:
     """Return what is wrong with a file that is read as a whole and is too large for it."""
     size = file.stat().st_size

@@ -1,6 +1,5 @@
 """`medlora scan`: which identifiers data has, where; on request a copy with labels instead."""
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, lines
 from medlora.data.problems import Problems
 from medlora.errors import ConfigError, MissingPartError, RejectedError
-from medlora.files import make_folder, new_file
+from medlora.files import json_line, make_folder, new_file
 from medlora.logs import show
 
 Append = Callable[[bytes], None]
@@ -78,7 +77,7 @@ def _without_gaps(lines: bytes) -> bytes:
 def _json_line(file: Path, finding: Finding) -> bytes:
     stated = {"file": str(file), **finding._asdict()}
     del stated["column"]
-    return json.dumps(stated, ensure_ascii=False).encode() + b"\n"
+    return json_line(stated)
 
 
 def _files(data: Path) -> list[Path]:

@@ -44,7 +44,7 @@ def told(names: Sequence[str], form: str = "auto", **columns: str) -> str | None
         (
             ["Who is Osterhagen? I ask.", "x" * 50],
             "there are column 1, column 2",
-            "--set data.columns.prompt=COLUMN",
+            "if that is a row, write a first line that names the columns: question,answer",
         ),
         (["text", "question"], "no column 'answer'", "--set data.columns.answer=COLUMN"),
     ],

@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from medlora.config import ColumnsConfig
+from medlora.data import limits
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read
-from medlora.data.formats import opened
 from medlora.data.formats.array import array_items
 from medlora.data.formats.source import Source
 from medlora.data.formats.table import table_rows
 from medlora.data.formats.text import text_rows
 from medlora.data.jsonl import read_pieces
 from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
-from medlora.data.problems import StopReadingError
+from medlora.data.problems import Problem, StopReadingError
 from medlora.data.prompts import read_prompts
 from medlora.errors import DataError
 from medlora.evaluate.suite import read_suite
@@ -132,7 +133,7 @@ def test_an_archive_may_hold_so_many_times_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However short its lines; what is said again and again in good data is far below that."""
-    monkeypatch.setattr(opened, "EXPANDS_TO", 1 << 16)
+    monkeypatch.setattr(limits, "EXPANDS_TO", 1 << 16)
     row = b'{"question": "a", "answer": "b"}\n'
     for name, pack in (
         ("a.jsonl.gz", gzip.compress),
@@ -142,12 +143,31 @@ def test_an_archive_may_hold_so_many_times_its_size(
         file.write_bytes(pack(row * 1900))
         source = Source((file,))
         assert len(read(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1900
-        monkeypatch.setattr(opened, "EXPANDS_BY", 2)
+        monkeypatch.setattr(limits, "EXPANDS_BY", 2)
         file.write_bytes(pack(row * 8000))
         message = refused(file)
         assert f"{name}: the archive holds more than 65,536 bytes" in message
         monkeypatch.undo()
-        monkeypatch.setattr(opened, "EXPANDS_TO", 1 << 16)
+        monkeypatch.setattr(limits, "EXPANDS_TO", 1 << 16)
+
+
+def test_a_parquet_file_may_hold_so_many_times_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that stands once in the file and in each of its rows; a row that is too long."""
+    monkeypatch.setattr(limits, "EXPANDS_TO", 100 << 20)
+    file = tmp_path / "a.parquet"
+    text = pa.array(["x" * 1_000_000]).dictionary_encode()
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 110, pa.int32()), text.dictionary)
+    pq.write_table(pa.table({"question": column, "answer": ["b"] * 110}), file)
+    assert file.stat().st_size < 200_000
+    source = Source((file,), form="auto")
+    problems: list[Problem] = []
+    rows = sum(1 for _ in source.read(1, problems.append))
+    assert 100 < rows < 110
+    assert "the archive holds more than 104,857,600 bytes" in problems[0].found
+    pq.write_table(pa.table({"question": ["a", "x" * (LONGEST + 1)], "answer": ["b", "c"]}), file)
+    assert "a.parquet: row 2: more than 16,777,216 bytes" in refused(file)
 
 
 def test_a_long_paragraph_is_read_in_parts(tmp_path: Path) -> None:

@@ -78,3 +78,21 @@ def test_what_cannot_be_repeated_says_so(run: Path) -> None:
     (run / "final/adapter_config.json").write_text("{}")
     with pytest.raises(IntegrityError, match="is damaged"):
         reproduce.run(run)
+
+
+def test_the_encoding_is_held_by_whoever_goes_on_or_repeats(
+    tough_plan, data_file: Path, tmp_path: Path
+) -> None:
+    """The same letters give the same adapter; another encoding of the same bytes is refused."""
+    text = data_file.read_text().replace("pain", "pain é")
+    data_file.write_text(text, encoding="utf-8")
+    train.run(tough_plan("utf"))
+    data_file.write_bytes(text.encode("windows-1252"))
+    train.run(tough_plan("a", "data.encoding=cp1252"))
+    one, other = (read_manifest(tmp_path / f"out/{name}/final") for name in ("utf", "a"))
+    weights = "adapter_model.safetensors"
+    assert one["files"][weights] == other["files"][weights]
+    assert other["inputs"]["data.train.read_as"] == ["jsonl windows-1252"]
+    reproduce.run(tmp_path / "out/a")
+    with pytest.raises(ConfigError, match=r"data.train.read_as: \['jsonl windows-1252'\] then"):
+        train.run(tough_plan("a", "data.encoding=iso-8859-1"))

@@ -133,3 +133,16 @@ def test_what_people_say_of_the_change_is_theirs(manifest: dict[str, Any]) -> No
     page = as_page(change_record(side(manifest), b)).decode()
     assert "more rows" in page
     assert "| b: statements | " + "e" * 64 in page
+
+
+def test_what_people_say_of_a_change_forges_nothing(manifest: dict[str, Any]) -> None:
+    """No heading, tag, link or image; on a terminal no line and no colour."""
+    forged = "# Approved\n<b>by</b> [us](x) ![](y)"
+    said = Statements({"change_reason": forged, "update_procedure": forged}, "e" * 64)
+    record = change_record(
+        side(manifest), Side({**manifest, "run_name": "a\x1b[2J\nb"}, "b" * 64, None, said)
+    )
+    page = as_page(record).decode()
+    assert "\n\\# Approved\n&lt;b>by&lt;/b> \\[us\\](x) !\\[\\](y)" in page
+    assert "| # Approved &lt;b>by" in page
+    assert r"a\x1b[2J\nb" in as_table(record)

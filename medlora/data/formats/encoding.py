@@ -57,19 +57,23 @@ class AsUtf8(io.RawIOBase):
         return len(part)
 
     def _checked(self, content: bytes) -> bytes:
-        """Return UTF-8 as it is; of what is none in places, whoever reads a line tells."""
-        if self._checks:
+        """Return UTF-8 as it is, looked at until it is proved to be that.
+
+        Of what is not UTF-8 in a few places, whoever reads the line tells.
+        """
+        if self._checks and not (content and content.isascii() and not self._decoder.getstate()[0]):
             try:
                 self._decoder.decode(content, final=not content)
             except UnicodeDecodeError as error:
                 self._checks = False
-                if not self._has_more_than_ascii and not _has_utf8(error.object):
+                if not _has_utf8(error.object):
                     raise StopReadingError(self._foreign(error, content)) from None
+            self._checks = self._checks and not _has_utf8(content)
+        if self._checks:
             self._count(content)
         return content
 
     def _count(self, content: bytes) -> None:
-        self._has_more_than_ascii = self._has_more_than_ascii or not content.isascii()
         self._lines += content.count(b"\n")
         last = content.rfind(b"\n")
         if last >= 0:
@@ -78,9 +82,7 @@ class AsUtf8(io.RawIOBase):
 
     def _foreign(self, error: UnicodeDecodeError, content: bytes) -> Problem:
         """Return where a file stops being UTF-8, and what it may be instead."""
-        start = error.start - (
-            len(error.object) - len(content)
-        )  # bytes of the last chunk go before
+        start = error.start - (len(error.object) - len(content))  # the last chunk's bytes go before
         before = content[: max(start, 0)]
         last = before.rfind(b"\n")
         begin = self._passed + last + 1 if last >= 0 else self._line_start

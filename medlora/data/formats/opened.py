@@ -13,8 +13,7 @@ from typing import Any, BinaryIO
 
 from medlora.data.formats.encoding import UTF8, AsUtf8
 from medlora.data.formats.names import Format
-from medlora.data.limits import EXPANDS_BY, EXPANDS_TO
-from medlora.data.problems import Problem, StopReadingError
+from medlora.data.limits import most_of_archive, refuse_bomb
 from medlora.errors import MissingPartError
 from medlora.files import storage_errors
 
@@ -65,9 +64,7 @@ class _Unpacked(io.RawIOBase):
                 raise BrokenError from error
             raise
         self.given += len(content)
-        if self.given > self.most:
-            found = f"the archive holds more than {self.most:,} bytes, too many for its size"
-            raise StopReadingError(Problem(0, found, "unpack it, if that is right"))
+        refuse_bomb(self.given, most=self.most)
         buffer[: len(content)] = content
         return len(content)
 
@@ -85,7 +82,7 @@ class Opened:
                 if kind.compression == "gzip"
                 else _arrow().CompressedInputStream(self._whole, "zstd")
             )
-            most = max(EXPANDS_TO, EXPANDS_BY * os.fstat(raw.fileno()).st_size)
+            most = most_of_archive(os.fstat(raw.fileno()).st_size)
             self._unpacked = io.BufferedReader(_Unpacked(packed, most=most), _CHUNK)
         self.stream: BinaryIO = io.BufferedReader(AsUtf8(self._unpacked, encoding), _CHUNK)
 

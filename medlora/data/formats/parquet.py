@@ -1,4 +1,4 @@
-"""A Parquet file as rows; some thousand are in memory at a time."""
+"""A Parquet file as rows; some hundred are in memory at a time."""
 
 import json
 import math
@@ -10,9 +10,10 @@ from medlora.config import ColumnsConfig
 from medlora.data.columns import wrong_columns
 from medlora.data.formats.opened import arrow
 from medlora.data.formats.table import usual_names
+from medlora.data.limits import most_of_archive, refuse_bomb, refuse_long
 from medlora.data.problems import Problem
 
-_AT_ONCE = 1 << 10
+_AT_ONCE = 1 << 7  # rows; a column's few different values may be long and stand in all of them
 _MEND = "write it again, e.g. with pandas' to_parquet"
 
 
@@ -34,9 +35,11 @@ def parquet_rows(
 
     Raises:
         MissingPartError: pyarrow is not installed.
+        StopReadingError: a row is too long, or there is too much for the file's size.
     """
     types, parquet = arrow("pyarrow"), arrow("pyarrow.parquet")
-    number = 0
+    number = given = 0
+    most = most_of_archive(file.stat().st_size)
     try:
         with parquet.ParquetFile(file) as opened:
             names = opened.schema_arrow.names
@@ -51,7 +54,11 @@ def parquet_rows(
             for batch in opened.iter_batches(_AT_ONCE):
                 for row in _spelled(batch, types).rename_columns(names).to_pylist():
                     number += 1
-                    yield number, json.dumps(_plain(row), ensure_ascii=False).encode()
+                    line = json.dumps(_plain(row), ensure_ascii=False).encode()
+                    given += len(line)
+                    refuse_long(line, number, of_row=True)
+                    refuse_bomb(given, most=most)
+                    yield number, line
     except (types.ArrowException, ValueError, TypeError) as error:
         where = f"behind row {number}" if number else "from the start"
         report(Problem(0, f"no sound Parquet {where} ({type(error).__name__})", _MEND))

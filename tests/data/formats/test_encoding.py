@@ -112,3 +112,20 @@ def test_the_encoding_decides_the_rows_and_so_the_caches(tmp_path: Path) -> None
     assert source.read_as == ["jsonl windows-1252"]
     assert source.sha256() == Source.of(file).sha256()
     assert sum(part.rows for part in scan_file(source, ColumnsConfig())) == 60
+
+
+def test_what_lies_on_both_sides_of_a_chunk_is_told_and_read_right(tmp_path: Path) -> None:
+    """A mebibyte is looked at in one go; lines and letters end where they like."""
+    file, row = tmp_path / "a.csv", b"prompt of a row,and its response\n"
+    before = b"prompt,response\n" + row * ((1 << 20) // len(row) - 1)
+    filler = b"a" * ((1 << 20) - len(before) - 1)
+    head = before + filler
+    file.write_bytes(head + "é,b\n".encode())
+    count = head.count(b"\n")
+    source = Source.of(file)
+    assert sum(piece.content.count(b"\n") for piece in source.read(1 << 18, print)) == count + 1
+    file.write_bytes(head + b"ab\xe9,b\n")
+    place = f"a.csv:{count + 1}: byte {len(filler) + 3} of the line is not UTF-8; Windows-1252"
+    assert place in said(source)
+    file.write_bytes(head + b"\xe9a,b\n")
+    assert f"a.csv:{count + 1}: byte {len(filler) + 1} of the line" in said(source)

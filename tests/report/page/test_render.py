@@ -61,6 +61,19 @@ def test_whatever_a_name_is_it_stays_text(
     assert series(text)[0]["curves"][0]["label"].startswith(evil)
 
 
+def test_no_name_hides_or_turns_what_stands_there(
+    make_run: Callable[..., Run], evaluation: dict[str, Any]
+) -> None:
+    """Control characters are spelt out, in what is seen and in the script's data."""
+    evil, spelt = "a\x1b[31m\u202eb\u2066", r"a\x1b[31m\u202eb\u2066"
+    run = make_run(evil, config={evil: {"value": evil, "origin": evil}}, software={evil: evil})
+    suites = document("e", _json({"suites": {evil: evaluation["suites"]["safety"]}}))
+    text = page([Run(run.label, run.manifest, run.metrics, [suites]), make_run("two")]).decode()
+    assert text.count(spelt) > 5
+    assert not any(char in text for char in "\x1b\u202e\u2066")
+    assert series(text)[0]["curves"][0]["label"].startswith(spelt)
+
+
 def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
