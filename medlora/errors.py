@@ -89,6 +89,11 @@ class StoppedError(MedloraError):
     exit_code = 143
 
 
+def first_line(error: Exception) -> str:
+    """Return what is wrong, without its fix."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 MOST_LISTED = 20
 
 

@@ -20,7 +20,7 @@ from medlora.checkpoint.names import BEST, ENDS, FINAL, REJECTED, RESUMABLE, is_
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
 from medlora.checkpoint.store import MANIFEST, DamagedError
-from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
+from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError, first_line
 from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
 from medlora.jobs.rundir import LATEST
 from medlora.jobs.settings import Plan
@@ -219,7 +219,10 @@ class Mirror:
         if self._run is not None:
             name = self._run.location.name
             beside = Store(self._run.location.parent, self._run.service)
-            beside.write(LATEST, name.encode() + b"\n")
+            try:
+                beside.write(LATEST, name.encode() + b"\n")
+            except MedloraError as error:  # a result is not lost for want of it
+                _log.warning("%s: %s", beside.location / LATEST, first_line(error))
 
     def _send_missing(self, run: Store, there: remote.Folders) -> None:
         newest = newest_valid(self._folder)

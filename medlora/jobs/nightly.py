@@ -11,7 +11,7 @@ from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, is_ours
 from medlora.checkpoint.proof import is_proven
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
-from medlora.errors import MedloraError
+from medlora.errors import MedloraError, first_line
 from medlora.files import REPLACED, TEMPORARY, make_link, remove, write_bytes
 from medlora.jobs.record import RECORD
 from medlora.jobs.rundir import LATEST, old_runs
@@ -46,8 +46,11 @@ def point_to_latest(plan: Plan) -> None:
     moment = _ended(place.with_name(cfg.run_name))
     if target == cfg.run_name or (target and moment < _ended(place.with_name(target))):
         return
-    if plan.job.get("platform") in COPIED or not make_link(place, cfg.run_name):
-        write_bytes(place, cfg.run_name.encode() + b"\n")
+    try:
+        if plan.job.get("platform") in COPIED or not make_link(place, cfg.run_name):
+            write_bytes(place, cfg.run_name.encode() + b"\n")
+    except MedloraError as error:  # a result is not lost for want of it
+        _log.warning("%s does not lead to %s: %s", place, cfg.run_name, first_line(error))
 
 
 def _target(place: Path) -> str | None:
@@ -76,22 +79,25 @@ def delete_old_runs(run: Path, *, keep: int | None) -> None:
     """
     if keep is None:
         return
-    for leftover in run.parent.glob(f"{TEMPORARY}{glob.escape(run.name)}.old-*"):
-        remove(leftover)  # of a start that was killed while it deleted
     found = old_runs(run)
     for number in sorted(found, reverse=True)[keep:]:
         old = found[number]
-        foreign = next(_foreign(old, run.name), None)
-        if foreign:
-            _log.warning("%s stays: %s", old.name, foreign)
-            continue
         try:
-            with only_writer(old):
-                remove(old)
+            stays = next(_foreign(old, run.name), None) or _delete(old)
         except MedloraError as error:
-            _log.warning("%s stays: %s", old.name, str(error).splitlines()[0])
+            stays = first_line(error)
+        if stays:
+            _log.warning("%s stays: %s", old.name, stays)
         else:
             _log.info("%s is deleted: training.keep_old_runs is %d", old.name, keep)
+
+
+def _delete(old: Path) -> None:
+    """Delete a folder that nobody is using, and what was left of it by a start that was killed."""
+    with only_writer(old):
+        for leftover in old.parent.glob(f"{TEMPORARY}{glob.escape(old.name)}-*"):
+            remove(leftover)
+        remove(old)
 
 
 def _foreign(old: Path, run_name: str) -> Iterator[str]:

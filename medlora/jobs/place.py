@@ -74,7 +74,8 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
     cfg = plan.resolved.config.training
     folders = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
     folders |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
-    folders |= {"cache": Path(plan.resolved.config.cache_dir)}
+    cache = plan.resolved.config.data.cache_dir
+    folders |= {"cache": Path(cache)} if cache else {}
     facts, errors, warnings = {}, list[MedloraError](), list(cache_warnings(plan))
     for name, folder in folders.items():
         there = _nearest(folder)

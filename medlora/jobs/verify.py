@@ -44,7 +44,7 @@ def run(folder: Path) -> None:
 
 
 def _refuse(folder: Path, problems: Problems) -> None:
-    told = [f"{name}: {error}" for name, error in problems.items()]
+    told = [_shown(f"{name}: {error}") for name, error in problems.items()]
     if not told:
         return
     if all(isinstance(error, UnreadableError) for error in problems.values()):
@@ -71,8 +71,17 @@ def _places(folder: Path) -> list[Path]:
         if is_ours(path.name) or os.access(path / MANIFEST, os.F_OK):
             found.append(path)
         else:
-            click.echo(f"other    {path.name}: no manifest vouches for it")
+            _tell(f"other    {path.name}: no manifest vouches for it")
     return found
+
+
+def _tell(line: str) -> None:
+    click.echo(_shown(line))
+
+
+def _shown(text: str) -> str:
+    """Return a text without what a terminal obeys: a name may be any bytes."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def _check(place: Path) -> DamagedError | None:
@@ -80,11 +89,11 @@ def _check(place: Path) -> DamagedError | None:
     try:
         manifest = prove(place)
     except UnreadableError as error:
-        click.echo(f"UNREAD   {place.name}: {error}")
+        _tell(f"UNREAD   {place.name}: {error}")
         return error
     except DamagedError as error:
         return _damaged(place.name, str(error))
-    click.echo(
+    _tell(
         f"ok       {place.name}: {manifest.get('kind')} of step {manifest.get('step')}, "
         f"{len(manifest['files'])} files, manifest {manifest['sha256'][:12]}"
     )
@@ -92,7 +101,7 @@ def _check(place: Path) -> DamagedError | None:
 
 
 def _damaged(name: str, problem: str) -> DamagedError:
-    click.echo(f"DAMAGED  {name}: {problem}")
+    _tell(f"DAMAGED  {name}: {problem}")
     return DamagedError(problem)
 
 
@@ -102,7 +111,7 @@ def _lost(run: Path, whole: set[str]) -> Problems:
     try:
         stated = record.read(run)
     except UnreadableError as error:
-        click.echo(f"UNREAD   {record.RECORD}: {error}")
+        _tell(f"UNREAD   {record.RECORD}: {error}")
         return {record.RECORD: error}
     except DamagedError as error:
         stated, problems[record.RECORD] = {}, _damaged(record.RECORD, str(error))
@@ -122,7 +131,7 @@ def _of_folders(run: Path, stated: Mapping[str, Any], whole: set[str]) -> Iterat
                 yield name, "it is whole, and not the one that the run wrote"
         elif _is_gone(run / name):
             if RESUMABLE.fullmatch(name) and any(end in whole for end in ENDS):
-                click.echo(f"gone     {name}: the run wrote it; its result needs it no more")
+                _tell(f"gone     {name}: the run wrote it; its result needs it no more")
             else:
                 yield name, "the run wrote it, and it is gone"
 

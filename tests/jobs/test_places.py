@@ -85,7 +85,7 @@ def test_sagemaker_needs_nothing_but_train(sagemaker: Environment, start) -> Non
     # A job that was killed between the result and its copy delivers it when it is started again.
     (ml / "model/manifest.json").unlink()
     (ml / "model/adapter_config.json").write_text("half")
-    (ml / "model/.tmp-1234").write_text("half")
+    (ml / "model/.tmp-copy-12345678").mkdir()
     start(sagemaker, "train")
     assert read_manifest(ml / "model") == manifest
     before = {path: path.stat().st_mtime_ns for path in (ml / "model").iterdir()}

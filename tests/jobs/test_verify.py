@@ -198,6 +198,18 @@ def test_what_a_gate_rejected_is_not_final_by_another_name(finished: Path) -> No
     verify.run(finished / "rejected")
 
 
+def test_a_name_forges_no_line(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a folder's nor a file's: no terminal obeys what somebody called them."""
+    (finished / "x\nok       final: \x1b[2J").mkdir()
+    (finished / "final/y\nok\x1b[2J").touch()
+    capsys.readouterr()
+    said = told(finished) + capsys.readouterr().out
+    assert "\x1b" not in said
+    assert not [
+        line for line in said.splitlines() if line.startswith(("ok       final", "ok\ufffd"))
+    ]
+
+
 def test_a_link_to_the_run_itself_is_followed(finished: Path) -> None:
     """`latest` is one."""
     (finished.parent / "latest").symlink_to("run")
