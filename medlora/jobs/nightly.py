@@ -83,7 +83,9 @@ def delete_old_runs(run: Path, *, keep: int | None) -> None:
     for number in sorted(found, reverse=True)[keep:]:
         old = found[number]
         try:
-            stays = next(_foreign(old, run.name), None) or _delete(old)
+            stays = next(_foreign(old, run.name), None)
+            if stays is None:
+                _delete(old)
         except MedloraError as error:
             stays = first_line(error)
         if stays:
