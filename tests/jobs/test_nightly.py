@@ -131,8 +131,11 @@ def test_the_latest_old_runs_are_kept(old: Path, capsys: pytest.CaptureFixture[s
     with only_writer(old):
         set_aside(old)
     assert numbers(old) == {"10", "11"}
+    (old.parent / ".tmp-run.old-3-0123abcd").mkdir()  # of a start that was killed meanwhile
+    (old.parent / ".tmp-other-0123abcd").mkdir()  # of another run, which may be at work
     delete_old_runs(old, keep=0)
     assert numbers(old) == set()
+    assert {path.name for path in old.parent.glob(".tmp-*")} == {".tmp-other-0123abcd"}
 
 
 FOREIGN = {
