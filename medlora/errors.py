@@ -114,6 +114,11 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+def first_line(error: Exception) -> str:
+    """Return what is wrong, without its fix."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 MOST_LISTED = 20
 
 

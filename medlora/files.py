@@ -166,7 +166,11 @@ def make_link(path: Path, target: str) -> bool:
         disk.symlink(temporary, target)
     except OSError:  # each file system has its own number for it; a file will tell what is wrong
         return False
-    rename(temporary, path)
+    try:
+        rename(temporary, path)
+    except BaseException:
+        _remove_quietly(temporary)
+        raise
     return True
 
 

@@ -31,6 +31,7 @@ from medlora.jobs.inputs import (
 from medlora.jobs.place import (
     Place,
     disk_line,
+    kept_lines,
     look_at_devices,
     look_at_disk,
     look_at_folders,
@@ -190,8 +191,7 @@ def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> li
     checked.add("devices", look_at_devices(plan, gpus_given=gpus))
     checked.add("place", look_at_folders(plan, workers=workers))
     folders = checked.report["place"]["folders"]
-    cache = plan.resolved.config.cache_dir
-    return [*place_lines(checked.report["devices"], folders, cache=cache)]
+    return [*place_lines(checked.report["devices"], folders), *kept_lines(plan)]
 
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:

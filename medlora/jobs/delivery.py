@@ -94,7 +94,7 @@ def deliver(final: Path, final_dir: str | None) -> None:
     """
     if final_dir is None:
         return
-    folder = Path(final_dir)
+    folder = Path(final_dir).resolve()  # a link leads there, and stays
     names = (*read_manifest(final)["files"], MANIFEST)
     if not _is_there(final, folder, names):
         make_folder(folder)
@@ -103,7 +103,7 @@ def deliver(final: Path, final_dir: str | None) -> None:
         if MANIFEST not in _files_in(folder) or not _swap(final, folder, names, old):
             _fill(final, folder, names, old)
     _sweep(folder)
-    _log.info("the result is in %s too", folder)
+    _log.info("the result is in %s too", final_dir)
 
 
 def _swap(final: Path, folder: Path, names: Sequence[str], old: set[str]) -> bool:
@@ -165,7 +165,7 @@ def _files_in(folder: Path) -> set[str]:
 def _was_interrupted(folder: Path) -> bool:
     """Tell whether what lies there is half of a copy of ours: no manifest, and its traces."""
     with storage_errors(folder):
-        return not (folder / MANIFEST).exists() and any(folder.glob(f"{TEMPORARY}*"))
+        return not (folder / MANIFEST).exists() and any(folder.glob(f"{_NEW}*"))
 
 
 def _is_there(final: Path, folder: Path, names: Sequence[str]) -> bool:

@@ -62,7 +62,8 @@ def folders(plan: Plan) -> dict[str, Path]:
     cfg = plan.resolved.config.training
     named = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
     named |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
-    return named | {"cache": Path(plan.resolved.config.cache_dir)}
+    cache = plan.resolved.config.data.cache_dir
+    return named | ({"cache": Path(cache)} if cache else {})
 
 
 def unwritable(plan: Plan) -> Iterator[StorageError]:

@@ -5,6 +5,7 @@ order of the commits, by whoever commits it.  What is there comes back when a ru
 machine that has less.
 """
 
+import json
 import os
 import re
 import secrets
@@ -19,7 +20,7 @@ from medlora.checkpoint.names import BEST, ENDS, FINAL, REJECTED, RESUMABLE, is_
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
 from medlora.checkpoint.store import MANIFEST, DamagedError
-from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
+from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError, first_line
 from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
 from medlora.jobs.rundir import LATEST
 from medlora.jobs.settings import Plan
@@ -28,6 +29,7 @@ from medlora.storage.store import Object, Store
 
 _log = logger(__name__)
 _WRITER = ".writer"  # who writes there: the last one to begin
+_REPLACED, _HALF = ".replaced", ".half-sent"  # beside the result, while another one is sent
 
 
 def open_mirror(plan: Plan) -> "Mirror":
@@ -209,7 +211,7 @@ class Mirror:
                 remote.remove(self._run.below(REJECTED), self._run.objects(REJECTED))
             _log.info("the result is in %s too", self._run.location / FINAL)
         if self._result is not None and self._output:
-            remote.upload(self._result, self._output)
+            _replace_result(self._result, self._output)
             _log.info("the result is in %s too", self._result.location)
 
     def point_to_latest(self) -> None:
@@ -217,7 +219,10 @@ class Mirror:
         if self._run is not None:
             name = self._run.location.name
             beside = Store(self._run.location.parent, self._run.service)
-            beside.write(LATEST, name.encode() + b"\n")
+            try:
+                beside.write(LATEST, name.encode() + b"\n")
+            except MedloraError as error:  # a result is not lost for want of it
+                _log.warning("%s: %s", beside.location / LATEST, first_line(error))
 
     def _send_missing(self, run: Store, there: remote.Folders) -> None:
         newest = newest_valid(self._folder)
@@ -271,14 +276,47 @@ def _look_at_result(result: Store, output: Path) -> None:
     there: Mapping[str, Object] = result.objects(opening=True)
     make_folder(output)
     content = result.read(MANIFEST) if MANIFEST in there else None
-    others = [name for name in there if "/" not in name and not name.startswith(".")]
-    if content is None and others:
+    others = there.keys() - _names_of(content)
+    if others and not (content is None and _is_half_sent(result)):
         raise ConfigError(
             f"training.final_dir: {result.location} holds {len(others)} files of something else",
             fix="empty it, or name another folder (MEDLORA_OUTPUT)",
         )
     if content is not None and not (output / MANIFEST).exists():
         write_bytes(output / MANIFEST, content)
+
+
+def _replace_result(result: Store, output: Path) -> None:
+    """Copy the result there; what it replaces stays beside it until all of it is there."""
+    stated = result.read(MANIFEST)
+    if stated == (output / MANIFEST).read_bytes():
+        return
+    beside, name = Store(result.location.parent, result.service), result.location.name
+    if beside.location == result.location:  # a bucket has nothing beside it
+        remote.upload(result, output)
+        return
+    old, half = f"{name}{_REPLACED}", f"{name}{_HALF}"
+    beside.write(half, b"")
+    if stated is not None:
+        remote.remove(beside.below(old), beside.objects(old))
+        remote.move(beside, name, old)
+    remote.upload(result, output)
+    beside.remove([half])
+    remote.remove(beside.below(old), beside.objects(old))
+
+
+def _is_half_sent(result: Store) -> bool:
+    """Tell whether what is there is of ours, and was not sent to its end."""
+    beside, name = Store(result.location.parent, result.service), result.location.name
+    return beside.read(f"{name}{_HALF}") is not None
+
+
+def _names_of(manifest: bytes | None) -> set[str]:
+    """Return the files that a manifest names, itself among them; none where it is no manifest."""
+    try:
+        return {MANIFEST, *json.loads(manifest or b"null")["files"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
 
 
 def _step_here(folder: Path) -> int:

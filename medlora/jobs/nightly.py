@@ -1,6 +1,5 @@
 """What a run that is started every night leaves tidy: which is the latest, how many stay."""
 
-import glob
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,15 @@ from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, is_ours
 from medlora.checkpoint.proof import is_proven
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
-from medlora.errors import MedloraError
-from medlora.files import REPLACED, TEMPORARY, make_link, remove, write_bytes
+from medlora.errors import MedloraError, first_line
+from medlora.files import (
+    REPLACED,
+    TEMPORARY,
+    make_link,
+    remove,
+    storage_errors,
+    write_bytes,
+)
 from medlora.jobs.record import RECORD
 from medlora.jobs.rundir import LATEST, old_runs
 from medlora.jobs.settings import Plan
@@ -21,12 +27,14 @@ from medlora.report.facts import REPRODUCED
 
 _log = logger(__name__)
 COPIED = ("sagemaker",)  # by a service to which a link is one more copy of the run
-# What a run writes beside the folders that have a manifest; a tracker's folders among it.
+# What a run writes beside the folders that have a manifest; a tracker's folders among it, and what
+# was set aside or broken off.
 _LOOSE = re.compile(
     r"metrics\.jsonl|data_audit\.json|report\.html|training_curves\.png|memory-audit\.json|card"
-    r"|tensorboard|wandb|" + "|".join(map(re.escape, (RECORD, LOCK)))
+    r"|tensorboard|wandb|broken-.+-\d+|"
+    rf"(?:{re.escape(TEMPORARY)}|{re.escape(REPLACED)})(?:.+-)?[0-9a-f]{{8}}|"
+    + "|".join(map(re.escape, (RECORD, LOCK)))
 )
-_LEFT = ("broken-", TEMPORARY, REPLACED)
 
 
 def point_to_latest(plan: Plan) -> None:
@@ -39,15 +47,23 @@ def point_to_latest(plan: Plan) -> None:
     if cfg.run_name.endswith(REPRODUCED):  # it goes as soon as it was compared
         return
     place = Path(cfg.training.output_dir) / LATEST
+    try:
+        with storage_errors(place):
+            _point(place, cfg.run_name, links=plan.job.get("platform") not in COPIED)
+    except MedloraError as error:  # a result is not lost for want of it
+        _log.warning("%s does not lead to %s: %s", place, cfg.run_name, first_line(error))
+
+
+def _point(place: Path, name: str, *, links: bool) -> None:
     target = _target(place)
     if target is None and (place.is_symlink() or place.exists()):
         _log.info("%s is not ours: it stays as it is", place)
         return
-    moment = _ended(place.with_name(cfg.run_name))
-    if target == cfg.run_name or (target and moment < _ended(place.with_name(target))):
+    moment = _ended(place.with_name(name))
+    if target == name or (target and moment < _ended(place.with_name(target))):
         return
-    if plan.job.get("platform") in COPIED or not make_link(place, cfg.run_name):
-        write_bytes(place, cfg.run_name.encode() + b"\n")
+    if not links or not make_link(place, name):
+        write_bytes(place, name.encode() + b"\n")
 
 
 def _target(place: Path) -> str | None:
@@ -76,22 +92,31 @@ def delete_old_runs(run: Path, *, keep: int | None) -> None:
     """
     if keep is None:
         return
-    for leftover in run.parent.glob(f"{TEMPORARY}{glob.escape(run.name)}.old-*"):
-        remove(leftover)  # of a start that was killed while it deleted
     found = old_runs(run)
     for number in sorted(found, reverse=True)[keep:]:
         old = found[number]
-        foreign = next(_foreign(old, run.name), None)
-        if foreign:
-            _log.warning("%s stays: %s", old.name, foreign)
-            continue
         try:
-            with only_writer(old):
-                remove(old)
+            with storage_errors(old):
+                stays = next(_foreign(old, run.name), None)
+            if stays is None:
+                _delete(old)
         except MedloraError as error:
-            _log.warning("%s stays: %s", old.name, str(error).splitlines()[0])
+            stays = first_line(error)
+        if stays:
+            _log.warning("%s stays: %s", old.name, stays)
         else:
             _log.info("%s is deleted: training.keep_old_runs is %d", old.name, keep)
+
+
+def _delete(old: Path) -> None:
+    """Delete a folder that nobody is using, and what killed starts left of those before it."""
+    name = re.escape(old.name.rpartition("-")[0])
+    half = re.compile(rf"{re.escape(TEMPORARY)}{name}-\d+-[0-9a-f]{{8}}")
+    with only_writer(old):
+        for leftover in old.parent.iterdir():
+            if half.fullmatch(leftover.name):
+                remove(leftover)
+        remove(old)
 
 
 def _foreign(old: Path, run_name: str) -> Iterator[str]:
@@ -103,7 +128,7 @@ def _foreign(old: Path, run_name: str) -> Iterator[str]:
         if is_ours(path.name):
             if not is_proven(path):
                 yield f"{path.name} in it is not as it was written"
-        elif not _LOOSE.fullmatch(path.name) and not path.name.startswith(_LEFT):
+        elif not _LOOSE.fullmatch(path.name):
             yield f"{path.name} in it is not the run's"
     stated = {_stated(path).get("run_name") for path in old.iterdir() if is_ours(path.name)}
     if stated != {run_name}:

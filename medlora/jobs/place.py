@@ -91,13 +91,30 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
 def cache_warnings(plan: Plan) -> Iterator[str]:
     """Yield a line where a service copies what is kept of the data to a bucket."""
     cfg = plan.resolved.config
-    cache, runs = (Path(one).resolve() for one in (cfg.cache_dir, cfg.training.output_dir))
-    if plan.job.get("platform") in COPIED and cache.is_relative_to(runs):
+    if plan.job.get("platform") in COPIED and _is_copied(plan):
         yield (
             f"{cfg.training.output_dir} is copied to S3 by the service, and with it the tokens, "
             f"audits and scans of the data in {cfg.cache_dir}: set data.cache_dir to a folder "
             "elsewhere"
         )
+
+
+def kept_lines(plan: Plan) -> Iterator[str]:
+    """Yield where something of the data is kept, and what a service copies to a bucket."""
+    cfg = plan.resolved.config
+    yield f"kept of the data, and as confidential: tokens, audits and scans, in {cfg.cache_dir}"
+    if plan.job.get("platform") in COPIED:
+        rows = "its tokens, audits and scans too" if _is_copied(plan) else "nothing of its rows"
+        yield (
+            f"copied to S3 by the service: {cfg.training.output_dir}, which has adapters, "
+            f"optimizer, metrics and counts of the data, {rows}"
+        )
+
+
+def _is_copied(plan: Plan) -> bool:
+    cfg = plan.resolved.config
+    cache, runs = (Path(one).resolve() for one in (cfg.cache_dir, cfg.training.output_dir))
+    return cache.is_relative_to(runs)
 
 
 def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
@@ -131,14 +148,13 @@ def _shared_memory(folder: Path) -> int:
     return shutil.disk_usage(folder).free if folder.is_dir() else 0
 
 
-def place_lines(devices: dict[str, Any], folders: dict[str, Any], *, cache: str) -> Iterator[str]:
+def place_lines(devices: dict[str, Any], folders: dict[str, Any]) -> Iterator[str]:
     """Yield devices and folders for people."""
     names = [f"{one['name']} ({one['memory_bytes'] / _GIB:.1f} GiB)" for one in devices["gpus"]]
     driver = f", driver {devices['driver']}" if devices["driver"] else ""
     yield f"devices: {', '.join(names) or 'no GPU'}, {devices['cpus']} CPUs{driver}"
     written = (f"{name} {'yes' if one['writable'] else 'NO'}" for name, one in folders.items())
     yield f"folders that can be written: {', '.join(written)}"
-    yield f"kept of the data, and as confidential: tokens, audits and scans, in {cache}"
 
 
 def disk_line(disk: dict[str, Any]) -> str:

@@ -74,7 +74,7 @@ def rewrite(folder: Path, *, name: str | None = None, progress: Any = None, **fa
     manifest = read_manifest(folder)
     content = {one: (folder / one).read_bytes() for one in manifest["files"]}
     if progress is not None:
-        stated = json.loads(content["progress.json"])
+        stated = json.loads(content.get("progress.json", b"{}"))
         content["progress.json"] = json_bytes({**stated, **progress})
     kept = {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
     place = folder.with_name(name or folder.name)

@@ -81,6 +81,24 @@ def test_what_has_the_name_and_is_not_ours_stays(tmp_path: Path, tough_plan, kin
     assert (out / LATEST).lstat() == before
 
 
+def test_a_result_is_not_lost_for_want_of_the_link(
+    tmp_path: Path,
+    tough_plan,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The folder of runs may be somebody else's: a line, and the run goes on to its end."""
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    ended(tmp_path / "out", "a", "02")
+    monkeypatch.setattr(files.disk, "symlink", refuse)
+    monkeypatch.setattr(files.disk, "create", refuse)
+    point_to_latest(tough_plan("a"))
+    assert "out/latest does not lead to a: " in capsys.readouterr().err
+
+
 def test_no_run_is_written_through_the_link(tmp_path: Path, tough_plan) -> None:
     """run_name: latest is 78 where `latest` leads to another run."""
     ended(tmp_path / "out", "a", "02")
@@ -113,8 +131,11 @@ def test_the_latest_old_runs_are_kept(old: Path, capsys: pytest.CaptureFixture[s
     with only_writer(old):
         set_aside(old)
     assert numbers(old) == {"10", "11"}
+    (old.parent / ".tmp-run.old-3-0123abcd").mkdir()  # of a start that was killed meanwhile
+    (old.parent / ".tmp-other-0123abcd").mkdir()  # of another run, which may be at work
     delete_old_runs(old, keep=0)
     assert numbers(old) == set()
+    assert {path.name for path in old.parent.glob(".tmp-*")} == {".tmp-other-0123abcd"}
 
 
 FOREIGN = {

@@ -165,6 +165,15 @@ def _fail_at(patch: pytest.MonkeyPatch, calls: tuple[str, ...], last: int) -> No
         wrap(name)
 
 
+def test_a_link_to_the_folder_stays_one(tmp_path: Path, final: Path) -> None:
+    """What it leads to is replaced."""
+    write_checkpoint(tmp_path / "there", OLD, {"step": 1, "inputs": {"lora.r": 8}})
+    (tmp_path / "out").symlink_to("there")
+    deliver(final, str(tmp_path / "out"))
+    assert (tmp_path / "out").readlink() == Path("there")
+    assert whole(tmp_path / "there") == NEW
+
+
 def test_what_somebody_else_has_in_the_folder_stays(tmp_path: Path, final: Path) -> None:
     """A folder of notes, a hidden file: the result beside them is replaced in place."""
     out = tmp_path / "out"

@@ -1,6 +1,7 @@
 """Whole runs as SageMaker and Vertex AI start them: nothing but what the platform sets."""
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -85,7 +86,7 @@ def test_sagemaker_needs_nothing_but_train(sagemaker: Environment, start) -> Non
     # A job that was killed between the result and its copy delivers it when it is started again.
     (ml / "model/manifest.json").unlink()
     (ml / "model/adapter_config.json").write_text("half")
-    (ml / "model/.tmp-1234").write_text("half")
+    (ml / "model/.tmp-copy-12345678").mkdir()
     start(sagemaker, "train")
     assert read_manifest(ml / "model") == manifest
     before = {path: path.stat().st_mtime_ns for path in (ml / "model").iterdir()}
@@ -101,10 +102,12 @@ def test_check_says_where_the_data_is_kept_and_what_the_bucket_would_hold(
     said = capsys.readouterr().out
     cache = sagemaker.root / "tmp/medlora-cache"
     assert f"tokens, audits and scans, in {cache}\n" in said
-    assert "is copied to S3" not in said
     runs = sagemaker.root / "opt/ml/checkpoints"
+    assert re.search(rf"copied to S3 by the service: {runs}, .*, nothing of its rows\n", said)
+    assert "is copied to S3" not in said
     start(replace_variable(sagemaker, "MEDLORA_DATA__CACHE_DIR", str(runs)), "check", "--no-probe")
     said = capsys.readouterr().out
+    assert re.search(rf"copied to S3 by the service: {runs}, .*, audits and scans too\n", said)
     assert f"warning: {runs} is copied to S3 by the service, and with it the tokens" in said
 
 

@@ -108,37 +108,68 @@ def another(run: Path, name: str) -> Path:
     return rewrite(other / name, run_name="other")
 
 
-FORGED: dict[str, Callable[[Path], object]] = {
-    "a link to another run's": lambda run: (run / "step_120").symlink_to(another(run, "step_8")),
-    "a link to nothing": lambda run: (run / "step_120").symlink_to("nothing"),
-    "a link in it": lambda run: (
-        (run / "step_8").rename(run / "step_120"),
-        (run / "step_120/metrics.jsonl").unlink(),
-        (run / "step_120/metrics.jsonl").symlink_to(run / "metrics.jsonl"),
+def linked(run: Path) -> None:
+    """A link to another run's checkpoint of the very step."""
+    other = another(run, "step_8")
+    shutil.rmtree(run / "step_8")
+    (run / "step_8").symlink_to(other)
+
+
+def linked_within(run: Path) -> None:
+    """A file of a checkpoint is a link to the same content elsewhere."""
+    (run / "step_8/metrics.jsonl").rename(run / "elsewhere")
+    (run / "step_8/metrics.jsonl").symlink_to(run / "elsewhere")
+
+
+def piped(run: Path) -> None:
+    """A manifest is a pipe: whoever opens it waits for ever."""
+    (run / "step_8/manifest.json").unlink()
+    os.mkfifo(run / "step_8/manifest.json")
+
+
+FORGED: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "a link to another run's": ("step_8", linked),
+    "a link to nothing": ("step_120", lambda run: (run / "step_120").symlink_to("nothing")),
+    "a link in it": ("step_8", linked_within),
+    "a pipe in it": ("step_8", piped),
+    "a renamed one": (
+        "step_120",
+        lambda run: shutil.copytree(run / "step_8", run / "step_120"),
     ),
-    "a pipe in it": lambda run: (
-        shutil.copytree(run / "step_8", run / "step_120"),
-        (run / "step_120/manifest.json").unlink(),
-        os.mkfifo(run / "step_120/manifest.json"),
+    "another step's manifest": (
+        "step_120",
+        lambda run: rewrite(run / "step_8", name="step_120", step=120),
     ),
-    "a renamed one": lambda run: shutil.copytree(run / "step_8", run / "step_120"),
-    "another step's manifest": lambda run: rewrite(run / "step_8", name="step_120", step=120),
-    "another step's progress": lambda run: rewrite(
-        run / "step_8", name="step_120", progress={"step": 120}
+    "another step's progress": (
+        "step_120",
+        lambda run: rewrite(run / "step_8", name="step_120", progress={"step": 120}),
     ),
-    "no progress": lambda run: shutil.copytree(run / "best_model", run / "step_120"),
-    "a result": lambda run: shutil.copytree(run / "final", run / "step_120"),
-    "another epoch": lambda run: shutil.copytree(run / "epoch_2", run / "epoch_120"),
+    "no progress": (
+        "epoch_3",
+        lambda run: (
+            shutil.rmtree(run / "epoch_3"),
+            rewrite(run / "best_model", name="epoch_3", kind="checkpoint"),
+        ),
+    ),
+    "a result": (
+        "epoch_120",
+        lambda run: shutil.copytree(run / "final", run / "epoch_120"),
+    ),
+    "another epoch": (
+        "epoch_120",
+        lambda run: shutil.copytree(run / "epoch_2", run / "epoch_120"),
+    ),
 }
 
 
-@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
-def test_a_forged_checkpoint_is_refused(finished: Path, forge: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize(("name", "forge"), FORGED.values(), ids=FORGED.keys())
+def test_a_forged_checkpoint_is_refused(
+    finished: Path, name: str, forge: Callable[[Path], object]
+) -> None:
     """Every digest in it is right, and it is not what its name says: 77, alone and in its run."""
     forge(finished)
-    place = next(path for path in finished.glob("*_120"))
-    assert f"{place.name}: " in told(finished)
-    told(place)
+    assert f"{name}: " in told(finished)
+    told(finished / name)
 
 
 SWAPPED: dict[str, Callable[[Path], object]] = {
@@ -165,6 +196,18 @@ def test_what_a_gate_rejected_is_not_final_by_another_name(finished: Path) -> No
     assert "final: its manifest says that the gate rejected it" in told(finished)
     (finished / "final").rename(finished / "rejected")
     verify.run(finished / "rejected")
+
+
+def test_a_name_forges_no_line(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a folder's nor a file's: no terminal obeys what somebody called them."""
+    (finished / "x\nok       final: \x1b[2J").mkdir()
+    (finished / "final/y\nok\x1b[2J").touch()
+    capsys.readouterr()
+    said = told(finished) + capsys.readouterr().out
+    assert "\x1b" not in said
+    assert not [
+        line for line in said.splitlines() if line.startswith(("ok       final", "ok\ufffd"))
+    ]
 
 
 def test_a_link_to_the_run_itself_is_followed(finished: Path) -> None:

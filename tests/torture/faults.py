@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness import Arena, arena, warm_up
 
-_CALLS = ("create", "append", "sync", "mkdir", "chmod", "rename", "unlink", "rmdir")
+_CALLS = ("create", "append", "sync", "mkdir", "chmod", "rename", "unlink", "rmdir", "symlink")
 _SHORT = ("--set", "training.num_train_epochs=1", "--set", "training.save_steps=1")
 Fault = Callable[[str, tuple[object, ...]], None]
 
