@@ -18,7 +18,7 @@ from medlora.files import sha256_bytes, storage_errors
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
-from medlora.model.folder import find_base
+from medlora.model.folder import check_tokenizer_folder, find_base
 
 _log = logger(__name__)
 DATE = "data.chat_template_date"
@@ -124,7 +124,8 @@ def _asks_for_the_date(plan: Plan) -> bool:
         return _CLOCK in own.read_text(encoding="utf-8", errors="replace")
     try:
         base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
-    except MissingPartError:  # told where the base is needed
+        check_tokenizer_folder(base)
+    except (MissingPartError, StorageError):  # told where the base is needed
         return False
     files = {path for pattern in _WITH_TEMPLATES for path in base.glob(pattern)}
     return any(_CLOCK in _text(file) for file in files)

@@ -18,6 +18,7 @@ from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.chats import dated
 from medlora.jobs.device import this_machine
+from medlora.jobs.early import look_at_once
 from medlora.jobs.inputs import (
     Prepared,
     Tokenized,
@@ -71,13 +72,19 @@ class Checked:
         try:
             yield
         except MedloraError as error:
-            self.errors.append(error)
+            self._note(error)
 
     def add(self, name: str, place: Place) -> None:
         """Note what was found of the place."""
         self.report[name] = place.facts
-        self.errors += place.errors
+        for error in place.errors:
+            self._note(error)
         self.report["warnings"] += place.warnings
+
+    def _note(self, error: MedloraError) -> None:
+        """Keep an error, once: several sections may meet it."""
+        if str(error) not in map(str, self.errors):
+            self.errors.append(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,9 @@ def run(
         checked.report["warnings"].append(
             "no model is given: this looked at the data alone, and `train` needs one"
         )
+    elif not around.refused:
+        with checked.noting():
+            look_at_once(plan)
     if not around.refused:
         with checked.noting():
             resolved, machine = plan.resolved, this_machine(workers=workers)
@@ -177,7 +187,8 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     split = _split(audit, tokenized, files, cfg)
     report = report_on(audit, cfg, split=split, tokenized=tokenized)
     targets = judge_targets(audit, cfg.data)
-    checked.report |= {**report, "targets": targets}
+    warnings = [*report["warnings"], *checked.report["warnings"]]
+    checked.report |= {**report, "targets": targets, "warnings": warnings}
     checked.lines.append(page(checked.report))
     with checked.noting():
         refuse_leakage(checked.report, cfg.data)

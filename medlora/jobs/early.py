@@ -12,7 +12,7 @@ from pathlib import Path
 from medlora.data.locate import locate
 from medlora.errors import MissingPartError, StorageError
 from medlora.jobs.settings import Plan
-from medlora.model.folder import find_base
+from medlora.model.folder import check_base_folder, find_base
 
 _FINAL = "final"
 _LEAST_FREE = 1 << 20  # bytes: not even a manifest and a log would fit
@@ -22,10 +22,10 @@ def look_at_once(plan: Plan) -> None:
     """Refuse a run that lacks a base, data, or a folder for its checkpoints.
 
     Raises:
-        MissingPartError: a part is not there.
+        MissingPartError: a part is not there, or the base's folder is not to be trusted.
         StorageError: a folder cannot be written, or its disk is full.
     """
-    look_for_base(plan)
+    check_base_folder(look_for_base(plan))
     locate(plan.resolved.config.data, mount=plan.mount("data"))
     refuse_volatile(plan)
     for problem in unwritable(plan):
@@ -68,9 +68,11 @@ def folders(plan: Plan) -> dict[str, Path]:
 
 def unwritable(plan: Plan) -> Iterator[StorageError]:
     """Yield what to say of each folder that cannot be written."""
+    told: set[Path] = set()
     for name, folder in folders(plan).items():
         there = nearest(folder)
-        if not can_write(there):
+        if not can_write(there) and there not in told:
+            told.add(there)
             yield StorageError(
                 f"{folder} ({name}) cannot be written",
                 fix=f"let uid {os.getuid()} or its group write {there}, or mount another",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from medlora.config import RunConfig
 from medlora.errors import MedloraError, MissingPartError, StorageError
@@ -118,7 +119,11 @@ def _is_copied(plan: Plan) -> bool:
 
 
 def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
-    """Return what a run's checkpoints will take, against what is free."""
+    """Return what a run's checkpoints will take, against what is free.
+
+    It is an error where one checkpoint and the result do not fit, and a warning where all that
+    may be kept at once would not.
+    """
     training = cfg.training
     resumable = _MOMENTS * adapter_bytes + _FEW_MIB
     epochs = math.ceil(training.num_train_epochs / training.save_epochs)
@@ -131,17 +136,30 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
         "needed_bytes": needed,
         "free_bytes": usage.free,
     }
+    least = resumable + adapter_bytes
     errors, warnings = list[MedloraError](), []
     said = (
         f"{training.output_dir} has {usage.free / _GIB:.1f} GiB free and the run needs up to "
         f"{needed / _GIB:.1f}: {kept} checkpoints of {resumable / _GIB:.2f} and the result"
     )
-    if needed > usage.free:
+    if least > usage.free:
         fix = "make room, mount a larger disk, lower training.save_total_limit or lora.r"
         errors.append(StorageError(said, fix=fix))
     elif needed > _TIGHT * usage.free:
         warnings.append(said)
     return Place(facts, errors, warnings)
+
+
+def refuse_full(cfg: RunConfig, model: nn.Module) -> None:
+    """Refuse a disk that one checkpoint and the result do not fit on.
+
+    Raises:
+        StorageError: says how much is free.
+    """
+    trained = (one for one in model.parameters() if one.requires_grad)
+    size = sum(one.numel() * one.element_size() for one in trained)
+    for error in look_at_disk(cfg, adapter_bytes=size).errors:
+        raise error
 
 
 def _shared_memory(folder: Path) -> int:

@@ -41,7 +41,7 @@ from medlora.jobs.loaders import make_loaders
 from medlora.jobs.mirror import Mirror, open_mirror
 from medlora.jobs.nightly import delete_old_runs, point_to_latest
 from medlora.jobs.outcome import TrainResult
-from medlora.jobs.place import cache_warnings
+from medlora.jobs.place import cache_warnings, refuse_full
 from medlora.jobs.preflight import foresee
 from medlora.jobs.privacy import check_privacy
 from medlora.jobs.recovery import lost_best, stated_best
@@ -413,6 +413,7 @@ def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
     waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
     loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
     model = attach(loaded, cfg.lora, seed=cfg.training.seed)
+    refuse_full(cfg, model)
     modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
     _log.info(
         "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)
