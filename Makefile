@@ -48,7 +48,7 @@ check: lint test ## lint and unit tests
 fuzz: setup ## damaged data, configs and model lists: a clear error or none, never a bug
 	$(BIN)/python tests/torture/fuzz.py --rounds 20000
 
-torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hundreds of times (an hour)
+torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hostile bases, pairs of keys (three hours)
 	$(BIN)/python tests/torture/kill.py --kills 200
 	$(BIN)/python tests/torture/elastic.py --kills 40
 	$(BIN)/python tests/torture/power.py --states 3000
@@ -57,8 +57,10 @@ torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hund
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/cloud.py --kills 60
 	$(BIN)/python tests/torture/leaks.py
+	PYTHONPATH=. $(BIN)/python tests/torture/bases.py
+	PYTHONPATH=. $(BIN)/python tests/torture/configs.py --configs 2000
 
-torture-short: setup ## the same in about two minutes, as CI does it
+torture-short: setup ## the same in about three minutes, as CI does it
 	$(BIN)/python tests/torture/kill.py --kills 20
 	$(BIN)/python tests/torture/power.py --states 300
 	$(BIN)/python tests/torture/faults.py --every 61
@@ -67,6 +69,8 @@ torture-short: setup ## the same in about two minutes, as CI does it
 	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/fuzz.py --rounds 200
 	$(BIN)/python tests/torture/leaks.py
+	PYTHONPATH=. $(BIN)/python tests/torture/bases.py --every 37 --commands train,check
+	PYTHONPATH=. $(BIN)/python tests/torture/configs.py --configs 20
 
 torture-containers: setup ## SIGTERM to containers of two workers, again and again; needs an engine
 	$(BIN)/python tests/torture/containers.py --image "$(IMAGE)"

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from medlora.config import KEYS, Setting, from_yaml, load
 from medlora.config.sources import from_options, from_variables
 from medlora.errors import ConfigError
-from medlora.jobs.settings import near_variables
+from medlora.jobs.settings import wrong_variables
 from medlora.runtime import Environment
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
@@ -65,7 +65,7 @@ class Ways:
         """In the environment."""
         name = f"MEDLORA_{typo.replace('.', '__').upper()}"
         given = Environment({name: "1"}, frozenset())
-        settings = itertools.chain(near_variables(given), from_variables(given.variables))
+        settings = itertools.chain(wrong_variables(given), from_variables(given.variables))
         return settings, f"variable {name}"
 
 

@@ -17,19 +17,39 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from medlora.errors import MedloraError, StorageError
+from medlora.errors import MedloraError
 from medlora.escape import escaped
 
 if TYPE_CHECKING:
     from medlora.runtime import Environment, Stop, Topology
 
 _BUG = 70
-_MAY_FETCH = {"train", "check", "evaluate"}  # from a bucket; they seal the network afterwards
+
+
+class _Computes(click.Command):
+    """A command that imports torch, which wants addresses and a folder for temporary files."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's own)
+        """Do what the command does, where it can be done.
+
+        Raises:
+            StorageError: there is no such folder.
+            OutOfMemoryError: torch itself would not fit.
+        """
+        from medlora.runtime.room import check_room
+
+        check_room()
+        return super().invoke(ctx)
+
+
+class _Fetches(_Computes):
+    """One that may fetch its inputs, or meet other workers: it seals the network by itself."""
 
 
 @click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="medlora", prog_name="medlora")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Fine-tune a medical language model with LoRA, offline and reproducibly.
 
     Mount data, a config and a base model; take away an adapter and its evidence:
@@ -41,6 +61,10 @@ def cli() -> None:
 
     With nothing mounted, `train` runs a small demo.
     """  # noqa: D301  (click's mark for lines to leave alone is a real backspace)
+    from medlora.runtime import seal_network, snapshot
+
+    if not isinstance(cli.get_command(context, context.invoked_subcommand or ""), _Fetches):
+        seal_network(snapshot())
 
 
 _evaluations = click.option(
@@ -100,9 +124,29 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@cli.command(short_help="Train an adapter.")
+def _goes_on_by_itself(context: click.Context, option: click.Parameter, value: object) -> None:
+    """Answer what other programs want to be told, which is no option here."""
+    if value is not None:
+        raise click.UsageError(
+            f"no option {option.opts[0]} is needed: the same command goes on from the newest "
+            "checkpoint by itself (--fresh would start over)",
+            context,
+        )
+
+
+@cli.command(cls=_Fetches, short_help="Train an adapter.")
 @_run_options
 @click.option("--fresh", is_flag=True, help="Set what the run's folder holds aside; start over.")
+@click.option(
+    "--resume",
+    "--resume-from-checkpoint",
+    "--resume_from_checkpoint",
+    is_flag=False,
+    flag_value="",
+    hidden=True,
+    expose_value=False,
+    callback=_goes_on_by_itself,
+)
 @click.option(
     "--allow-change",
     "allow",
@@ -123,7 +167,7 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     same adapter, bit for bit.
     """
     from medlora.jobs import here
-    from medlora.jobs.gpu import check_gpu
+    from medlora.jobs.early import look_at_once
     from medlora.jobs.locations import leave, localise, with_local_config
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, seal_network, snapshot
@@ -132,12 +176,13 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     topology = here.announce(environment, given.places())
     given = with_local_config(given, environment)
     plan = resolve(given, environment)
-    check_gpu(environment, plan.resolved.config)
+    here.refuse(plan.resolved, environment, topology)
     plan = localise(plan, environment, config=given.config)
-    if not plan.remote:
-        seal_network(environment)
     wait_s = rendezvous_timeout(environment)
     to_start = here.workers_to_start(topology, plan.resolved.config)
+    if not plan.remote and not to_start and not here.has_others(topology):
+        seal_network(environment)
+    look_at_once(plan)
     if to_start:
         _launch(to_start, environment, wait_s)
         leave(plan)
@@ -192,7 +237,7 @@ def doctor(*, as_json: bool) -> None:
     click.echo(job.as_json(snapshot()) if as_json else job.as_text(snapshot()), nl=False)
 
 
-@cli.command(short_help="Say whether a run would go well here.")
+@cli.command(cls=_Fetches, short_help="Say whether a run would go well here.")
 @_run_options
 @click.option(
     "--suite",
@@ -228,23 +273,29 @@ def check(
     of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
     69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
+    from medlora.jobs import here
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
-    from medlora.runtime import seal_network, snapshot, visible_gpus
+    from medlora.jobs.workers import workers_of
+    from medlora.runtime import find_topology, seal_network, snapshot, visible_gpus
 
     environment = snapshot()
-    plan = localise(resolve(Options(**options), environment, needed=("data",)), environment)
+    topology = find_topology(environment)
+    plan = resolve(Options(**options), environment, needed=("data",))
+    refused = here.refused(plan.resolved, environment, topology)
+    plan = localise(plan, environment)
     if not plan.remote:
         seal_network(environment)
 
     from medlora.jobs import check as job
 
-    gpus = visible_gpus(environment).value
-    job.run(plan, suites=suites, output=report, gpus=gpus, timed=timed)
+    workers = workers_of(topology, plan.resolved.config)
+    around = job.Around(visible_gpus(environment).value, workers, refused)
+    job.run(plan, suites=suites, output=report, timed=timed, around=around)
     leave(plan)
 
 
-@cli.command(short_help="Measure a base, and an adapter on it.")
+@cli.command(cls=_Fetches, short_help="Measure a base, and an adapter on it.")
 @click.option("--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]")
 @click.option(
     "--adapter",
@@ -282,9 +333,11 @@ def evaluate(
 
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
+    from medlora.jobs.early import look_for_base
     from medlora.jobs.gpu import check_gpu
     from medlora.jobs.locations import leave, localise
     from medlora.jobs.settings import Options, resolve
+    from medlora.jobs.suites import choose_suites
     from medlora.runtime import seal_network, snapshot
 
     options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
@@ -293,10 +346,8 @@ def evaluate(
     plan = localise(plan, environment)
     if not plan.remote:
         seal_network(environment)
-
-    from medlora.jobs.suites import choose_suites
-
     choose_suites(plan.resolved.config.gate, wishes["suites"])  # or they are refused, before torch
+    look_for_base(plan)
 
     from medlora.jobs import evaluate as job
 
@@ -311,6 +362,7 @@ def evaluate(
 @click.option("--explain", "key", metavar="KEY", help="Say what one key, or a section, means.")
 def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: ANN401
     """Print every config key with its value and where the value came from."""
+    from medlora.config import Machine, refuse_conflicts
     from medlora.config.explain import explain, reference
     from medlora.config.jsonschema import json_schema
     from medlora.config.show import as_yaml
@@ -323,6 +375,8 @@ def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: 
         return
     resolved = resolve(Options(**options), snapshot(), allow_demo=False).resolved
     click.echo(explain(key, resolved) if key else as_yaml(resolved).rstrip("\n"))
+    if not key:
+        refuse_conflicts(resolved.config, Machine(), origins=resolved.origins)
 
 
 @cli.command(short_help="Check every digest of a run.")
@@ -438,7 +492,7 @@ def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
     job.run(run_a, run_b, **wishes)
 
 
-@cli.command(short_help="Ask an adapter: a prompt, a file, a conversation.")
+@cli.command(cls=_Computes, short_help="Ask an adapter: a prompt, a file, a conversation.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="May be repeated.")
 @click.option(
@@ -478,7 +532,7 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **wish
     job.run(run, plan, job.Wishes(**wishes))
 
 
-@cli.command(short_help="Merge an adapter into its base.")
+@cli.command(cls=_Computes, short_help="Merge an adapter into its base.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
@@ -507,7 +561,7 @@ def merge(
     job.run(run, out, plan, allowed=max_difference, stop=stop)
 
 
-@cli.command(short_help="Train a run again and compare the adapter.")
+@cli.command(cls=_Computes, short_help="Train a run again and compare the adapter.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved.")
 @click.option("--model", metavar="FOLDER", help="Where its base model is now, if it has moved.")
@@ -576,7 +630,7 @@ def scan(
     job.run(data, cfg.data, json_out=json_out, redact_out=redact_out)
 
 
-@cli.command(short_help="Show what each row becomes.")
+@cli.command(cls=_Computes, short_help="Show what each row becomes.")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]")
 @click.option("--config", metavar="FILE", help="Run config (YAML): the data section.")
@@ -619,10 +673,12 @@ def render(
 
     Ends with 65 where rows cannot be taught with this base, after the others were shown.
     """
+    from medlora.jobs.early import look_for_base
     from medlora.jobs.settings import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(data=str(data), **options), snapshot(), allow_demo=False)
+    look_for_base(plan)
 
     from medlora.jobs import render as job
 
@@ -638,7 +694,7 @@ def audit_memory() -> None:
     """
 
 
-@audit_memory.command(short_help="Copy the data, with canaries in it.")
+@audit_memory.command(cls=_Computes, short_help="Copy the data, with canaries in it.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--config", metavar="FILE", help="Run config, for the names of the columns.")
 @click.option("--data", metavar="PATH", help="Folder with train.csv or the like, or one file.")
@@ -651,10 +707,19 @@ def audit_memory() -> None:
     help="Rows that hold a canary; 0 is a control; may be repeated.",
 )
 @click.option(
-    "--each", type=click.IntRange(1), default=8, help="Canaries of every number of copies."
+    "--each",
+    type=click.IntRange(1),
+    help="Canaries of every number of copies.  [default: as many as there is room for, 8 at most]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Draws the canaries.")
-def plant(out: Path, *, copies: tuple[int, ...], each: int, seed: int, **options: Any) -> None:  # noqa: ANN401
+def plant(
+    out: Path,
+    *,
+    copies: tuple[int, ...],
+    each: int | None,
+    seed: int,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Write a copy of the data with canaries into the new folder OUT; the data is only read.
 
     A canary is "Patient MRN is <8 digits>." at the beginning of an answer.
@@ -667,7 +732,7 @@ def plant(out: Path, *, copies: tuple[int, ...], each: int, seed: int, **options
     job.run(plan, out, copies=copies, each=each, seed=seed)
 
 
-@audit_memory.command(short_help="Measure a finished run.")
+@audit_memory.command(cls=_Computes, short_help="Measure a finished run.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--canaries",
@@ -721,10 +786,11 @@ def end(code: int) -> NoReturn:
 
     A signal is not heard any more: what there was to do is done.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()  # noqa: SLF001  (temporary folders, trackers; only this runs them)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more, or it is closed
+        with suppress(OSError, ValueError, AttributeError):  # full, which was told; or closed
             stream.flush()
     os._exit(code)
 
@@ -735,24 +801,39 @@ def run(*, guarded: bool = False) -> NoReturn:
     Args:
         guarded: close the network, for as long as this process lives.
     """
-    from medlora.runtime.stop import EXIT_CODE, Stop
+    from medlora.runtime.stop import Stop
 
     stop = Stop()
     stop.listen()  # before anything slow
     from medlora import logs, runtime
+    from medlora.runtime.parent import end_with_the_launcher
+    from medlora.runtime.streams import keep_streams
 
+    keep_streams()
+    end_with_the_launcher(runtime.snapshot())
     logs.set_up()
     runtime.prepare_process()
     if guarded:  # before there is a library that could call home
-        _close_network()
+        runtime.close_network(runtime.snapshot())
     try:
         logs.set_up(*runtime.log_settings(runtime.snapshot()))
         cli(prog_name="medlora", standalone_mode=False, obj=stop)
-    except MedloraError as error:
-        logs.complain(str(error), exit_code=error.exit_code)
-        _tell_platform(str(error), error.exit_code)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
+    except BaseException as error:  # noqa: BLE001  (the last line before the user; a panic too)
+        _end_by(error)
+    sys.exit(0)
+
+
+def _end_by(error: BaseException) -> NoReturn:
+    """Say why the command ends, and end with the code of it."""
+    from medlora import logs
+    from medlora.runtime.foreign import as_ours
+    from medlora.runtime.stop import EXIT_CODE
+
+    if isinstance(error, SystemExit):
+        raise error
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        sys.exit(EXIT_CODE)
+    if isinstance(error, click.ClickException):
         told = escaped(error.format_message())  # a name may be among the words
         if logs.is_json():
             logs.complain(told, exit_code=error.exit_code)
@@ -764,28 +845,14 @@ def run(*, guarded: bool = False) -> NoReturn:
             )
         _tell_platform(told, error.exit_code)
         sys.exit(error.exit_code)
-    except PermissionError as error:  # somewhere where nobody thought of another user's file
-        where = f"{escaped(error.filename)}: " if isinstance(error.filename, str) else ""
-        click.echo(f"error: {where}{error.strerror}", err=True)
-        _tell_platform(f"{where}{error.strerror}", StorageError.exit_code)
-        click.echo(f"  fix: let uid {os.getuid()} or its group read and write it", err=True)
-        sys.exit(StorageError.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(EXIT_CODE)
-    except Exception as error:  # noqa: BLE001  (the last line before the user)
+    ours = error if isinstance(error, MedloraError) else as_ours(error)
+    if ours is None:
         _report_bug(error)
         _tell_platform(f"{type(error).__name__}: a bug in MedLoRA", _BUG)
         sys.exit(_BUG)
-    sys.exit(0)
-
-
-def _close_network() -> None:
-    from medlora import runtime
-
-    environment = runtime.snapshot()
-    runtime.close_network(environment)
-    if _MAY_FETCH.isdisjoint(sys.argv[1:]):
-        runtime.seal_network(environment)
+    logs.complain(str(ours), exit_code=ours.exit_code)
+    _tell_platform(str(ours), ours.exit_code)
+    sys.exit(ours.exit_code)
 
 
 def _tell_platform(cause: str, code: int) -> None:
@@ -800,14 +867,15 @@ def _tell_platform(cause: str, code: int) -> None:
 def _report_bug(error: BaseException) -> None:
     """Print where a bug is, but not its message, which may quote a training row."""
     from medlora import runtime
+    from medlora.runtime.environment import SHOW_BUG_MESSAGES
 
     frames = "".join(traceback.format_tb(error.__traceback__))
     click.echo(f"{frames}{type(error).__name__}: a bug in MedLoRA", err=True)
-    if runtime.snapshot().variables.get("MEDLORA_SHOW_BUG_MESSAGES"):
+    if runtime.snapshot().variables.get(SHOW_BUG_MESSAGES):
         click.echo(str(error), err=True)
     else:
         click.echo(
             "  fix: report the lines above; the message is withheld because it may quote data "
-            "(MEDLORA_SHOW_BUG_MESSAGES=1 shows it)",
+            f"({SHOW_BUG_MESSAGES}=1 shows it)",
             err=True,
         )

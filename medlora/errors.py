@@ -106,6 +106,19 @@ class StoppedError(MedloraError):
     exit_code = 143
 
 
+def is_panic(error: BaseException) -> bool:
+    """Tell whether a library in Rust gave up; its exception is one that nobody catches by chance.
+
+    Source: pyo3, PanicException, which derives from BaseException.
+    """
+    return type(error).__name__ == "PanicException"
+
+
+def first_line(error: Exception) -> str:
+    """Return what is wrong, without its fix."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 MOST_LISTED = 20
 
 

@@ -63,6 +63,10 @@ class _Disk:
         """Set a file's rights."""
         path.chmod(mode)
 
+    def symlink(self, path: Path, target: str) -> None:
+        """Make a symbolic link."""
+        path.symlink_to(target)
+
     def rename(self, old: Path, new: Path) -> None:
         """Give a file or folder another name; a file of that name is replaced."""
         old.replace(new)
@@ -146,6 +150,28 @@ def write_bytes(path: Path, content: bytes) -> None:
         except BaseException:
             _remove_quietly(temporary)
             raise
+
+
+def make_link(path: Path, target: str) -> bool:
+    """Have a symbolic link lead to a target, in one step; a link or file of its name is replaced.
+
+    Returns:
+        Whether the file system has such links.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
+    try:
+        disk.symlink(temporary, target)
+    except OSError:  # each file system has its own number for it; a file will tell what is wrong
+        return False
+    try:
+        rename(temporary, path)
+    except BaseException:
+        _remove_quietly(temporary)
+        raise
+    return True
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -329,6 +355,10 @@ class NewFolder:
     def append(self, name: str, content: bytes) -> None:
         """Add to the end of a file, making it if needed."""
         if name not in self._digests:
+            parent = (self.path / name).parent
+            if not parent.is_dir():
+                disk.mkdir(parent)
+                _share(parent)
             disk.create(self.path / name, b"")
             _share(self.path / name)
             self._digests[name] = hashlib.sha256()
@@ -356,6 +386,8 @@ class NewFolder:
         """Wait until all files are on the disk; return {name: SHA-256 of what was written}."""
         for name in self._digests:
             disk.sync(self.path / name)
+        for parent in {(self.path / name).parent for name in self._digests} - {self.path}:
+            disk.sync(parent)
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
 
@@ -438,7 +470,7 @@ def sweep(folder: Path) -> list[str]:
 
 def _undo(item: Path) -> None:
     name = item.with_name(item.name.removeprefix(REPLACED).rpartition("-")[0])
-    if item.name.startswith(REPLACED) and not name.exists():
+    if item.name.startswith(REPLACED) and not os.path.lexists(name):
         rename(item, name)
     else:
         remove(item)
@@ -501,7 +533,7 @@ def _rename_unless_taken(temporary: Path, path: Path) -> None:
 
 def _step_aside(path: Path) -> Path | None:
     """Give an existing folder another name; a crash right after leaves it for `sweep`."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     old = path.with_name(f"{REPLACED}{path.name}-{secrets.token_hex(4)}")
     try:
@@ -527,7 +559,7 @@ def _share(path: Path, *, others: bool = True) -> None:
 
 
 def _remove(path: Path) -> None:
-    if not path.is_dir():
+    if path.is_symlink() or not path.is_dir():  # what a link leads to is somebody else's
         disk.unlink(path)
         return
     for item in sorted(path.iterdir()):
@@ -538,7 +570,7 @@ def _remove(path: Path) -> None:
 def _remove_quietly(path: Path) -> None:
     """Clean up after a failure; what cannot be deleted now is swept at the next start."""
     try:
-        if path.exists():
+        if os.path.lexists(path):
             _remove(path)
     except OSError:
         return

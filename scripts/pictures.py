@@ -51,7 +51,7 @@ def replay(records: list[dict[str, Any]], run: Path) -> tuple[Seen, float]:
     last = next(record for record in reversed(records) if record["kind"] == "train")
     total, epochs = last["step"], round(last["epoch"])
     seen, now = Seen(name=run.name, total_steps=total, epochs=epochs, began=0.0), 0.0
-    tokens = 0
+    tokens, trained_s = 0, 0.0
     for record in records:
         if record["step"] > total * 7 // 10:
             break
@@ -59,8 +59,9 @@ def replay(records: list[dict[str, Any]], run: Path) -> tuple[Seen, float]:
             now, steps = record["wall_s"], record["step"] - seen.step
             values = {key: record[key] for key in StepResult.__slots__}
             values["tokens"] = (record["tokens_seen"] - tokens) // steps
+            trained_s += (record["tokens_seen"] - tokens) / record["tokens_per_s"]
             for _ in range(steps):  # those between were not logged
-                seen.add(StepResult(**values))
+                seen.add(StepResult(**values), trained_s=trained_s)
             tokens = record["tokens_seen"]
             seen.memory = {key: record[key] for key in ("memory_bytes", "memory_peak_bytes")}
         elif record["step"]:

@@ -124,6 +124,11 @@ def sentence(number: int, length: int) -> str:
 @pytest.fixture
 def rows() -> list[dict[str, str]]:
     """Twelve prompt/response rows with unequal answers."""
+    return twelve_rows()
+
+
+def twelve_rows() -> list[dict[str, str]]:
+    """The same, for what lives longer than a test."""
     return [
         {"prompt": f"{sentence(n, 4)} {n}", "response": sentence(n + 3, 2 + n % 5)}
         for n in range(12)

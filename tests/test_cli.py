@@ -204,7 +204,7 @@ def test_a_bug_ends_with_70_and_keeps_its_message_to_itself() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_loading_ends_at_once_with_143(
     tmp_path: Path, data_file: Path, base_folder: Path, number: int
 ) -> None:

@@ -5,19 +5,18 @@ appear one by one, so the manifest comes last and goes first.
 """
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.checkpoint.names import STEP
+from medlora.checkpoint.proof import prove
+from medlora.checkpoint.store import MANIFEST, DamagedError
 from medlora.errors import StorageError
 from medlora.files import received_folder
 from medlora.logs import logger
 from medlora.storage.store import Object, Store, at_once
 
 _log = logger(__name__)
-_STEP = re.compile(r"step_\d+")
-RESUMABLE = re.compile(r"(step|epoch)_\d+")
 _TRIES = 2  # a folder is called damaged only where it arrives so every time
 Folders = Mapping[str, Mapping[str, Object]]
 
@@ -62,7 +61,7 @@ def download(store: Store, folder: Path) -> None:
     for attempt in range(1, _TRIES + 1):
         try:
             with received_folder(folder) as temporary:
-                _fill(store, temporary)
+                _fill(store, temporary, name=folder.name)
         except DamagedError:
             if attempt == _TRIES:
                 raise
@@ -70,13 +69,13 @@ def download(store: Store, folder: Path) -> None:
             return
 
 
-def _fill(store: Store, temporary: Path) -> None:
+def _fill(store: Store, temporary: Path, *, name: str) -> None:
     names = store.objects()
     nested = [name for name in names if "/" in name or name in {"", ".."}]
     if nested:
         raise DamagedError(f"{nested[0]} does not belong to it")
-    at_once(lambda name: store.get(name, temporary / name), names)
-    read_manifest(temporary)
+    at_once(lambda one: store.get(one, temporary / one), names)
+    prove(temporary, name=name)
 
 
 def remove(store: Store, names: Mapping[str, Object]) -> None:
@@ -97,9 +96,16 @@ def set_aside(store: Store, name: str, reason: DamagedError) -> None:
     )
 
 
-def move(store: Store, old: str, new: str) -> None:
-    """Rename a folder; what is lost on the way is done again by whoever calls this again."""
-    names = store.objects(old)
+def move(store: Store, old: str, new: str, *, but: Collection[str] = ()) -> None:
+    """Rename a folder; what is lost on the way is done again by whoever calls this again.
+
+    Args:
+        store: what the folder is in.
+        old: its name.
+        new: its name from now on.
+        but: names in it that stay.
+    """
+    names = {name: one for name, one in store.objects(old).items() if name not in but}
     at_once(lambda name: store.copy(f"{old}/{name}", f"{new}/{name}"), names)
     remove(store.below(old), names)
 
@@ -110,7 +116,7 @@ def prune(store: Store, *, keep: int, step: int) -> None:
     own = sorted(
         (int(name.partition("_")[2]), name)
         for name, files in folders.items()
-        if _STEP.fullmatch(name) and MANIFEST in files
+        if STEP.fullmatch(name) and MANIFEST in files
     )
     for _, name in [entry for entry in own if entry[0] <= step][:-keep]:
         remove(store.below(name), folders[name])
@@ -128,7 +134,7 @@ def by_folder(objects: Mapping[str, Object]) -> dict[str, dict[str, Object]]:
 
 def claimed_step(store: Store, name: str) -> int:
     """Return the step that a folder says it has, unchecked; for its place in the line only."""
-    if _STEP.fullmatch(name):
+    if STEP.fullmatch(name):
         return int(name.partition("_")[2])
     try:
         step = json.loads(store.read(f"{name}/{MANIFEST}") or b"")["step"]

@@ -1,16 +1,15 @@
 """Find the newest checkpoint that proves itself; set the others aside, each with a line."""
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.checkpoint.names import RESUMABLE
+from medlora.checkpoint.proof import is_proven, prove
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.files import ForbiddenError, remove, rename
 from medlora.logs import logger
 
 _log = logger(__name__)
-_RESUMABLE = re.compile(r"(step|epoch)_\d+")
 
 
 def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -24,25 +23,32 @@ def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
     """
     for folder in sorted(checkpoints(run), key=_claimed_step, reverse=True):
         try:
-            return folder, read_manifest(folder)
+            return folder, prove(folder)
         except DamagedError as error:
-            _set_aside(folder, error)
+            _log.warning("checkpoint %s is skipped, %s: %s", folder.name, set_aside(folder), error)
     return None
 
 
-def _set_aside(folder: Path, reason: DamagedError) -> None:
+def first_proven(run: Path) -> Path | None:
+    """Return what `newest_valid` would, and leave everything as it is."""
+    found = sorted(checkpoints(run), key=_claimed_step, reverse=True)
+    return next((folder for folder in found if is_proven(folder)), None)
+
+
+def set_aside(folder: Path) -> str:
+    """Rename what does not prove itself `broken-...`; return what became of it, in words."""
     aside = _free_name(folder.parent, f"broken-{folder.name}")
     try:
         rename(folder, aside)
-        where = f"now {aside.name}"
     except ForbiddenError:
-        where = "and cannot be renamed"
-    _log.warning("checkpoint %s is skipped, %s: %s", folder.name, where, reason)
+        return "and cannot be renamed"
+    return f"now {aside.name}"
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Return the folders of a run that training can go on from."""
-    return [path for path in run.iterdir() if path.is_dir() and _RESUMABLE.fullmatch(path.name)]
+    """Return the folders of a run that training can go on from, and the links of such names."""
+    named = (path for path in run.iterdir() if RESUMABLE.fullmatch(path.name))
+    return [path for path in named if path.is_symlink() or path.is_dir()]
 
 
 def prune(run: Path, *, keep: int, step: int) -> None:
@@ -60,7 +66,7 @@ def prune(run: Path, *, keep: int, step: int) -> None:
         StorageError: one cannot be deleted.
     """
     steps = [path for path in checkpoints(run) if path.name.startswith("step_")]
-    own = [path for path in steps if _claimed_step(path) <= step]
+    own = [path for path in steps if _claimed_step(path) <= step and not path.is_symlink()]
     for folder in sorted(own, key=_claimed_step)[:-keep]:
         try:
             remove(folder)
@@ -69,13 +75,13 @@ def prune(run: Path, *, keep: int, step: int) -> None:
 
 
 def _claimed_step(folder: Path) -> int:
-    """Return the step that a folder says it has, unchecked; for its place in the line only."""
+    """Return the step that a folder says it has; for its place in the line only."""
     kind, _, number = folder.name.partition("_")
     if kind == "step":
         return int(number)
     try:
-        step = json.loads((folder / MANIFEST).read_bytes())["step"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        step = read_stated(folder / MANIFEST).get("step")
+    except DamagedError:
         return 0
     return step if isinstance(step, int) else 0
 

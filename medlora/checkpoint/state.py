@@ -17,10 +17,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import AdamW
 
+from medlora.checkpoint.names import PROGRESS
 from medlora.files import json_bytes
 from medlora.model.adapter import WEIGHTS, adapter_bytes, adapter_parameters
 
-OPTIMIZER, PROGRESS = "optimizer.safetensors", "progress.json"
+OPTIMIZER = "optimizer.safetensors"
 
 _STEP_BYTES = 8  # at most, of AdamW's count of steps for each parameter
 

@@ -59,17 +59,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
         raise _unreadable(folder)
-    try:
-        raw = (folder / MANIFEST).read_bytes()
-        manifest = json.loads(raw)
-    except FileNotFoundError:
-        raise DamagedError("it has no manifest") from None
-    except PermissionError:
-        raise _unreadable(folder / MANIFEST) from None
-    except (OSError, ValueError, RecursionError):
-        raise DamagedError("its manifest cannot be read") from None
-    if not isinstance(manifest, dict) or not _is_unchanged(manifest, raw):
-        raise DamagedError("its manifest was changed")
+    manifest = read_stated(folder / MANIFEST)
     try:
         found = sha256_files(folder)
     except ForbiddenError as error:
@@ -78,6 +68,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DamagedError(str(error).splitlines()[0]) from None
     found.pop(MANIFEST, None)
     _compare(manifest["files"], found)
+    return manifest
+
+
+def read_stated(file: Path) -> dict[str, Any]:
+    """Return a manifest that vouches for itself; what it states of other files is not looked at.
+
+    Raises:
+        UnreadableError: this user may not read it.
+        DamagedError: it is not as it was written.
+    """
+    try:
+        if file.exists() and not file.is_file():  # to open a pipe is to wait for ever
+            raise DamagedError("its manifest is no file")
+        raw = file.read_bytes()
+        manifest = json.loads(raw)
+    except FileNotFoundError:
+        raise DamagedError("it has no manifest") from None
+    except PermissionError:
+        raise _unreadable(file) from None
+    except (OSError, ValueError, RecursionError):
+        raise DamagedError("its manifest cannot be read") from None
+    if not isinstance(manifest, dict) or not _is_unchanged(manifest, raw):
+        raise DamagedError("its manifest was changed")
     return manifest
 
 

@@ -1,5 +1,6 @@
 """The run as data: one schema, four ways to set any key, each value with its origin."""
 
+from medlora.config.conflicts import Machine, refuse_conflicts
 from medlora.config.file import from_yaml
 from medlora.config.load import Resolved, from_mapping, load
 from medlora.config.names import KEYS
@@ -22,6 +23,7 @@ __all__ = [
     "DpConfig",
     "GateConfig",
     "LoraConfig",
+    "Machine",
     "ModelConfig",
     "Resolved",
     "RunConfig",
@@ -30,4 +32,5 @@ __all__ = [
     "from_mapping",
     "from_yaml",
     "load",
+    "refuse_conflicts",
 ]

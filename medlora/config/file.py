@@ -1,5 +1,6 @@
 """A YAML file as settings, each with line and column; what is wrong with it, all of it."""
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from medlora.config.sources import Setting, construct
 
 _DEEPEST = 4  # sections within sections; a file that is deeper means none of ours
 _NULL = "tag:yaml.org,2002:null"
+_MOST_BYTES = 1 << 20  # every key, explained, is a hundredth of it
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def from_yaml(file: Path) -> Iterator[Setting]:
@@ -35,6 +44,9 @@ def from_yaml(file: Path) -> Iterator[Setting]:
 
 def _read(file: Path) -> str | Setting:
     try:
+        unfit = _unfit(file)
+        if unfit:
+            return Setting((), None, str(file), problem=unfit)
         # Line breaks as they are: YAML counts them itself.
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -43,6 +55,17 @@ def _read(file: Path) -> str | Setting:
         return Setting((), None, f"{file}:{line}", problem=problem)
     except OSError as error:
         return Setting((), None, str(file), problem=f"{error.strerror}: name a readable YAML file")
+
+
+def _unfit(file: Path) -> str | None:
+    """Return why something is not read at all: opening a pipe waits, and a device has no end."""
+    found = file.stat()
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+    if kind:
+        return f"is {kind}: name a YAML file"
+    if found.st_size > _MOST_BYTES:
+        return f"has {found.st_size:,} bytes: a config has {_MOST_BYTES:,} at most"
+    return None
 
 
 def _not_yaml(file: Path, text: str, error: yaml.YAMLError) -> Setting:

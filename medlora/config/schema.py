@@ -298,6 +298,17 @@ class TrainingConfig(Section):
     final_dir: str | None = Field(
         None, description="folder that gets a copy of the result as well; unset: none"
     )
+    overwrite_final_dir: bool = Field(
+        False,
+        description="let the copy replace the result of another run in final_dir, which stays "
+        "there until the new one is whole",
+    )
+    keep_old_runs: int | None = Field(
+        None,
+        ge=0,
+        description="of this run's folders that --fresh set aside, keep so many, the latest, once "
+        "the new one has its result; unset: all",
+    )
     logging_dir: str | None = Field(
         None,
         description="where trackers write a folder for each run; unset: into the run's own",
@@ -369,6 +380,12 @@ class DataConfig(Section):
     """Which rows, and how they become tokens."""
 
     path: str | None = Field(None, description="folder with the data, a file, or a pattern of some")
+    cache_dir: str | None = Field(
+        None,
+        min_length=1,
+        description="folder for what is kept of the data from start to start: tokens, audits, "
+        "scans, as confidential as the data; unset: training.output_dir",
+    )
     train_file: Annotated[list[str] | None, BeforeValidator(_as_list)] = Field(
         None, min_length=1, description="training files, or patterns; unset: found in data.path"
     )
@@ -539,6 +556,11 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     gate: GateConfig = GateConfig()
+
+    @property
+    def cache_dir(self) -> str:
+        """Where tokens, audits and scans of the data are kept."""
+        return self.data.cache_dir or self.training.output_dir
 
 
 def section_at(path: tuple[str, ...]) -> type[Section] | None:

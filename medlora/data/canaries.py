@@ -69,11 +69,12 @@ def choose_rows(
         DataError: there are too few rows.
     """
     groups = [count for count in copies for _ in range(each)]
-    needed = sum(max(1, count) for count in groups)
+    needed = rows_for(copies, each=each)
     if needed > len(candidates):
         raise DataError(
-            f"the canaries need {needed} rows, and {len(candidates)} are short enough",
-            fix="plant fewer (--each) or fewer copies (--copies), or give more rows",
+            f"the canaries need {needed} rows of the shorter half, which has {len(candidates)}",
+            fix="plant fewer (--each) or fewer copies (--copies), or give more rows: "
+            f"{2 * needed} to train on",
         )
     drawn = np.random.RandomState(seed).permutation(np.array(sorted(candidates)))[:needed]
     canaries, start = [], 0
@@ -82,6 +83,11 @@ def choose_rows(
         canaries.append(Canary(number, count, tuple(drawn[start:end].tolist())))
         start = end
     return canaries
+
+
+def rows_for(copies: Sequence[int], *, each: int) -> int:
+    """Return how many rows canaries take; a control has one as well."""
+    return each * sum(max(1, count) for count in copies)
 
 
 def secret(seed: int, number: int) -> str:

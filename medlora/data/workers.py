@@ -6,6 +6,7 @@ milliseconds and costs only the memory that it writes to.
 
 import ctypes
 import gc
+import json
 import os
 import signal
 import warnings
@@ -16,10 +17,12 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
-from medlora.errors import OutOfMemoryError
+from medlora import errors
+from medlora.errors import MedloraError, OutOfMemoryError
 from medlora.runtime import variable
+from medlora.runtime.foreign import as_ours, place_of
+from medlora.runtime.streams import be_silent
 
 Work = Callable[[bytes], Sequence[bytes]]
 _AHEAD = 2  # requests under way for each worker, those with waiting results among them
@@ -39,6 +42,7 @@ def in_order(work: Work, requests: Iterable[bytes], *, workers: int) -> Iterator
 
     Raises:
         OutOfMemoryError: the system killed a worker.
+        MedloraError: the work ended with one, or with what stands for one.
         RuntimeError: the work failed; says where, and never with what text.
     """
     if workers < 2:  # noqa: PLR2004
@@ -82,7 +86,7 @@ def _receive(worker: _Worker) -> Sequence[bytes]:
         count = int.from_bytes(worker.connection.recv_bytes(), signed=True)
         parts = [worker.connection.recv_bytes() for _ in range(abs(count))]
     if count == _FAILED:
-        raise RuntimeError(parts[0].decode())
+        raise _failure(parts[0])
     return parts
 
 
@@ -137,12 +141,13 @@ def _start(work: Work) -> _Worker:
 
 def _serve(work: Work, connection: Connection, parent: int) -> None:
     """Answer requests until the parent is gone, whichever way it goes."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # the whole group may get them: the parent decides
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
         return
     _close_others(connection.fileno())
+    be_silent()  # a library that gives up quotes what it read
     with suppress(EOFError, OSError):
         while True:
             parts = _attempt(work, connection.recv_bytes())
@@ -162,16 +167,23 @@ def _attempt(work: Work, request: bytes) -> list[bytes]:
     """Return a count and so many parts, or the mark of a failure and what to say of it."""
     try:
         parts = work(request)
-    except Exception as error:  # noqa: BLE001  (told to the parent, which raises)
-        told = f"work on rows failed: {type(error).__name__} at {_place(error)}"
-        return [_FAILED.to_bytes(8, signed=True), told.encode()]
+    except BaseException as error:  # noqa: BLE001  (a panic too: told to the parent, which raises)
+        return [_FAILED.to_bytes(8, signed=True), _told(error)]
     return [len(parts).to_bytes(8, signed=True), *parts]
 
 
-def _place(error: BaseException) -> str:
-    """Name the innermost line that raised; the message could hold a row's text."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    code = trace.tb_frame.f_code if trace else None
-    return f"{Path(code.co_filename).name}:{trace.tb_lineno}" if code and trace else "?"
+def _told(error: BaseException) -> bytes:
+    """Return what the parent is to raise: a class of `errors` and its text, or none and where."""
+    ours = error if isinstance(error, MedloraError) else as_ours(error)
+    if ours is None:
+        said = f"work on rows failed: {type(error).__name__} at {place_of(error)}"
+        return json.dumps(["", said, ""]).encode()
+    name = next(kind.__name__ for kind in type(ours).__mro__ if hasattr(errors, kind.__name__))
+    problem, _, fix = str(ours).partition("\n  fix: ")
+    return json.dumps([name, problem, fix]).encode()
+
+
+def _failure(told: bytes) -> Exception:
+    name, problem, fix = json.loads(told)
+    failure: Exception = getattr(errors, name)(problem, fix=fix) if name else RuntimeError(problem)
+    return failure

@@ -1,8 +1,5 @@
 """Become one of a run's workers."""
 
-import ctypes
-import os
-import signal
 import socket
 from datetime import timedelta
 
@@ -15,8 +12,6 @@ from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
 from medlora.runtime import Topology
 
-LAUNCHER = "_MEDLORA_LAUNCHER"  # the variable that tells a worker its launcher's process id
-_PDEATHSIG = 1
 # Longer than any work that one worker does while the others wait; who is lost is told by the
 # connection that ends, or by the launcher, not by the clock.
 
@@ -36,8 +31,6 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
     """
     if topology.world_size == 1 or topology.rank is None or topology.local_rank is None:
         return Team()
-    if launched:
-        _end_with_the_launcher()
     rank, local = topology.rank.value, topology.local_rank.value
     on_gpu = torch.cuda.is_available()
     if on_gpu:
@@ -77,13 +70,3 @@ def _take_gpu(local: int) -> None:
             fix=f"ask for {found} workers a machine (MEDLORA_NPROC={found}), or give more GPUs",
         )
     torch.cuda.set_device(local)
-
-
-def _end_with_the_launcher() -> None:
-    """Have the kernel send SIGTERM when the launcher is gone, and nobody would end this worker.
-
-    Source: prctl(2), PR_SET_PDEATHSIG; it says nothing of a parent that was gone before.
-    """
-    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
-    if os.environ.get(LAUNCHER) not in (None, str(os.getppid())):
-        signal.raise_signal(signal.SIGTERM)

@@ -20,15 +20,16 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from medlora.distributed.join import LAUNCHER
 from medlora.distributed.meeting import Meeting, interface_to
 from medlora.distributed.pulse import Pulse
 from medlora.logs import logger
 from medlora.runtime import Topology
-from medlora.runtime.stop import EXIT_CODE
+from medlora.runtime.parent import LAUNCHER
+from medlora.runtime.stop import EXIT_CODE, is_ignored
+from medlora.runtime.streams import tell_at_once
 
 _log = logger(__name__)
-_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _CAUSE_S = 5.0  # that another machine's code is waited for, which may be the cause
 _LEAST_S = 8  # that workers have to commit before they are killed
 _LOOPBACK = "lo"
@@ -72,7 +73,7 @@ def launch(
             rdzv_backend="medlora",
             max_restarts=0,
             local_addr=topology.master_addr.value if topology.is_master else None,
-            signals_to_handle="SIGHUP",  # the others are ours
+            signals_to_handle="",  # they are ours
             logs_specs=DefaultLogsSpecs(
                 log_dir=folder,
                 redirects=dict.fromkeys(range(1, topology.workers_per_node.value), Std.ALL),
@@ -80,7 +81,8 @@ def launch(
             shutdown_timeout=max(_LEAST_S, int(grace_s) - 2),
         )
         for number in _FORWARDED:
-            signal.signal(number, workers.forward)
+            if not is_ignored(number):
+                signal.signal(number, workers.forward)
         try:
             elastic_launch(config, sys.executable)("-P", "-m", "medlora", *arguments)
         except ChildFailedError as error:
@@ -103,7 +105,7 @@ class _Workers:
         for child in children:
             _send(child, number)
         if not children and number != signal.SIGUSR1:
-            os.write(2, f"stopped by {signal.Signals(number).name}\n".encode())
+            tell_at_once(f"stopped by {signal.Signals(number).name}")
             os._exit(EXIT_CODE)
 
     def watch(self, address: str, port: int, names: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from transformers import (
 from medlora.data.batches import pad_id_of
 from medlora.data.chat.chat import Chat
 from medlora.data.records import Message
-from medlora.errors import DataError
+from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.batching import in_batches
 from medlora.model.kinds import position_limit
 from medlora.train.forward import evaluation_mode, rounding_tolerance
@@ -52,6 +52,26 @@ class _Question(NamedTuple):
 
     ids: Tensor
     room: int
+
+
+def check_writes(model: Any) -> None:  # noqa: ANN401
+    """Refuse a base that cannot write one token after another, before it is asked anything.
+
+    Raises:
+        MissingPartError: its own code fails at it.
+    """
+    ids = torch.ones(1, 3, dtype=torch.int64, device=next(model.parameters()).device)
+    try:
+        with _asked_plainly(model), torch.no_grad():
+            model.generate(ids, attention_mask=ids, max_new_tokens=2)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # whatever a family's own code raises
+        reason = (str(error).splitlines() or ["no reason given"])[0][:200]
+        raise MissingPartError(
+            f"this base cannot write text ({type(error).__name__}: {reason})",
+            fix="compare its config.json with that of the source, or use another base",
+        ) from error
 
 
 def answers(

@@ -15,6 +15,7 @@ from medlora.data.records import Message, Record
 from medlora.data.rows import Row
 from medlora.errors import DataError, listed
 from medlora.evaluate.suite import Choice, Pair, Suite, Text
+from medlora.runtime.foreign import in_our_words
 
 _UNLIMITED = 2**31
 
@@ -99,7 +100,8 @@ def _texts(chat: Chat, items: Sequence[Text]) -> Iterator[list[Tokens]]:
 
 
 def _ids(chat: Chat, text: str) -> list[int]:
-    ids: list[int] = chat.tokenizer.encode(text)
+    with in_our_words():
+        ids: list[int] = chat.tokenizer.encode(text)
     return ids
 
 

@@ -17,6 +17,9 @@ _Z = NormalDist().inv_cdf(0.975)
 _TAIL = 2.5  # percent
 _RESAMPLES = 2_000
 _AT_ONCE = 100  # resamples, so that memory stays small for long suites
+# Of n items, the least one alone is drawn n times by a chance of 1 / n^n.  Of three and fewer that
+# is more than a tail, and the bounds would be the extremes themselves.
+_FEWEST = 4
 
 
 class Interval(NamedTuple):
@@ -94,9 +97,12 @@ def bootstrap(
         weights: of the items, e.g. their tokens; all alike where None.
         seed: of the drawing.  NumPy's RandomState is frozen for ever (NEP 19), so the interval
             is a pure function of the arguments.
+
+    Returns:
+        Everything, where there are too few items to have an interval.
     """
     many = np.asarray(values, dtype=np.float64)
-    if not len(many):
+    if len(many) < _FEWEST:
         return Interval(-math.inf, math.inf)
     weight = np.ones(len(many)) if weights is None else np.asarray(weights, dtype=np.float64)
     random, means = np.random.RandomState(seed), []

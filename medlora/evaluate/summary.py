@@ -121,7 +121,8 @@ def _change(
             total = math.fsum(adapter.values) - math.fsum(base.values)
             mean = total / sum(base.targets)
             bounds = bootstrap(shifts, weights=base.targets)
-            return {"loss": {"difference": _rounded(mean), **_bounds(bounds)}}
+            loss = {"n": len(shifts), "difference": _rounded(mean), **_bounds(bounds)}
+            return {"loss": loss}
         case "pairs":
             shifts = [b - a for a, b in zip(base.values, adapter.values, strict=True)]
             mean = math.fsum(shifts) / len(shifts)

@@ -9,17 +9,20 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
 from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
 from medlora.errors import IntegrityError, MissingPartError, StorageError
+from medlora.evaluate.generate import check_writes
 from medlora.jobs.chats import load_chat
 from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
-from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.folder import check_adapter_folder, find_base
+from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
 DESCRIPTION = "adapter_config.json"
@@ -157,7 +160,7 @@ def load_adapted(
         model = put_on(model, adapter)
     if not cfg.load_in_4bit:
         model.to(device)
-    model.eval()
+    check_writes(model.eval())
     return model, chat
 
 
@@ -174,9 +177,13 @@ def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:
     Raises:
         MissingPartError: it does not fit.
     """
+    check_adapter_folder(adapter)
     try:
-        adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        with no_input():
+            adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # whatever an adapter's description makes PEFT raise
         raise MissingPartError(
             f"{adapter}: PEFT cannot put it on this base ({type(error).__name__})",
             fix="name the base that the adapter was trained on",

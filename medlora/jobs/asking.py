@@ -14,7 +14,7 @@ from medlora.data.folding import folded
 from medlora.data.locate import find
 from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError, MissingPartError, StorageError
-from medlora.evaluate.generate import encode_prompt
+from medlora.evaluate.generate import check_writes, encode_prompt
 
 HELD_OUT = 8  # questions, where no file names them
 
@@ -52,6 +52,7 @@ def choose_questions(
     """
     if cfg.generation_steps is None:
         return Questions()
+    check_writes(model)
     if cfg.generation_prompts is None:
         prompts = _first_fitting(held_out, model, chat)
         facts: dict[str, Any] = {"from": "held-out rows"}

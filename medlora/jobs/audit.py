@@ -66,14 +66,14 @@ def audit_files(
 
     Raises:
         DataError: a row is unusable.
-        StorageError: the audit cannot be kept in the output folder.
+        StorageError: the audit cannot be kept in the cache's folder.
     """
     began, places = time.monotonic(), by_split(files)
     entry = audit(
         {split: DataFile(file, sha256[split]) for split, file in places.items()},
         cfg.data,
         look_for(prompts_of([*cfg.gate.suites, *suites], folder=files.train.folder)),
-        root=Path(cfg.training.output_dir) / AUDITS,
+        root=Path(cfg.cache_dir) / AUDITS,
     )
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
     _log.info("audit: %s rows %s", f"{len(entry.table.rows):,}", how)
@@ -179,13 +179,16 @@ def refuse_leakage(report: dict[str, Any], cfg: DataConfig) -> None:
         )
 
 
-def keep(report: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Write the report into a run's folder; return what the manifest states of it."""
-    content = json_bytes(report)
-    write_bytes(folder / REPORT, content)
+def keep(report: dict[str, Any], folder: Path) -> None:
+    """Write the report into a run's folder, and say what it warns of."""
+    write_bytes(folder / REPORT, json_bytes(report))
     for line in report["warnings"]:
         _log.warning("data: %s", line)
-    return {"sha256": sha256_bytes(content), **_without_lines(report)}
+
+
+def stated_of(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what a manifest states of the report."""
+    return {"sha256": sha256_bytes(json_bytes(report)), **_without_lines(report)}
 
 
 def _without_lines(value: Any) -> Any:  # noqa: ANN401  (any JSON value)

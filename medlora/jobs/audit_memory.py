@@ -22,6 +22,7 @@ from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, storage_errors, write_bytes
+from medlora.jobs.adapters import put_on
 from medlora.jobs.audit import prepare_as_trained
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.dp import FACTS
@@ -31,6 +32,7 @@ from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
+from medlora.report.interval import TOO_FEW, bounds
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
@@ -117,7 +119,7 @@ def _load(base: Path, final: Path, cfg: RunConfig) -> PeftModel:
     precision = choose_precision(cfg.training, device=device, bf16_supported=has_bf16())
     halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
     half = halves.get(precision) if device == "cuda" else None
-    model: PeftModel = PeftModel.from_pretrained(load_base(base, cfg.model, half=half), final)
+    model = put_on(load_base(base, cfg.model, half=half), final)
     return model.to(device).eval()
 
 
@@ -271,8 +273,10 @@ def _table(report: Mapping[str, Any]) -> list[str]:
     for name in ("base", "adapter"):
         one = rows[name]
         low, high = one["wilson95"]
+        pair = bounds({"low": low, "high": high, "n": one["n"]})
+        words = f"95 %: {low:.3f} to {high:.3f}" if pair else TOO_FEW
         lines.append(
-            f"{name:>8}: {one['extracted']} of {one['n']} (95 %: {low:.3f} to {high:.3f}), "
+            f"{name:>8}: {one['extracted']} of {one['n']} ({words}), "
             f"longest match {one['match_tokens']['max']}"
         )
     return lines

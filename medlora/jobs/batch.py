@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import checkpoints
-from medlora.checkpoint.store import MANIFEST
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.config import RunConfig
 from medlora.config.schema import DEFAULT_ROWS
 from medlora.distributed.team import Team
@@ -21,10 +22,10 @@ from medlora.jobs.device import Device, this_device
 from medlora.jobs.dp import is_private
 from medlora.jobs.footprint import Forecast
 from medlora.jobs.rundir import run_folder
-from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.base import check_base, find_base
+from medlora.model.base import check_base
+from medlora.model.folder import find_base
 
 AUTO = "auto"
 _SIZE, _PARTS = "training.per_device_train_batch_size", "training.gradient_accumulation_steps"
@@ -108,8 +109,8 @@ def rows_of(run: Path) -> int | None:
     """
     for folder in (run / FINAL, run / REJECTED, *checkpoints(run)):
         try:
-            stated: Any = json.loads((folder / MANIFEST).read_bytes())["inputs"][_SIZE]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            stated: Any = read_stated(folder / MANIFEST)["inputs"][_SIZE]
+        except (DamagedError, KeyError, TypeError):
             continue
         if isinstance(stated, int) and stated > 0:
             return stated

@@ -1,6 +1,5 @@
 """A run's chat: the base's tokenizer and template, with what the config says of conversations."""
 
-import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -8,17 +7,18 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import checkpoints
-from medlora.checkpoint.store import MANIFEST
+from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.config import DataConfig
 from medlora.data.chat.chat import Chat, ChatRules
 from medlora.data.chat.template import today
 from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.files import sha256_bytes, storage_errors
-from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.base import embedding_rows, end_tokens, find_base, load_tokenizer
+from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
+from medlora.model.folder import check_tokenizer_folder, find_base
 
 _log = logger(__name__)
 DATE = "data.chat_template_date"
@@ -83,10 +83,10 @@ def template_digest(cfg: DataConfig) -> dict[str, Any]:
     if cfg.chat_template is None:
         return {}
     file = Path(cfg.chat_template)
+    if not file.is_file():  # one of the base's, whose files are digested as well
+        return {f"{_KEY}.content": cfg.chat_template}
     try:
         return {f"{_KEY}.content": sha256_bytes(file.read_bytes())}
-    except FileNotFoundError:  # one of the base's, whose files are digested as well
-        return {f"{_KEY}.content": cfg.chat_template}
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}", fix="make it readable") from error
 
@@ -124,7 +124,8 @@ def _asks_for_the_date(plan: Plan) -> bool:
         return _CLOCK in own.read_text(encoding="utf-8", errors="replace")
     try:
         base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
-    except MissingPartError:  # told where the base is needed
+        check_tokenizer_folder(base)
+    except (MissingPartError, StorageError):  # told where the base is needed
         return False
     files = {path for pattern in _WITH_TEMPLATES for path in base.glob(pattern)}
     return any(_CLOCK in _text(file) for file in files)
@@ -142,9 +143,9 @@ def _date_of(run: Path) -> str | None:
     """
     for folder in (run / FINAL, run / REJECTED, *(checkpoints(run) if run.is_dir() else ())):
         try:
-            stated: Any = json.loads((folder / MANIFEST).read_bytes())["inputs"][DATE]
+            stated: Any = read_stated(folder / MANIFEST)["inputs"][DATE]
             date.fromisoformat(stated)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (DamagedError, ValueError, KeyError, TypeError):
             continue
         return str(stated)
     return None

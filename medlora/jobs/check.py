@@ -4,19 +4,21 @@ A check is a list of sections, each of which adds to the report what it found, a
 what would stop a run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medlora.config import RunConfig
+from medlora.config import RunConfig, refuse_conflicts
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.chats import dated
+from medlora.jobs.device import this_machine
+from medlora.jobs.early import look_at_once
 from medlora.jobs.inputs import (
     Prepared,
     Tokenized,
@@ -30,6 +32,7 @@ from medlora.jobs.inputs import (
 from medlora.jobs.place import (
     Place,
     disk_line,
+    kept_lines,
     look_at_devices,
     look_at_disk,
     look_at_folders,
@@ -45,12 +48,13 @@ from medlora.jobs.preflight import (
     settled,
 )
 from medlora.jobs.privacy import scan_files
-from medlora.jobs.settings import Plan
+from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
-from medlora.jobs.workers import useful_workers
 from medlora.logs import show
-from medlora.model.base import check_base, find_base
+from medlora.model.base import check_base
+from medlora.model.folder import find_base
 from medlora.report.audit import page
+from medlora.report.statements import read_statements
 
 
 @dataclass(slots=True)
@@ -68,13 +72,34 @@ class Checked:
         try:
             yield
         except MedloraError as error:
-            self.errors.append(error)
+            self._note(error)
 
     def add(self, name: str, place: Place) -> None:
         """Note what was found of the place."""
         self.report[name] = place.facts
-        self.errors += place.errors
+        for error in place.errors:
+            self._note(error)
         self.report["warnings"] += place.warnings
+
+    def _note(self, error: MedloraError) -> None:
+        """Keep an error, once: several sections may meet it."""
+        if str(error) not in map(str, self.errors):
+            self.errors.append(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where a run would be.
+
+    Attributes:
+        gpus: how many the machine lets this process see.
+        workers: that would share the run.
+        refused: what was found before torch was loaded.
+    """
+
+    gpus: int = 0
+    workers: int = 1
+    refused: Sequence[MedloraError] = ()
 
 
 def run(
@@ -82,8 +107,8 @@ def run(
     *,
     suites: tuple[Path, ...] = (),
     output: Path | None = None,
-    gpus: int = 0,
     timed: bool | None = None,
+    around: Around = Around(),
 ) -> None:
     """Check, print a page, write the report if wanted; trains nothing.
 
@@ -91,21 +116,34 @@ def run(
         plan: what would be run; without a base model nothing is said of tokens and memory.
         suites: files whose prompts must not stand in the data, beside our own.
         output: where the report goes, as JSON.
-        gpus: how many the machine lets this process see.
         timed: whether a few steps are taken to tell how long a run would be; on a GPU where None.
+        around: where it would run.
 
     Raises:
         MedloraError: the first of what would stop a run, with the exit code that it would have.
     """
-    checked = Checked()
-    workers = useful_workers(plan.resolved.config, gpus) if gpus else 1
+    checked, workers = Checked(errors=list(around.refused)), around.workers
+    if plan.has_model and not plan.has_config:
+        checked.errors.append(no_config())
+    if not plan.has_model:
+        checked.report["warnings"].append(
+            "no model is given: this looked at the data alone, and `train` needs one"
+        )
+    elif not around.refused:
+        with checked.noting():
+            look_at_once(plan)
+    if not around.refused:
+        with checked.noting():
+            resolved, machine = plan.resolved, this_machine(workers=workers)
+            refuse_conflicts(resolved.config, machine, origins=resolved.origins)
     with checked.noting():
         plan = settled(plan, workers=workers) if plan.has_model else plan
     with checked.noting():
         plan = dated(plan)
+    place = _check_place(plan, checked, gpus=around.gpus, workers=workers)
     with checked.noting():
         _check_data(plan, checked, suites=suites)
-    _check_place(plan, checked, gpus=gpus, workers=workers)
+    checked.lines += place
     if plan.has_model:
         with checked.noting():
             _check_memory(plan, checked, workers=workers, timed=timed)
@@ -136,6 +174,8 @@ def _tell(checked: Checked, output: Path | None) -> None:
 def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> None:
     cfg = plan.resolved.config
     found = find_inputs(plan) if plan.has_model else None
+    with checked.noting():
+        read_statements(plan.statements)
     files, sha256 = (found.files, found.sha256) if found else find_files(plan)
     privacy = scan_files(files, sha256, cfg)
     checked.report["privacy"] = privacy.facts()
@@ -147,7 +187,8 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     split = _split(audit, tokenized, files, cfg)
     report = report_on(audit, cfg, split=split, tokenized=tokenized)
     targets = judge_targets(audit, cfg.data)
-    checked.report |= {**report, "targets": targets}
+    warnings = [*report["warnings"], *checked.report["warnings"]]
+    checked.report |= {**report, "targets": targets, "warnings": warnings}
     checked.lines.append(page(checked.report))
     with checked.noting():
         refuse_leakage(checked.report, cfg.data)
@@ -156,11 +197,12 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
             checked.prepared = fit(tokenized, found, cfg, split=split)
 
 
-def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> None:
+def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> list[str]:
+    """Look at devices and folders; return what to say of them, behind the data."""
     checked.add("devices", look_at_devices(plan, gpus_given=gpus))
     checked.add("place", look_at_folders(plan, workers=workers))
     folders = checked.report["place"]["folders"]
-    checked.lines += place_lines(checked.report["devices"], folders)
+    return [*place_lines(checked.report["devices"], folders), *kept_lines(plan)]
 
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:

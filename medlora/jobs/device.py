@@ -9,6 +9,9 @@ from pathlib import Path
 
 import torch
 
+from medlora.config import Machine
+from medlora.runtime.memory import container_limit
+
 
 def device_type() -> str:
     """Return `cuda` where a GPU can be used, else `cpu`."""
@@ -18,6 +21,11 @@ def device_type() -> str:
 def has_bf16() -> bool:
     """Tell whether the device computes in bfloat16; every CPU does, if slowly."""
     return device_type() == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def this_machine(*, workers: int = 1) -> Machine:
+    """Return what a config is held against here."""
+    return Machine(device_type(), bf16=has_bf16(), workers=workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +51,26 @@ def this_device() -> Device:
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         return Device("cuda", properties.total_memory, bf16=has_bf16(), name=properties.name)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Device("cpu", min(machine, _container_limit(Path("/sys/fs/cgroup/memory.max"))))
+    limit = container_limit()
+    if limit is not None and limit < machine:
+        return Device("cpu", limit, name="the container")
+    return Device("cpu", machine)
 
 
-def _container_limit(file: Path) -> int:
-    """Return a container's limit.  Source: cgroup v2, memory.max."""
-    try:
-        return int(file.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no container, or `max`
-        return 2**63
-
-
-def memory_in_use(device: torch.device) -> dict[str, float]:
+def memory_in_use(device: torch.device) -> dict[str, int]:
     """Return bytes in use and at most so far: of the GPU, or of the process on a CPU."""
+    now, most = _in_use(device)
+    # A kernel keeps the peak by counters that lag behind those of the present.
+    return {"memory_bytes": now, "memory_peak_bytes": max(now, most)}
+
+
+def _in_use(device: torch.device) -> tuple[int, int]:
     if device.type == "cuda":
-        return {
-            "memory_bytes": torch.cuda.memory_allocated(device),
-            "memory_peak_bytes": torch.cuda.max_memory_allocated(device),
-        }
+        now = torch.cuda.memory_allocated(device)
+        return now, torch.cuda.max_memory_allocated(device)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return {
-        "memory_bytes": pages * resource.getpagesize(),
-        "memory_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize(), most
 
 
 def begin_peak(device: torch.device) -> int:

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader
 
 from medlora.config import RunConfig
 from medlora.data.poisson import PoissonSteps
-from medlora.errors import ConfigError, listed
+from medlora.errors import ConfigError
 from medlora.evaluate.generate import Poll
 from medlora.jobs.saving import Save, checkpoint
 from medlora.logs import logger
-from medlora.train.budget import Ledger, check_opacus, plan_budget
+from medlora.train.budget import Ledger, plan_budget
 from medlora.train.dp import private_steps, system_entropy
 from medlora.train.forward import Forward
 from medlora.train.loop import StepResult, total_steps
@@ -44,39 +44,6 @@ def check_one_example_a_row(cfg: RunConfig, changes: Mapping[str, int]) -> None:
             "chat template has them taught turn by turn",
             fix="give each turn a row of its own, with the same data.group_by, and let "
             "privacy.dp count those; or use a base whose template goes on from turn to turn",
-        )
-
-
-def check_private(cfg: RunConfig) -> None:
-    """Refuse what no private run can do, before anything is read; nothing for other runs.
-
-    Raises:
-        MissingPartError: Opacus is not installed.
-        ConfigError: settings contradict privacy, all of them in one message.
-    """
-    if not is_private(cfg):
-        return
-    check_opacus(cfg.privacy.dp)
-    training = cfg.training
-    conflicts = {
-        "training.packing is true: a row must stand alone; leave it unset": training.packing,
-        "training.gradient_checkpointing is true: rows' gradients are taken in one pass; leave it "
-        "auto, which is off here": training.gradient_checkpointing is True,
-        "training.torch_compile is true: what is compiled passes by the layers whose rows are told "
-        "apart; set it false": training.torch_compile,
-        "training.fp16 is true: its loss scaler skips steps by what they computed; leave it unset "
-        "or set training.bf16": training.fp16,
-        "training.convergence_window is set: it decides by the training loss, which no noise "
-        "covers; leave it unset": training.convergence_window is not None,
-        "training.engine is huggingface: set medlora": training.engine != "medlora",
-        "lora.use_dora is true: its magnitudes pass by the layers whose rows are told apart; set "
-        "it false": cfg.lora.use_dora,
-    }
-    found = [problem for problem, applies in conflicts.items() if applies]
-    if found:
-        raise ConfigError(
-            listed(found, what="privacy.dp.target_epsilon is set and cannot be kept"),
-            fix="change each of these, or leave privacy.dp.target_epsilon unset",
         )
 
 

@@ -3,6 +3,11 @@
 The verdicts are `train.stopping`'s; what they need to know across attempts is in the progress.
 """
 
+import math
+
+import torch
+from torch import nn
+
 from medlora.checkpoint.state import Progress
 from medlora.config import TrainingConfig
 from medlora.errors import DivergedError
@@ -13,14 +18,48 @@ from medlora.train.stopping import EarlyStopping, detect_convergence
 _log = logger(__name__)
 
 
-def check_diverged(progress: Progress, result: StepResult, cfg: TrainingConfig) -> None:
+def check_base_loss(loss: float | None, model: nn.Module) -> None:
+    """Refuse a base whose own held-out loss is not finite because its weights are not.
+
+    Raises:
+        DivergedError: names the first such weight; no learning rate helps.
+    """
+    if loss is not None and not math.isfinite(loss):
+        _refuse_broken_weights(model)
+
+
+def _refuse_broken_weights(model: nn.Module) -> None:
+    frozen = (one for one in model.named_parameters() if not one[1].requires_grad)
+    broken = [_own_name(name) for name, weight in frozen if not _is_finite(weight)]
+    if broken:
+        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise DivergedError(
+            f"the base's weight {broken[0]} is not finite (NaN or Inf){more}",
+            fix="take another copy of the base, or another precision (model.dtype: bfloat16 has "
+            "the range that float16 lacks); no setting of the training helps",
+        )
+
+
+def _own_name(name: str) -> str:
+    """Return a weight's name in the base itself, without what PEFT puts around it."""
+    return name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    return not weight.is_floating_point() or bool(torch.isfinite(weight.detach()).all())
+
+
+def check_diverged(
+    progress: Progress, result: StepResult, cfg: TrainingConfig, *, model: nn.Module
+) -> None:
     """Refuse to go on after too many steps in a row that were not finite.
 
     Raises:
-        DivergedError: this was one too many.
+        DivergedError: this was one too many; says so if it is the base's fault.
     """
     if progress.skipped_in_a_row < cfg.max_skipped_steps:
         return
+    _refuse_broken_weights(model)
     raise DivergedError(
         f"step {result.step}: the loss is {result.loss}, for "
         f"{progress.skipped_in_a_row} steps in a row; none of them was taken",

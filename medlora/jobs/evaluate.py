@@ -27,7 +27,8 @@ from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, gate_names
 from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS
-from medlora.model.base import check_base, digest_base, find_base
+from medlora.model.base import check_base, digest_base
+from medlora.model.folder import find_base
 from medlora.model.quantize import check_quantizer
 from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes, table
 from medlora.report.manifest import image, software
@@ -83,7 +84,13 @@ def run(plan: Plan, wishes: Wishes) -> None:
         write_bytes(wishes.generations, "".join(f"{row}\n" for row in rows).encode())
     if wishes.output:
         write_bytes(wishes.output, report_bytes(report))
-    refuse(report["gate"], fix="train another adapter, or look at what its answers lack")
+    refuse(report["gate"], fix="look at what its answers lack, and train another adapter")
+
+
+_MORE_PROMPTS = (
+    "these prompts are too few to tell, or were not scored (the lines say which); add prompts to "
+    "the suites of the gate and run it again: the same adapter is judged anew"
+)
 
 
 def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) -> dict[str, Any]:
@@ -102,15 +109,23 @@ def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) 
     }
 
 
-def refuse(gate: dict[str, Any] | None, *, fix: str) -> None:
+def refuse(gate: dict[str, Any] | None, *, fix: str, kept: str = "") -> None:
     """Raise the gate's verdict if there is one and it is not PASS.
+
+    Args:
+        gate: what `evaluation_facts` states of it.
+        fix: what to do about an adapter that failed; where nothing is decided, more prompts do it.
+        kept: where the adapter is, for a message, if this run has it.
 
     Raises:
         RejectedError: it is not.
     """
     if gate and gate["verdict"] != "PASS":
-        told = below(f"the gate's verdict is {gate['verdict']}", gate_lines(gate), indent="")
-        raise RejectedError(told, fix=fix)
+        undecided = gate["verdict"] == "INCONCLUSIVE"
+        raise RejectedError(
+            below(f"the gate's verdict is {gate['verdict']}", gate_lines(gate), indent=""),
+            fix=f"{kept}{_MORE_PROMPTS if undecided else fix}",
+        )
 
 
 def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:

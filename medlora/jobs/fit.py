@@ -13,10 +13,11 @@ from peft import PeftModel
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
+from medlora.checkpoint.names import BEST, PROGRESS
 from medlora.checkpoint.resume import newest_valid
-from medlora.checkpoint.state import OPTIMIZER, PROGRESS, Progress, Snapshot, restore_state
+from medlora.checkpoint.state import OPTIMIZER, Progress, Snapshot, restore_state
 from medlora.checkpoint.writer import Writer
-from medlora.config import RunConfig, from_mapping
+from medlora.config import RunConfig, from_mapping, refuse_conflicts
 from medlora.data.chat.chat import Chat
 from medlora.data.layout import Collate
 from medlora.distributed.team import InterruptError, PeerLostError, Team
@@ -25,20 +26,19 @@ from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.jobs import outcome
 from medlora.jobs.asking import check_questions
-from medlora.jobs.device import device_type, has_bf16, memory_in_use
+from medlora.jobs.device import device_type, has_bf16, memory_in_use, this_machine
 from medlora.jobs.dp import (
     PrivateTraining,
-    check_private,
     is_private,
     paid_first,
     releasable,
 )
 from medlora.jobs.due import Due, due_after
-from medlora.jobs.ending import check_diverged, note_convergence, note_standstill
+from medlora.jobs.ending import check_base_loss, check_diverged, note_convergence, note_standstill
+from medlora.jobs.learnt import nothing_learnt
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.rundir import check_local
 from medlora.jobs.saving import (
-    BEST,
     Committed,
     Save,
     adapter,
@@ -46,12 +46,11 @@ from medlora.jobs.saving import (
     is_saved,
     write_all,
 )
-from medlora.jobs.workers import check_workers
 from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS, described_files, saved_files
 from medlora.model.attention import attend_by_record
 from medlora.model.frozen import frozen_linears
-from medlora.model.kernels import check_kernels, compile_layers, liger_kernels
+from medlora.model.kernels import compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
 from medlora.model.sharded import shard_base
 from medlora.report.history import METRICS
@@ -121,17 +120,10 @@ class MedicalLoRATrainer:
         self.eval_dataloader = eval_dataloader
         self.team = team or Team()
         check_local(self.config.training.output_dir)
-        check_private(self.config)
-        if self.team.size > 1:
-            check_workers(self.config, self.team.size)
+        refuse_conflicts(self.config, this_machine(workers=self.team.size))
         cfg, private = self.config.training, is_private(self.config)
         self.precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
         set_deterministic(cfg.deterministic)
-        check_kernels(
-            torch_compile=cfg.torch_compile,
-            use_liger_kernel=cfg.use_liger_kernel,
-            device=device_type(),
-        )
         sharded = cfg.sharding == "full" and self.team.size > 1
         self.accelerator = Accelerator(mixed_precision=self.precision)
         self._bare, self._lean = model, cfg.lean_lora and not private  # no hook can watch these
@@ -158,9 +150,10 @@ class MedicalLoRATrainer:
         self._snapshot, self._writer = Snapshot(model), Writer()
         if self.team.leads:
             self._writer.submit(self._snapshot.reserve)
-        self._waited_s = 0.0  # for checkpoints, in this attempt
+        # In this attempt: waiting for checkpoints; in steps alone, without all that is between.
+        self._waited_s = self._trained_s = 0.0
         self._began = time.monotonic()
-        self._lap = (self._began, 0)  # clock and tokens at the last logged step
+        self._lap = (0.0, 0)  # seconds in steps, and tokens, at the last logged step
         self._view = self._progress_view()
 
     @property
@@ -171,11 +164,13 @@ class MedicalLoRATrainer:
     def steps(self) -> Iterator[StepResult]:
         """Train on from the present step, yielding after each; nothing is saved or evaluated."""
         self.model.train()
-        fit = Fit(self.progress.micro_batch_rows)
+        fit, began = Fit(self.progress.micro_batch_rows), time.monotonic()
         for result in self._steps(fit):
+            self._trained_s += time.monotonic() - began
             self.progress.micro_batch_rows = fit.rows
             self._count(result)
             yield result
+            began = time.monotonic()
 
     def _steps(self, fit: Fit) -> Iterator[StepResult]:
         start, poll = self.progress.step, self._poll
@@ -271,7 +266,7 @@ class MedicalLoRATrainer:
         if self.team.leads:
             make_folder(self.folder)
         self._began = time.monotonic() - self.progress.wall_s
-        self._lap = (time.monotonic(), self.progress.tokens)
+        self._lap = (self._trained_s, self.progress.tokens)
         self._view.seen.step = self.progress.step
         try:
             with self._stop.gently(), uncollected():
@@ -477,7 +472,7 @@ class MedicalLoRATrainer:
             if self.progress.pending:
                 self._after(outcome.step_from_json(self.progress.pending))
             for result in () if self.progress.ended else self.steps():
-                self._view.show(result)
+                self._view.show(result, trained_s=self._trained_s)
                 self._after(result)
                 if self.progress.ended:
                     _log.info("ending at step %d: %s", result.step, self.progress.ended)
@@ -489,6 +484,7 @@ class MedicalLoRATrainer:
         if self.team.leads:
             self._history.restart()
         base = self._evaluated(step=0, epoch=0.0)
+        check_base_loss(base, self._bare)
         self.progress.base = self.progress.latest = base
         if self.config.training.generation_steps is not None:
             self._ask(step=0)
@@ -519,7 +515,7 @@ class MedicalLoRATrainer:
         try:
             if due.log:
                 self._record(result)
-            check_diverged(self.progress, result, cfg)
+            check_diverged(self.progress, result, cfg, model=self._bare)
             if due.evaluate:
                 loss = self._evaluated(step=result.step, epoch=result.epoch)
                 self.progress.latest = loss
@@ -540,7 +536,8 @@ class MedicalLoRATrainer:
         if due.evaluate and best and best[0] == result.step:
             saves.append(adapter(BEST, {"eval_loss": best[1]}))
         if due.save_epoch:
-            saves.append(checkpoint(f"epoch_{round(result.epoch)}"))
+            epoch = round(result.epoch)
+            saves.append(checkpoint(f"epoch_{epoch}", epoch=epoch))
         if self._stop.take_save_request() or due.save:
             saves.append(checkpoint(f"step_{result.step}"))
         if saves:
@@ -549,16 +546,16 @@ class MedicalLoRATrainer:
     def _record(self, result: StepResult) -> None:
         if not self.team.leads:
             return
-        now, (then, tokens) = time.monotonic(), self._lap
+        trained_s, (then, tokens) = self._trained_s, self._lap
         self._history.record_step(
             result,
             tokens_seen=self.progress.tokens,
             targets_seen=self.progress.targets,
-            tokens_per_s=round((self.progress.tokens - tokens) / max(now - then, 1e-9), 1),
-            wall_s=round(now - self._began, 3),
+            tokens_per_s=round((self.progress.tokens - tokens) / max(trained_s - then, 1e-9), 1),
+            wall_s=round(time.monotonic() - self._began, 3),
             **memory_in_use(self.accelerator.device),
         )
-        self._lap = (now, self.progress.tokens)
+        self._lap = (trained_s, self.progress.tokens)
 
     def _evaluated(self, *, step: int, epoch: float) -> float | None:
         with self._view.doing("evaluating on held-out rows"):
@@ -629,7 +626,15 @@ class MedicalLoRATrainer:
 
     def _result(self) -> TrainResult:
         wall_s = time.monotonic() - self._began
-        result = outcome.state(self.progress, wall_s=wall_s, waited_s=self._waited_s)
+        memory = memory_in_use(self.accelerator.device)
+        result = outcome.state(
+            self.progress,
+            wall_s=wall_s,
+            waited_s=self._waited_s,
+            peak_bytes=memory["memory_peak_bytes"],
+        )
+        why = nothing_learnt(self._bare, self._history.content)
+        result = replace(result, nothing_learnt=why)
         return outcome.without_sums_over_rows(result) if self._private else result
 
     @property

@@ -18,6 +18,7 @@ from medlora.train.footprint import (
     Shape,
     Walker,
     adapter_bytes,
+    kept_bytes,
     largest_weight,
     optimizer_bytes,
     sums_held,
@@ -145,6 +146,7 @@ class Forecast:
             training=training + self._scratch,
             evaluation=evaluated + self._scratch,
             other=_PROCESS[self.device.kind],
+            kept=self._kept(max(known.training or rows * self.length, known.evaluation or 0)),
             recomputed=recompute,
         )
 
@@ -154,9 +156,17 @@ class Forecast:
         scratch = _FIRST_STEP[self.device.kind]
         if self.cfg.model.load_in_4bit:  # a layer's weight is unpacked whole for its product
             scratch += largest_weight(self._model, head=False)
-        if self.device.kind == "cpu" and self.cfg.training.onednn:  # put into another order
+        if self._by_onednn:  # put into another order
             scratch += largest_weight(self._model, head=True)
         return scratch
+
+    @property
+    def _by_onednn(self) -> bool:
+        return self.device.kind == "cpu" and self.cfg.training.onednn
+
+    def _kept(self, positions: int) -> int:
+        plain = self._by_onednn and not self.cfg.model.load_in_4bit
+        return kept_bytes(self._model, positions) if plain else 0
 
     def _shape(self, rows: int, positions: int | None) -> Shape:
         if self.cfg.training.packing is False:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from medlora.config import RunConfig
-from medlora.jobs.workers import check_workers, useful_workers
+from medlora.config import Machine, Resolved, RunConfig, refuse_conflicts
+from medlora.errors import MedloraError
+from medlora.jobs.gpu import check_gpu
+from medlora.jobs.workers import note_idle_workers, workers_of
 from medlora.logs import logger, set_quiet
 from medlora.runtime import (
     Environment,
@@ -64,19 +66,44 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Top
     return topology
 
 
-def workers_to_start(topology: Topology, cfg: RunConfig) -> Topology | None:
-    """Return what to start here, None where this process does the work itself.
+def has_others(topology: Topology) -> bool:
+    """Tell whether this process is one of several workers, who meet."""
+    return topology.rank is not None and topology.world_size > 1
+
+
+def refuse(resolved: Resolved, environment: Environment, topology: Topology) -> None:
+    """Refuse a config that cannot go well here, as far as it is known before torch is loaded.
 
     Raises:
-        ConfigError: the config is for one worker, and several are asked for.
+        ConfigError: keys contradict each other, or what asks for workers.
+        MissingPartError: what a key needs is not installed, or there is no such GPU.
     """
+    cfg = resolved.config
+    machine = Machine(workers=workers_of(topology, cfg))
+    refuse_conflicts(cfg, machine, origins=resolved.origins)
+    check_gpu(environment, cfg)
+
+
+def refused(
+    resolved: Resolved, environment: Environment, topology: Topology
+) -> tuple[MedloraError, ...]:
+    """Return the error of `refuse`, if there is one."""
+    try:
+        refuse(resolved, environment, topology)
+    except MedloraError as error:
+        return (error,)
+    return ()
+
+
+def workers_to_start(topology: Topology, cfg: RunConfig) -> Topology | None:
+    """Return what to start here, None where this process does the work itself."""
     if topology.rank or topology.world_size == 1:
         return None
+    count = workers_of(topology, cfg)
+    note_idle_workers(cfg, count)
     if not topology.by_gpus:
-        check_workers(cfg, topology.world_size)
         return topology
     gpus = topology.workers_per_node
-    count = useful_workers(cfg, gpus.value)
     if count < gpus.value:
         _log.info("%d GPUs are visible; a step has work for %d", gpus.value, count)
     return replace(topology, workers_per_node=Fact(count, gpus.source)) if count > 1 else None

@@ -17,20 +17,20 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from medlora.checkpoint.store import write_checkpoint
-from medlora.config import RunConfig, TrainingConfig, from_mapping
+from medlora.config import RunConfig, TrainingConfig, from_mapping, refuse_conflicts
 from medlora.data.batches import eval_loader, pad_id_of
 from medlora.data.chat.chat import Chat
 from medlora.data.features import PadFeatures
 from medlora.data.layout import IGNORE, Collate
 from medlora.data.rows import Row, Rows
-from medlora.errors import ConfigError
 from medlora.evaluate.callback import Checker, MedicalSafetyCallback
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.jobs.asking import check_questions
 from medlora.jobs.callbacks import AskWhenDue, KeepBest, ToMonitor
-from medlora.jobs.device import device_type, has_bf16
+from medlora.jobs.device import device_type, has_bf16, memory_in_use, this_machine
 from medlora.jobs.inputs import Prepared
+from medlora.jobs.learnt import nothing_learnt
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.papers import with_papers
 from medlora.jobs.saving import Save
@@ -69,7 +69,8 @@ def create_training_arguments(
         ConfigError: the config or the device cannot do what was asked.
     """
     run = _validated(config)
-    cfg = run.training
+    cfg = run.training.model_copy(update={"engine": "huggingface"})
+    refuse_conflicts(run.model_copy(update={"training": cfg}), this_machine())
     device = device_type()
     precision = choose_precision(cfg, device=device, bf16_supported=has_bf16())
     arguments = _Arguments(
@@ -124,11 +125,6 @@ def _schedule(cfg: TrainingConfig) -> dict[str, Any]:
         case "cosine":
             kwargs = {"min_lr_rate": cfg.min_lr_rate}
             return {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": kwargs}
-        case "linear" if cfg.min_lr_rate > 0:
-            raise ConfigError(
-                f"Trainer's linear schedule ends at 0, training.min_lr_rate is {cfg.min_lr_rate}",
-                fix="set training.min_lr_rate: 0, or training.engine: medlora",
-            )
         case "linear":
             return {"lr_scheduler_type": "linear"}
         case "constant":
@@ -161,7 +157,6 @@ def run(
     Raises:
         ConfigError: Trainer cannot do what the config asks for.
     """
-    _check_supported(cfg)
     began, tokenizer = time.monotonic(), prepared.tokenizer
     folder = Path(cfg.training.output_dir) / cfg.run_name
     with TemporaryDirectory(prefix=TEMPORARY, dir=folder) as scratch:
@@ -191,26 +186,14 @@ def run(
             best_step=getattr(trainer.state, "best_global_step", None),
             skipped_steps=0,
             wall_s=round(time.monotonic() - began, 1),
+            nothing_learnt=nothing_learnt(model, monitor.content),
+            memory_peak_bytes=memory_in_use(trainer.args.device)["memory_peak_bytes"],
         )
     files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
     save = conclude(result, trainer.args.device)
     stated = {"step": result.steps, **facts, **save.facts}
     write_checkpoint(folder / save.name, with_papers({**files, **save.files}, stated), stated)
     return result
-
-
-def _check_supported(cfg: RunConfig) -> None:
-    unsupported = {
-        "lora.loraplus_lr_ratio": cfg.lora.loraplus_lr_ratio,
-        "training.early_stopping_patience": cfg.training.early_stopping_patience,
-        "training.convergence_window": cfg.training.convergence_window,
-    }
-    named = [name for name, value in unsupported.items() if value is not None]
-    if named:
-        raise ConfigError(
-            f"training.engine: huggingface does not know {', '.join(named)}",
-            fix="leave them unset, or use training.engine: medlora",
-        )
 
 
 class _Features(Sequence[dict[str, list[int]]]):

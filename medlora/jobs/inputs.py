@@ -28,23 +28,17 @@ from medlora.errors import DataError
 from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_json
 from medlora.jobs.chats import load_chat, template_digest
-from medlora.jobs.device import device_type
 from medlora.jobs.model_pack import check_sums
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, verdict_inputs
 from medlora.logs import logger
-from medlora.model.base import (
-    check_base,
-    digest_base,
-    find_base,
-)
-from medlora.model.kernels import check_kernels
+from medlora.model.base import check_base, digest_base
+from medlora.model.folder import find_base
 from medlora.model.kinds import position_limit, read_config
-from medlora.model.quantize import check_quantizer
 from medlora.report.fingerprint import fingerprint
 
 _log = logger(__name__)
-TOKENS = ".tokens"  # beside the runs, which cannot have such a name
+TOKENS = ".tokens"  # may lie beside the runs, which cannot have such a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +62,6 @@ class Inputs:
 def find_inputs(plan: Plan) -> Found:
     """Find what the run reads; whatever is missing is told before anything is read."""
     cfg = plan.resolved.config
-    check_quantizer(cfg.model)
-    check_kernels(
-        torch_compile=cfg.training.torch_compile,
-        use_liger_kernel=cfg.training.use_liger_kernel,
-        device=device_type(),
-    )
     base = find_base(
         cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
     )
@@ -158,7 +146,7 @@ def prepare(found: Found, cfg: RunConfig, *, near: Keys | None = None) -> Prepar
     Raises:
         DataError: a row is unusable, has nothing to learn from, or no row is left.
         ConfigError: the tokenizer cannot be used.
-        StorageError: the tokens cannot be kept in the output folder.
+        StorageError: the tokens cannot be kept in the cache's folder.
     """
     tokenized = tokenize_files(found, cfg)
     return fit(tokenized, found, cfg, split=split_rows(tokenized, cfg, near=near))
@@ -257,7 +245,7 @@ def _entry(file: Source, sha256: str, chat: Chat, cfg: RunConfig) -> Entry[Token
         with closing(token_blocks(file, maker, sha256=sha256)) as blocks:
             TokenWriter(folder, maker.ids).write(blocks, {"key": key})
 
-    entry = open_tokens(Path(cfg.training.output_dir) / TOKENS, key, make)
+    entry = open_tokens(Path(cfg.cache_dir) / TOKENS, key, make)
     count, forms = len(entry.table), entry.manifest["forms"]
     named = ", ".join(f"{count} {form}" for form, count in sorted(forms.items()))
     _log.info("data %s: %d rows (%s)", file.name, count, named)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from medlora.checkpoint.names import REJECTED
 from medlora.checkpoint.store import MANIFEST, manifest_bytes
 from medlora.config import ModelConfig
 from medlora.data.chat.chat import Chat
@@ -49,7 +50,6 @@ from medlora.jobs.adapters import (
 )
 from medlora.jobs.device import device_type
 from medlora.jobs.dp import FACTS as PRIVATE
-from medlora.jobs.saving import REJECTED
 from medlora.jobs.settings import Plan
 from medlora.logs import logger, show
 from medlora.model.adapter import WEIGHTS, saved_files

@@ -5,7 +5,9 @@ order of the commits, by whoever commits it.  What is there comes back when a ru
 machine that has less.
 """
 
+import json
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,18 +16,20 @@ from pathlib import Path
 
 from medlora.checkpoint import remote
 from medlora.checkpoint.lock import only_writer
+from medlora.checkpoint.names import BEST, ENDS, FINAL, REJECTED, RESUMABLE, is_ours
+from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
-from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
+from medlora.checkpoint.store import MANIFEST, DamagedError
+from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError, first_line
 from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
-from medlora.jobs.saving import BEST, FINAL, REJECTED
+from medlora.jobs.rundir import LATEST
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.storage.store import Object, Store
 
 _log = logger(__name__)
 _WRITER = ".writer"  # who writes there: the last one to begin
-_ENDS = (FINAL, REJECTED)
+_REPLACED, _HALF = ".replaced", ".half-sent"  # beside the result, while another one is sent
 
 
 def open_mirror(plan: Plan) -> "Mirror":
@@ -62,19 +66,27 @@ class Mirror:
         self._token = b""
         self._loose: dict[str, str] = {}  # what was sent of the files beside the folders
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the run's folder here is a copy of what is there, and maybe of a part of it."""
+        return self._run is not None
+
     def set_aside(self) -> None:
         """Give what the run's folder there holds another name, as `--fresh` does here."""
         run = self._run
-        if run is None or not run.objects():
+        if run is None or not run.objects().keys() - {_WRITER}:
             return
         name = run.location.name
         old = Store(run.location.parent, run.service)
-        number = next(n for n in range(1, 10_000) if not old.objects(f"{name}.old-{n}"))
-        remote.move(old, name, f"{name}.old-{number}")
+        number = 1 + max(_old_numbers(old, name), default=0)
+        remote.move(old, name, f"{name}.old-{number}", but=(_WRITER,))
         _log.info("what was there is now %s", old.location / f"{name}.old-{number}")
 
-    def restore(self) -> None:
+    def restore(self, *, fresh: bool = False) -> None:
         """Bring here what a run needs to go on, or to see that it is done: what proves itself.
+
+        Args:
+            fresh: whether it starts over, and needs to know of the result's place alone.
 
         Raises:
             StorageError: the service failed, or the disk is full.
@@ -82,15 +94,15 @@ class Mirror:
         """
         if self._result is not None and self._output:
             _look_at_result(self._result, self._output)
-        if self._run is None:
+        if self._run is None or fresh:
             return
         with only_writer(self._folder):
             sweep(self._folder)
             there = remote.by_folder(self._run.objects(opening=True))
-            for name in _ENDS:
-                if MANIFEST in there.get(name, {}) and not (self._folder / name).exists():
+            for name in ENDS:
+                if MANIFEST in there.get(name, {}) and not is_proven(self._folder / name):
                     self._take(self._run, name)
-            if not (self._folder / FINAL).exists():
+            if not is_proven(self._folder / FINAL):
                 self._restore_checkpoints(self._run, there)
 
     def _restore_checkpoints(self, run: Store, there: remote.Folders) -> None:
@@ -99,7 +111,7 @@ class Mirror:
         claimed = {
             name: remote.claimed_step(run, name)
             for name, files in there.items()
-            if remote.RESUMABLE.fullmatch(name) and MANIFEST in files
+            if RESUMABLE.fullmatch(name) and MANIFEST in files
         }
         for name in sorted(claimed, key=lambda name: claimed[name], reverse=True):
             if claimed[name] <= step or self._take(run, name):
@@ -119,10 +131,13 @@ class Mirror:
         return True
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self, *, fresh: bool = False) -> Iterator[None]:
         """Write there for the time of the block; whoever wrote there before is refused from now on.
 
         What an interrupted upload left is deleted, and what only this machine has is sent.
+
+        Args:
+            fresh: whether the run starts over, and both are set aside in the block.
 
         Raises:
             MissingPartError: it cannot be written.
@@ -134,12 +149,8 @@ class Mirror:
         who = f"host {socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(8)}\n"
         self._token = who.encode()
         self._run.write(_WRITER, self._token, opening=True)
-        there = remote.by_folder(self._run.objects())
-        for name, files in there.items():
-            known = remote.RESUMABLE.fullmatch(name) or name in {BEST, *_ENDS}
-            if known and MANIFEST not in files:
-                remote.remove(self._run.below(name), files)
-        self._send_missing(self._run, there)
+        if not fresh:
+            self._level(self._run)
         try:
             yield
         except (StorageError, RunInUseError):  # it fails, or is another one's
@@ -150,6 +161,13 @@ class Mirror:
             self._leave(self._run)
             raise
         self._leave(self._run)
+
+    def _level(self, run: Store) -> None:
+        there = remote.by_folder(run.objects())
+        for name, files in there.items():
+            if is_ours(name) and MANIFEST not in files:
+                remote.remove(run.below(name), files)
+        self._send_missing(run, there)
 
     def _leave(self, run: Store) -> None:
         with suppress(MedloraError):
@@ -193,18 +211,28 @@ class Mirror:
                 remote.remove(self._run.below(REJECTED), self._run.objects(REJECTED))
             _log.info("the result is in %s too", self._run.location / FINAL)
         if self._result is not None and self._output:
-            remote.upload(self._result, self._output)
+            _replace_result(self._result, self._output)
             _log.info("the result is in %s too", self._result.location)
+
+    def point_to_latest(self) -> None:
+        """Have `latest` beside the run's folder there hold its name, as a link does here."""
+        if self._run is not None:
+            name = self._run.location.name
+            beside = Store(self._run.location.parent, self._run.service)
+            try:
+                beside.write(LATEST, name.encode() + b"\n")
+            except MedloraError as error:  # a result is not lost for want of it
+                _log.warning("%s: %s", beside.location / LATEST, first_line(error))
 
     def _send_missing(self, run: Store, there: remote.Folders) -> None:
         newest = newest_valid(self._folder)
         resumable = [newest[0].name] if newest else []
         epochs = [one.name for one in checkpoints(self._folder) if one.name.startswith("epoch")]
-        for name in (BEST, *sorted({*epochs, *resumable}), *_ENDS):
+        for name in (BEST, *sorted({*epochs, *resumable}), *ENDS):
             known = MANIFEST in there.get(name, {})
             if known and (name != BEST or not _is_later(self._folder / name, run)):
                 continue
-            if _is_whole(self._folder / name):
+            if is_proven(self._folder / name):
                 remote.upload(run.below(name), self._folder / name)
 
     def _send_loose(self, run: Store) -> None:
@@ -231,6 +259,14 @@ class Mirror:
             )
 
 
+def _old_numbers(runs: Store, name: str) -> Iterator[int]:
+    """Yield the numbers of what was set aside of a run."""
+    for path in runs.objects():
+        found = re.match(re.escape(name) + r"\.old-([1-9]\d*)/", path)
+        if found:
+            yield int(found[1])
+
+
 def _look_at_result(result: Store, output: Path) -> None:
     """Bring the manifest of the result that is there, by which `check_output` can judge it.
 
@@ -240,8 +276,8 @@ def _look_at_result(result: Store, output: Path) -> None:
     there: Mapping[str, Object] = result.objects(opening=True)
     make_folder(output)
     content = result.read(MANIFEST) if MANIFEST in there else None
-    others = [name for name in there if "/" not in name and not name.startswith(".")]
-    if content is None and others:
+    others = there.keys() - _names_of(content)
+    if others and not (content is None and _is_half_sent(result)):
         raise ConfigError(
             f"training.final_dir: {result.location} holds {len(others)} files of something else",
             fix="empty it, or name another folder (MEDLORA_OUTPUT)",
@@ -250,20 +286,45 @@ def _look_at_result(result: Store, output: Path) -> None:
         write_bytes(output / MANIFEST, content)
 
 
+def _replace_result(result: Store, output: Path) -> None:
+    """Copy the result there; what it replaces stays beside it until all of it is there."""
+    stated = result.read(MANIFEST)
+    if stated == (output / MANIFEST).read_bytes():
+        return
+    beside, name = Store(result.location.parent, result.service), result.location.name
+    if beside.location == result.location:  # a bucket has nothing beside it
+        remote.upload(result, output)
+        return
+    old, half = f"{name}{_REPLACED}", f"{name}{_HALF}"
+    beside.write(half, b"")
+    if stated is not None:
+        remote.remove(beside.below(old), beside.objects(old))
+        remote.move(beside, name, old)
+    remote.upload(result, output)
+    beside.remove([half])
+    remote.remove(beside.below(old), beside.objects(old))
+
+
+def _is_half_sent(result: Store) -> bool:
+    """Tell whether what is there is of ours, and was not sent to its end."""
+    beside, name = Store(result.location.parent, result.service), result.location.name
+    return beside.read(f"{name}{_HALF}") is not None
+
+
+def _names_of(manifest: bytes | None) -> set[str]:
+    """Return the files that a manifest names, itself among them; none where it is no manifest."""
+    try:
+        return {MANIFEST, *json.loads(manifest or b"null")["files"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
+
+
 def _step_here(folder: Path) -> int:
     try:
-        step = read_manifest(folder)["step"]
+        step = prove(folder)["step"]
     except (DamagedError, KeyError):
         return -1
     return int(step)
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        read_manifest(folder)
-    except DamagedError:
-        return False
-    return True
 
 
 def _is_later(folder: Path, run: Store) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import new_folder, sha256_bytes, sha256_file, storage_errors
 from medlora.logs import show
+from medlora.model.folder import TEMPLATES
 
 SUMS = "SHA256SUMS"
 _CARRIED = (
@@ -26,7 +27,7 @@ _CARRIED = (
     "USE_POLICY*",
 )
 _CHUNK_BYTES = 1 << 24
-_LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\0]+)")
+_LINE = re.compile(rf"([0-9a-f]{{64}}) [ *]((?:{TEMPLATES}/)?[^/\0]+)")
 
 
 def pack(source: Path, target: Path) -> None:
@@ -40,7 +41,9 @@ def pack(source: Path, target: Path) -> None:
     """
     with storage_errors(source):
         names = sorted(path.name for path in source.iterdir()) if source.is_dir() else []
+        inner = [f"{TEMPLATES}/{path.name}" for path in (source / TEMPLATES).glob("*.jinja")]
     carried = [name for name in names if name != SUMS and _is_carried(source / name)]
+    carried += sorted(inner)
     if "config.json" not in carried or not any(n.endswith(".safetensors") for n in carried):
         raise MissingPartError(
             f"{source}: no base model (config.json and *.safetensors)",
@@ -56,7 +59,7 @@ def pack(source: Path, target: Path) -> None:
         sums = "".join(f"{digests[name]}  {name}\n" for name in carried).encode()
         folder.append(SUMS, sums)
     for name in names:
-        if name not in carried:
+        if name not in carried and not (name == TEMPLATES and inner):
             show(f"left out  {name}")
     show(f"packed {len(carried)} files of {source} into {target}")
     show(f"SHA-256 of the list: {sha256_bytes(sums)}")
@@ -88,7 +91,8 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
         if wrong:
             problems.append(f"{name}: {wrong}")
     with storage_errors(folder):
-        others = {path.name for path in folder.iterdir()} - stated.keys() - {SUMS}
+        found_files = [path for path in folder.rglob("*") if not path.is_dir()]
+    others = {str(path.relative_to(folder)) for path in found_files} - stated.keys() - {SUMS}
     problems += [f"{name}: is not in the list" for name in sorted(others)]
     if problems:
         raise IntegrityError(

@@ -28,6 +28,8 @@ class TrainResult:
     ended_early: str | None = None  # why, if not all steps were wanted any more
     micro_batch_rows: int | None = None  # at most, since memory ran out
     converged_step: int | None = None  # where the training loss was first found flat
+    nothing_learnt: str | None = None  # why the result is as good as none, if it is
+    memory_peak_bytes: int | None = None  # of the last attempt, evaluations and saving included
 
 
 def count(progress: Progress, result: StepResult, *, steps_per_epoch: int) -> None:
@@ -46,13 +48,14 @@ def count(progress: Progress, result: StepResult, *, steps_per_epoch: int) -> No
         progress.skipped_in_a_row += 1
 
 
-def state(progress: Progress, *, wall_s: float, waited_s: float) -> TrainResult:
+def state(progress: Progress, *, wall_s: float, waited_s: float, peak_bytes: int) -> TrainResult:
     """Return what the counters say at the end.
 
     Args:
         progress: of the whole run.
         wall_s: seconds of training, all attempts together.
         waited_s: seconds that this attempt waited for checkpoints.
+        peak_bytes: of memory, at most in this attempt.
     """
     best_step, best_loss = progress.best or (None, None)
     targets = progress.epoch_targets
@@ -71,6 +74,7 @@ def state(progress: Progress, *, wall_s: float, waited_s: float) -> TrainResult:
         ended_early=progress.ended,
         converged_step=progress.converged_step,
         micro_batch_rows=progress.micro_batch_rows,
+        memory_peak_bytes=peak_bytes,
     )
 
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
 from medlora.config import Setting, load
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import storage_errors
 from medlora.jobs.inputs import Inputs
 from medlora.jobs.rundir import GATE
-from medlora.jobs.saving import FINAL, REJECTED
 from medlora.jobs.settings import Plan
 from medlora.report.fingerprint import differences
 
@@ -61,9 +61,11 @@ def plan_again(
         "run_name": run_name,
         "training.output_dir": str(run.parent),
         "training.final_dir": None,
+        "training.keep_old_runs": None,
         "training.logging_dir": None,
         "training.generation_steps": None,  # looks on and changes nothing
         "training.generation_prompts": None,
+        "data.cache_dir": None,
         "data.path": data or values["data.path"],
         "model.base_model_name": model or values["model.base_model_name"],
     }

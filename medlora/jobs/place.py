@@ -3,17 +3,19 @@
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from medlora.config import RunConfig
 from medlora.errors import MedloraError, MissingPartError, StorageError
 from medlora.jobs.device import device_type
+from medlora.jobs.early import can_write, folders, nearest, refuse_volatile, unwritable
+from medlora.jobs.nightly import COPIED
 from medlora.jobs.settings import Plan
 
 _GIB = 1 << 30
@@ -70,27 +72,14 @@ def driver_version(file: Path) -> str | None:
 
 def look_at_folders(plan: Plan, *, workers: int) -> Place:
     """Return which folders can be written, and how much shared memory there is."""
-    cfg = plan.resolved.config.training
-    folders = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
-    folders |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
-    facts, errors, warnings = {}, list[MedloraError](), []
-    for name, folder in folders.items():
-        there = _nearest(folder)
-        facts[name] = {"writable": _can_write(there)}
-        if not facts[name]["writable"]:
-            errors.append(
-                StorageError(
-                    f"{folder} ({name}) cannot be written",
-                    fix=f"let uid {os.getuid()} or its group write {there}, or mount another",
-                )
-            )
-    if plan.volatile_output and not plan.demo:
-        errors.append(
-            MissingPartError(
-                f"{cfg.output_dir} is not mounted: the result would vanish with the container",
-                fix="mount a folder there (-v /path:/checkpoints) or set MEDLORA_CHECKPOINTS",
-            )
-        )
+    facts = {
+        name: {"writable": can_write(nearest(folder))} for name, folder in folders(plan).items()
+    }
+    errors, warnings = list[MedloraError](unwritable(plan)), list(cache_warnings(plan))
+    try:
+        refuse_volatile(plan)
+    except MissingPartError as error:
+        errors.append(error)
     shared = _shared_memory(plan.root / "dev/shm")
     if workers > 1 and shared < _SHARED_GIB * _GIB:
         warnings.append(
@@ -100,26 +89,60 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
     return Place({"folders": facts, "shared_memory_bytes": shared}, errors, warnings)
 
 
+def cache_warnings(plan: Plan) -> Iterator[str]:
+    """Yield a line where a service copies what is kept of the data to a bucket."""
+    cfg = plan.resolved.config
+    if plan.job.get("platform") in COPIED and _is_copied(plan):
+        yield (
+            f"{cfg.training.output_dir} is copied to S3 by the service, and with it the tokens, "
+            f"audits and scans of the data in {cfg.cache_dir}: set data.cache_dir to a folder "
+            "elsewhere"
+        )
+
+
+def kept_lines(plan: Plan) -> Iterator[str]:
+    """Yield where something of the data is kept, and what a service copies to a bucket."""
+    cfg = plan.resolved.config
+    yield f"kept of the data, and as confidential: tokens, audits and scans, in {cfg.cache_dir}"
+    if plan.job.get("platform") in COPIED:
+        rows = "its tokens, audits and scans too" if _is_copied(plan) else "nothing of its rows"
+        yield (
+            f"copied to S3 by the service: {cfg.training.output_dir}, which has adapters, "
+            f"optimizer, metrics and counts of the data, {rows}"
+        )
+
+
+def _is_copied(plan: Plan) -> bool:
+    cfg = plan.resolved.config
+    cache, runs = (Path(one).resolve() for one in (cfg.cache_dir, cfg.training.output_dir))
+    return cache.is_relative_to(runs)
+
+
 def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
-    """Return what a run's checkpoints will take, against what is free."""
+    """Return what a run's checkpoints will take, against what is free.
+
+    It is an error where one checkpoint and the result do not fit, and a warning where all that
+    may be kept at once would not.
+    """
     training = cfg.training
     resumable = _MOMENTS * adapter_bytes + _FEW_MIB
     epochs = math.ceil(training.num_train_epochs / training.save_epochs)
     kept = training.save_total_limit + 1 + epochs  # one is written before the oldest goes
     needed = kept * resumable + 2 * (adapter_bytes + _FEW_MIB)  # best_model and final
-    usage = shutil.disk_usage(_nearest(Path(training.output_dir)))
+    usage = shutil.disk_usage(nearest(Path(training.output_dir)))
     facts = {
         "checkpoint_bytes": resumable,
         "checkpoints_kept": kept,
         "needed_bytes": needed,
         "free_bytes": usage.free,
     }
+    least = resumable + adapter_bytes
     errors, warnings = list[MedloraError](), []
     said = (
         f"{training.output_dir} has {usage.free / _GIB:.1f} GiB free and the run needs up to "
         f"{needed / _GIB:.1f}: {kept} checkpoints of {resumable / _GIB:.2f} and the result"
     )
-    if needed > usage.free:
+    if least > usage.free:
         fix = "make room, mount a larger disk, lower training.save_total_limit or lora.r"
         errors.append(StorageError(said, fix=fix))
     elif needed > _TIGHT * usage.free:
@@ -127,13 +150,16 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
     return Place(facts, errors, warnings)
 
 
-def _can_write(folder: Path) -> bool:
-    return os.access(folder, os.W_OK | os.X_OK)
+def refuse_full(cfg: RunConfig, model: nn.Module) -> None:
+    """Refuse a disk that one checkpoint and the result do not fit on.
 
-
-def _nearest(folder: Path) -> Path:
-    """Return the folder, or the one above it that is there."""
-    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    Raises:
+        StorageError: says how much is free.
+    """
+    trained = (one for one in model.parameters() if one.requires_grad)
+    size = sum(one.numel() * one.element_size() for one in trained)
+    for error in look_at_disk(cfg, adapter_bytes=size).errors:
+        raise error
 
 
 def _shared_memory(folder: Path) -> int:

@@ -7,7 +7,15 @@ import numpy as np
 
 from medlora.config import DataConfig, RunConfig
 from medlora.data.blocks import KEYS
-from medlora.data.canaries import CANARIES, SENTENCE, Canary, choose_rows, secret, with_canary
+from medlora.data.canaries import (
+    CANARIES,
+    SENTENCE,
+    Canary,
+    choose_rows,
+    rows_for,
+    secret,
+    with_canary,
+)
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece, rows_in
 from medlora.data.locate import locate
@@ -21,9 +29,10 @@ from medlora.logs import show
 
 SCHEMA = 1
 _PIECE_BYTES = 1 << 20
+_MOST = 8  # canaries of every number of copies, where nobody says how many
 
 
-def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -> None:
+def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int | None, seed: int) -> None:
     """Write the data with canaries into a new folder; the data itself is only read.
 
     Rows that training would hold out stand in a file of their own there, so that every canary
@@ -33,7 +42,7 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
         plan: says which data, and what its columns are called.
         out: the new folder.
         copies: in how many rows a canary stands; 0 is a control.
-        each: canaries of every number of copies.
+        each: canaries of every number of copies; as many as there is room for where None.
         seed: draws the rows, and the canaries' digits.
 
     Raises:
@@ -49,7 +58,9 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
     if files.evaluation is None:
         held = _held_out(records, cfg)
     trained = [record for record in records if record[0] not in held]
-    canaries = choose_rows(_short(trained), copies=copies, each=each, seed=seed)
+    candidates = _short(trained)
+    each = each or _room(len(candidates), copies)
+    canaries = choose_rows(candidates, copies=copies, each=each, seed=seed)
     secrets = {line: secret(seed, one.number) for one in canaries for line in one.planted}
     with new_folder(out) as folder:
         places = _write_split(folder, files.train, cfg.data, secrets=secrets, held=held)
@@ -59,7 +70,10 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int, seed: int) -
         digests = folder.sync()
         folder.append(CANARIES, json_bytes(_stated(canaries, places, digests, seed=seed)))
     rows = len(secrets)
-    show(f"{len(canaries)} canaries in {rows} of {len(trained)} training rows: {out}")
+    show(
+        f"{len(canaries)} canaries, {each} of every number of copies, in {rows} of "
+        f"{len(trained)} training rows: {out}"
+    )
     show(
         f"train on it (--data {out} --set data.privacy=warn: a canary looks like an identifier), "
         "then: medlora audit-memory measure RUN"
@@ -96,6 +110,11 @@ def _short(records: list[_Surveyed]) -> list[int]:
     """Return the lines of the shorter half: there, a limit in tokens cuts no canary off."""
     by_length = sorted(records, key=lambda record: (record[2], record[0]))
     return [record[0] for record in by_length[: -(-len(by_length) // 2)]]
+
+
+def _room(candidates: int, copies: Sequence[int]) -> int:
+    """Return how many canaries of every number of copies there are rows for, 1 at least."""
+    return max(1, min(_MOST, candidates // rows_for(copies, each=1)))
 
 
 def _write_split(

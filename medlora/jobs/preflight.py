@@ -11,18 +11,22 @@ import numpy as np
 from medlora.config import RunConfig
 from medlora.data.batches import epoch_order
 from medlora.data.layout import fill_packs
-from medlora.errors import OutOfMemoryError
+from medlora.errors import ConfigError, MissingPartError, OutOfMemoryError
 from medlora.jobs.batch import AUTO, choose_rows, with_rows
 from medlora.jobs.device import device_type, this_device
 from medlora.jobs.footprint import Forecast, Known
 from medlora.jobs.inputs import Prepared
 from medlora.jobs.loaders import EVAL_BATCHES
 from medlora.jobs.settings import Plan
+from medlora.logs import logger
+from medlora.runtime.memory import container_limit
 
+_log = logger(__name__)
 _GIB = 1 << 30
 _MOST_STEPS = 2000  # that are laid out to find the largest micro-batch
 _MOST_ROWS = 4096  # nobody wants more in a micro-batch
 _FIRST = 2048  # positions that are tried first
+_ROOM, _AROUND = 4, 2 * _GIB  # weights in another precision with what computes; a process's own
 
 
 def settled(plan: Plan, *, workers: int) -> Plan:
@@ -136,15 +140,43 @@ def refuse_too_small(memory: dict[str, Any]) -> None:
         )
 
 
+def foresee(base: Path, cfg: RunConfig, *, prepared: Prepared) -> None:
+    """Refuse, or warn of, a run that this machine or its container has too little memory for.
+
+    On a CPU alone, and where the limit may be near: there the system kills who meets it, without
+    a word; on a GPU the run helps itself.
+
+    Raises:
+        OutOfMemoryError: a single row does not fit.
+    """
+    if device_type() != "cpu" or not _may_be_near(base):
+        return
+    try:
+        memory = look_at_memory(base, cfg, prepared=prepared)
+    except (ConfigError, MissingPartError):  # whoever loads the base says it better
+        return
+    refuse_too_small(memory)
+    for line in memory_warnings(memory):
+        _log.warning("%s", line)
+
+
+def _may_be_near(base: Path) -> bool:
+    """Tell whether there is a limit of memory, or weights that nearly fill the machine's."""
+    weights = sum(file.stat().st_size for file in base.glob("*.safetensors"))
+    return container_limit() is not None or _ROOM * weights + _AROUND > this_device().memory
+
+
 def memory_warnings(memory: dict[str, Any]) -> Iterator[str]:
     """Yield what may go wrong with memory, in words."""
     if memory["fits"] or not memory["largest_rows"]:
         return
     needed, usable = (memory[name] / _GIB for name in ("peak_bytes", "capacity_bytes"))
+    end = "fall back to smaller ones"
+    if memory["device"]["kind"] == "cpu":
+        end = "be killed by the system (137)"
     yield (
         f"micro-batches of {memory['rows']} rows need {needed:.1f} GiB and {usable:.1f} can be "
-        "used: the run would fall back to smaller ones; set "
-        "training.per_device_train_batch_size to auto "
+        f"used: the run would {end}; set training.per_device_train_batch_size to auto "
         f"or to {memory['largest_rows']} at most"
     )
 

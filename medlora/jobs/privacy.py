@@ -96,7 +96,7 @@ def _summary(file: Source, sha256: str, cfg: RunConfig) -> Summary:
             "scanner": scanner_facts(),
         }
     )
-    folder = Path(cfg.training.output_dir) / SCANS
+    folder = Path(cfg.cache_dir) / SCANS
     make_folder(folder, private=True)
     kept = _kept(folder / f"{key}.json", file)
     if kept:

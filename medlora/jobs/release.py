@@ -8,18 +8,18 @@ from typing import Any
 
 from peft import PeftModel
 
-from medlora.checkpoint.store import DamagedError, read_manifest
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.config import RunConfig
 from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, listed
 from medlora.evaluate.evaluation import evaluate_suites
-from medlora.evaluate.generate import encode_prompt
+from medlora.evaluate.generate import check_writes, encode_prompt
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import remove
 from medlora.jobs.evaluate import evaluation_facts, refuse
 from medlora.jobs.inputs import Inputs
-from medlora.jobs.saving import FINAL, REJECTED
+from medlora.jobs.rundir import read_end
 from medlora.logs import logger, say
 from medlora.report.evaluation import gate_lines, report_bytes
 from medlora.report.fingerprint import differences
@@ -53,7 +53,10 @@ def check_prompts(suites: Sequence[Suite], model: PeftModel, chat: Chat) -> None
 
     Raises:
         DataError: there are such prompts, all of them in one message.
+        MissingPartError: the base cannot write text at all.
     """
+    if suites:
+        check_writes(model)
     problems = []
     for suite in suites:
         for item in suite.items if suite.kind == "generation" else ():
@@ -119,17 +122,15 @@ def settle(run: Path, release: Release) -> None:
 
 
 def check_rejected(rejected: Path, inputs: Inputs) -> None:
-    """Say so if this very run was rejected; return where it was another, or is damaged.
+    """Say so if this very run was rejected; return where it was another, or is made anew.
 
     Raises:
         RejectedError: it was, by the same gate.
+        IntegrityError: it is damaged, and so is every checkpoint beside it.
+        StorageError: it cannot be read.
     """
-    try:
-        manifest = read_manifest(rejected)
-    except DamagedError as error:
-        _log.warning("%s is no evidence any more: %s", rejected, error)
-        return
-    if not differences(manifest.get("inputs", {}), inputs.facts["inputs"]):
+    manifest = read_end(rejected)
+    if manifest is not None and not differences(manifest.get("inputs", {}), inputs.facts["inputs"]):
         refuse_rejected(rejected, manifest.get("gate"))
 
 
@@ -137,6 +138,6 @@ def refuse_rejected(rejected: Path, gate: dict[str, Any] | None) -> None:
     """Raise what the gate said of an adapter that it rejected."""
     refuse(
         gate,
-        fix=f"the adapter is in {rejected}; change data or config and train under another "
-        "run_name or with --fresh",
+        fix="change data or config and train under another run_name or with --fresh",
+        kept=f"the adapter is in {rejected}; ",
     )

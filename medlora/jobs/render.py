@@ -28,7 +28,8 @@ from medlora.jobs.chats import dated, load_chat
 from medlora.jobs.inputs import changes_said
 from medlora.jobs.settings import Plan
 from medlora.logs import logger, show
-from medlora.model.base import check_base, find_base
+from medlora.model.base import check_base
+from medlora.model.folder import find_base
 
 _log = logger(__name__)
 _SHOWN = 3  # rows, where nobody says which

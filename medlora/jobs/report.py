@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.store import DamagedError, read_manifest
+from medlora.checkpoint.proof import prove
+from medlora.checkpoint.store import DamagedError
 from medlora.errors import DataError, IntegrityError, MissingPartError
 from medlora.files import make_folder, storage_errors, write_bytes
 from medlora.jobs.audit_memory import REPORT as MEMORY
@@ -99,7 +100,7 @@ def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
         places = [*folder.glob("step_*"), *folder.glob("epoch_*")] if folder.is_dir() else []
     for place in places:
         try:
-            manifest = read_manifest(place)
+            manifest = prove(place)
         except DamagedError:
             continue  # `medlora verify` says so, and the run itself sets it aside
         found.append((int(manifest.get("step", 0)), str(place), place, manifest))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from medlora.checkpoint.names import FINAL
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, IntegrityError
 from medlora.files import remove
@@ -11,7 +12,6 @@ from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import read_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.jobs.rundir import note_other_software
-from medlora.jobs.saving import FINAL
 from medlora.logs import show
 from medlora.model.adapter import WEIGHTS
 from medlora.runtime import Stop

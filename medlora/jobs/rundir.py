@@ -1,15 +1,22 @@
 """A run's folder: made, set aside, and never taken for that of another run."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.lock import only_writer
-from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
-from medlora.errors import ConfigError, MissingPartError, StorageError, below
+from medlora.checkpoint.lock import NAME as LOCK
+from medlora.checkpoint.names import ENDS
+from medlora.checkpoint.proof import prove
+from medlora.checkpoint.resume import set_aside as put_aside
+from medlora.checkpoint.store import DamagedError, UnreadableError
+from medlora.errors import ConfigError, StorageError, below
 from medlora.files import make_folder, rename
+from medlora.jobs import record
+from medlora.jobs.early import refuse_volatile
 from medlora.jobs.inputs import Inputs
+from medlora.jobs.recovery import check_recoverable
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.report.fingerprint import changed_names, differences
@@ -17,6 +24,7 @@ from medlora.report.manifest import software
 from medlora.storage.location import is_location
 
 _log = logger(__name__)
+LATEST = "latest"  # beside the runs: leads to the one that got its result last
 GATE = "gate"  # names below it decide what an adapter may be called, not what it is
 _OTHER_NAME = "choose another run_name, or set the folder aside with --fresh"
 
@@ -25,16 +33,18 @@ def run_folder(plan: Plan) -> Path:
     """Make the run's folder and return it.
 
     Raises:
+        ConfigError: its name is that of the link to the latest run.
         MissingPartError: it would vanish with the container.
         StorageError: it cannot be made or written.
     """
     cfg = plan.resolved.config
-    if plan.volatile_output and not plan.demo:
-        raise MissingPartError(
-            f"{cfg.training.output_dir} is not mounted: the result would vanish with the container",
-            fix="mount a folder there (-v /path:/checkpoints) or set MEDLORA_CHECKPOINTS",
-        )
+    refuse_volatile(plan)
     folder = Path(cfg.training.output_dir) / cfg.run_name
+    if folder.name == LATEST and (folder.is_symlink() or folder.is_file()):
+        raise ConfigError(
+            f"run_name: {folder} leads to the run that got its result last",
+            fix="choose another run_name",
+        )
     make_folder(folder)
     return folder
 
@@ -52,31 +62,88 @@ def check_local(folder: str) -> None:
         )
 
 
-def set_aside(folder: Path) -> None:
-    """Give the run's folder another name, so that nothing is lost, and make a new one."""
-    if any(path.name != ".lock" for path in folder.iterdir()):
-        with only_writer(folder):
-            number = next(n for n in range(1, 10_000) if not _old_name(folder, n).exists())
-            rename(folder, _old_name(folder, number))
-        _log.info("what was there is now %s", _old_name(folder, number))
-        make_folder(folder)
+def set_aside(folder: Path) -> bool:
+    """Give the run's folder another name, so that nothing is lost, and make a new one.
+
+    Call it once nothing can refuse the new run any more, and hold the folder's lock.
+
+    Returns:
+        Whether there was something; the lock is the old folder's then.
+    """
+    if all(path.name == LOCK for path in folder.iterdir()):
+        return False
+    number = max(old_runs(folder), default=0) + 1
+    old = folder.with_name(f"{folder.name}.old-{number}")
+    rename(folder, old)
+    _log.info("what was there is now %s", old)
+    make_folder(folder)
+    return True
 
 
-def _old_name(folder: Path, number: int) -> Path:
-    return folder.with_name(f"{folder.name}.old-{number}")
+def old_runs(folder: Path) -> dict[int, Path]:
+    """Return what was set aside of this run, by its number; the highest is the latest."""
+    pattern = re.compile(re.escape(folder.name) + r"\.old-([1-9]\d*)")
+    named = ((pattern.fullmatch(path.name), path) for path in folder.parent.iterdir())
+    return {int(found[1]): path for found, path in named if found}
 
 
-def check_finished(final: Path, inputs: Inputs) -> None:
-    """Refuse to take another run's result, or a damaged one, for this run's."""
+def reopen(run: Path) -> None:
+    """Prepare a run's folder for going on: what has to be made anew is set aside, and said.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    if record.is_left(run) and not any(os.path.lexists(run / name) for name in ENDS):
+        _log.warning("%s had a result, and it is gone: it is made anew", run.name)
+    for name in ENDS:
+        problem = _problem(run / name)
+        if problem:
+            where = put_aside(run / name)
+            _log.warning("%s/ is damaged, %s: %s; it is made anew", name, where, problem)
+    record.forget(run)
+
+
+def _problem(folder: Path) -> str | None:
+    if not os.path.lexists(folder):
+        return None
     try:
-        manifest = read_manifest(final)
-    except UnreadableError as error:
-        fix = f"make it readable for uid {os.getuid()}, or {_OTHER_NAME}"
-        raise StorageError(f"{final} cannot be read: {error}", fix=fix) from None
+        prove(folder)
     except DamagedError as error:
-        raise ConfigError(f"{final} is damaged: {error}", fix=_OTHER_NAME) from None
+        return str(error)
+    return None
+
+
+def check_finished(final: Path, inputs: Inputs) -> bool:
+    """Tell whether a result is this run's; a damaged one is not if it can be made anew.
+
+    Raises:
+        ConfigError: it is another run's.
+        IntegrityError: it is damaged, and so is every checkpoint beside it.
+        StorageError: it cannot be read.
+    """
+    manifest = read_end(final)
+    if manifest is None:
+        return False
     changes = differences(manifest.get("inputs", {}), inputs.facts["inputs"])
     _refuse(changes, f"{final} was made with other inputs", fix=_OTHER_NAME)
+    return True
+
+
+def read_end(end: Path) -> dict[str, Any] | None:
+    """Return the manifest of a result; None where it is damaged and can be made anew.
+
+    Raises:
+        IntegrityError: it is damaged, and so is every checkpoint beside it.
+        StorageError: it cannot be read.
+    """
+    try:
+        return prove(end)
+    except UnreadableError as error:
+        fix = f"make it readable for uid {os.getuid()}, or {_OTHER_NAME}"
+        raise StorageError(f"{end} cannot be read: {error}", fix=fix) from None
+    except DamagedError as error:
+        check_recoverable(end, error)
+        return None
 
 
 def change_checker(

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from medlora.checkpoint.names import PROGRESS
+from medlora.checkpoint.proof import is_proven
 from medlora.checkpoint.resume import prune
-from medlora.checkpoint.state import PROGRESS, Progress
-from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
+from medlora.checkpoint.state import Progress
+from medlora.checkpoint.store import write_checkpoint
 from medlora.files import TakenError
 from medlora.jobs.papers import with_papers
 from medlora.logs import logger
 
 _log = logger(__name__)
-BEST, FINAL = "best_model", "final"
-REJECTED = "rejected"  # in place of the final one, where the gate said no
 
 
 class Committed(Protocol):
@@ -44,9 +44,10 @@ def adapter(name: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | No
     return Save(name, {"kind": "adapter", **facts}, files=files or {})
 
 
-def checkpoint(name: str, *, needed: bool = False) -> Save:
-    """Return a folder that training can go on from."""
-    return Save(name, {"kind": "checkpoint"}, resumable=True, needed=needed)
+def checkpoint(name: str, *, needed: bool = False, epoch: int | None = None) -> Save:
+    """Return a folder that training can go on from; that of an epoch states which."""
+    facts = {"kind": "checkpoint", **({} if epoch is None else {"epoch": epoch})}
+    return Save(name, facts, resumable=True, needed=needed)
 
 
 def write_all(
@@ -86,9 +87,7 @@ def write_all(
 
 def is_saved(folder: Path, progress: Progress) -> bool:
     """Tell whether a checkpoint is there, whole, and says the same as this progress."""
-    try:
-        read_manifest(folder)
-    except DamagedError:
+    if not is_proven(folder):
         return False
     saved = json.loads((folder / PROGRESS).read_bytes())
     return bool(saved["pending"] == progress.pending)

@@ -11,11 +11,18 @@ from typing import Any
 
 from medlora.config import KEYS, Resolved, Setting, from_yaml, load
 from medlora.config.hyperparameters import from_hyperparameters
-from medlora.config.names import is_one_edit
+from medlora.config.names import is_one_edit, nearest_key
 from medlora.config.sources import PREFIX, from_options, from_variables
 from medlora.errors import ConfigError, MissingPartError
 from medlora.runtime import PLACES, Environment, Given, batch_service, given_places, job_facts
-from medlora.runtime.places import EXTRAS, VARIABLES, near_miss, platform_places, strongest
+from medlora.runtime.places import (
+    EXTRAS,
+    VARIABLES,
+    is_of_others,
+    near_miss,
+    platform_places,
+    strongest,
+)
 from medlora.runtime.sagemaker import CHANNELS, hyperparameters_file
 from medlora.runtime.services import Service
 from medlora.storage.location import Location
@@ -26,6 +33,7 @@ RECOMMENDED = "recommended"  # the defaults, said out loud
 _FOR_RESULTS = ("checkpoints", "output")
 DEMO = Path(str(files("medlora") / "demo"))
 _VARIABLES = frozenset((*(place.variable for place in PLACES), *VARIABLES))
+_QUOTES = ("'", '"')
 # Names as they are without the double underscore that parts section and key.
 _BY_FLAT_NAME = {
     flat: PREFIX + "__".join(key.upper().split("."))
@@ -61,6 +69,7 @@ class Plan:
     root: Path
     volatile_output: bool  # the image's own /checkpoints, which nobody mounted
     has_model: bool = True  # somebody said which
+    has_config: bool = True  # or that the recommended values are wanted
     statements: Path | None = None  # what people say of the model, for its cards
     job: Mapping[str, Any] = field(default_factory=dict)  # platform, job and attempt
     folders: Mapping[str, Path] = field(default_factory=dict)  # where the platform puts places
@@ -108,7 +117,7 @@ def resolve(
     demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
     refused = [name for name in missing if name in needed]
     settings = [
-        *near_variables(environment),
+        *wrong_variables(environment),
         *_place_settings(places, "mount"),
         *(_demo_settings() if demo else file),
         *_place_settings(places, "platform"),
@@ -131,6 +140,7 @@ def resolve(
         environment.root,
         volatile,
         has_model=demo or "model" not in missing,
+        has_config=demo or "config" not in missing,
         statements=None if demo else _statements_file(options.statements, config_file),
         job=job_facts(environment),
         folders={name: path for name, path in stated.items() if path.is_dir()},
@@ -151,11 +161,7 @@ def _missing_error(missing: list[str], service: Service | None) -> Exception:
     names = " and ".join(missing)
     verb = "are" if len(missing) > 1 else "is"
     if missing == ["config"]:
-        return ConfigError(
-            f"no config is given{why}",
-            fix="mount one at /config/config.yaml, set MEDLORA_CONFIG or --config; "
-            f"--config {RECOMMENDED} trains with the recommended values",
-        )
+        return no_config(why)
     ways = "; ".join(
         f"{place.name}: mount /{place.mount}, set {place.variable} or --{place.name}"
         for place in PLACES
@@ -167,24 +173,59 @@ def _missing_error(missing: list[str], service: Service | None) -> Exception:
     return MissingPartError(f"no {names} {verb} given{why}", fix=ways)
 
 
-def near_variables(environment: Environment) -> Iterator[Setting]:
-    """Yield each variable that is nearly one of ours: a typo must not train with defaults."""
-    for name in environment.variables:
-        meant = _meant_variable(name)
-        if meant:
-            problem = f"not known; did you mean {meant}?"
+def no_config(why: str = "") -> ConfigError:
+    """Return the error of a run without a config."""
+    return ConfigError(
+        f"no config is given{why}",
+        fix="mount one at /config/config.yaml, set MEDLORA_CONFIG or --config; "
+        f"--config {RECOMMENDED} trains with the recommended values",
+    )
+
+
+def wrong_variables(environment: Environment) -> Iterator[Setting]:
+    """Yield each variable that is none of ours, or nearly one: a typo must not train with defaults.
+
+    What Kubernetes sets for a service called medlora, and what our own scripts are told, stays.
+    So do the keys, `MEDLORA_SECTION__KEY`, which are looked at with the file's.
+    """
+    for name, value in environment.variables.items():
+        problem = _wrong_name(name) or (_quoted(value) if name.startswith(PREFIX) else "")
+        if problem:
             yield Setting((), None, f"variable {name}", problem=problem)
 
 
-def _meant_variable(name: str) -> str | None:
+def _wrong_name(name: str) -> str:
     head, _, tail = name.partition("_")
     ours = tail in _BY_FLAT_NAME or f"{PREFIX}{tail}" in _VARIABLES
     if ours and is_one_edit(f"{head}_", PREFIX):
-        return _BY_FLAT_NAME.get(tail, f"{PREFIX}{tail}")
-    if not name.startswith(PREFIX) or "__" in tail:
-        return None
+        return f"not known; did you mean {_BY_FLAT_NAME.get(tail, f'{PREFIX}{tail}')}?"
+    if not name.startswith(PREFIX) or name in _VARIABLES or is_of_others(name):
+        return ""
+    if "__" in tail or tail.lower() in KEYS:
+        return ""
+    meant = _meant_variable(tail) or near_miss(name)
+    key = nearest_key((tail.lower(),)) if meant is None else None
+    meant = meant or (_variable_of(key) if key else None)
+    hint = f"did you mean {meant}?" if meant else "a key is set as MEDLORA_SECTION__KEY"
+    return f"not known; {hint}"
+
+
+def _meant_variable(tail: str) -> str | None:
+    """Return the variable of a key whose section and name are not parted by two underscores."""
     flat = next((known for known in _BY_FLAT_NAME if tail == known or is_one_edit(tail, known)), "")
-    return near_miss(name) or _BY_FLAT_NAME.get(flat)
+    return _BY_FLAT_NAME.get(flat)
+
+
+def _variable_of(key: str) -> str:
+    return PREFIX + "__".join(key.upper().split("."))
+
+
+def _quoted(value: str) -> str:
+    """Say so if a value has quotes around it that a shell would have taken off."""
+    text = value.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
+        return "has quotes around its value; an env-file keeps them: write NAME=value"
+    return ""
 
 
 def _config_file(given: Given | None) -> Path | None:

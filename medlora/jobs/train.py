@@ -1,7 +1,7 @@
 """`medlora train`: data, model and config in; adapter and evidence out."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,18 +11,20 @@ import torch
 from peft import PeftModel
 
 from medlora.checkpoint.lock import only_writer
-from medlora.config import RunConfig
+from medlora.checkpoint.names import FINAL, REJECTED
+from medlora.config import RunConfig, refuse_conflicts
 from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
-from medlora.jobs import demo, huggingface, report
+from medlora.jobs import demo, huggingface, record, report
 from medlora.jobs.asking import Questions, choose_questions
-from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on
+from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on, stated_of
 from medlora.jobs.batch import settle_batch
+from medlora.jobs.best import mend_best, refuse_lost
 from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output, deliver
-from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.dp import check_one_example_a_row, check_private, is_private
+from medlora.jobs.device import device_type, has_bf16, this_machine
+from medlora.jobs.dp import check_one_example_a_row, is_private
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
@@ -37,11 +39,15 @@ from medlora.jobs.inputs import (
 )
 from medlora.jobs.loaders import make_loaders
 from medlora.jobs.mirror import Mirror, open_mirror
+from medlora.jobs.nightly import delete_old_runs, point_to_latest
 from medlora.jobs.outcome import TrainResult
+from medlora.jobs.place import cache_warnings, refuse_full
+from medlora.jobs.preflight import foresee
 from medlora.jobs.privacy import check_privacy
+from medlora.jobs.recovery import lost_best, stated_best
 from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
-from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
-from medlora.jobs.saving import FINAL, REJECTED, Save
+from medlora.jobs.rundir import change_checker, check_finished, reopen, run_folder, set_aside
+from medlora.jobs.saving import Save
 from medlora.jobs.settings import Plan
 from medlora.logs import logger, say
 from medlora.model.adapter import (
@@ -83,6 +89,8 @@ def run(
     """
     team = team or Team()
     try:
+        machine = this_machine(workers=team.size)
+        refuse_conflicts(plan.resolved.config, machine, origins=plan.resolved.origins)
         plan = settle_batch(plan, team=team, fresh=fresh)
         if team.leads:
             _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
@@ -101,42 +109,114 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
     if plan.demo:
         demo.announce()
     _log.info("run %s, device %s", cfg.run_name, device_type())
-    check_private(cfg)
+    for line in cache_warnings(plan):
+        _log.warning("%s", line)
     folder, mirror = run_folder(plan), open_mirror(plan)
-    if fresh:
-        mirror.set_aside()
-        set_aside(folder)
-    mirror.restore()
-    plan = dated(plan)
-    if _is_finished(plan, folder):
-        if not report.is_left(folder):  # it was killed just then
-            with only_writer(folder):
-                sweep(folder)
-                report.leave(folder)
+    mirror.restore(fresh=fresh)
+    plan = dated(plan, fresh=fresh)
+    if not fresh and _is_finished(plan, folder):
+        lost = _complete(plan, folder, mirror)
         mirror.finish()
         mirror.deliver()
         team.wait()
+        refuse_lost(folder, lost)
         return
-    with only_writer(folder), _memory_errors(cfg):
+    with ExitStack() as lock, _memory_errors(cfg):
+        lock.enter_context(only_writer(folder))
         for line in sweep(folder):
             _log.warning("left where it is: %s", line)
-        if _is_finished(plan, folder):  # meanwhile: by the run that held the lock until now
+        # Meanwhile: by the run that held the lock until now.
+        if not fresh and _is_finished(plan, folder):
             team.wait()
             return
         day = plan.resolved.config.data.chat_template_date
         today = date.fromisoformat(day) if day else datetime.now(UTC).date()
         team.together(lambda: [float(today.toordinal())])  # there is something to do
-        with mirror.claimed():
+        with mirror.claimed(fresh=fresh):
             result, release = _train(
-                plan, find_inputs(plan), stop=stop, allow=allow, team=team, mirror=mirror
+                plan,
+                find_inputs(plan),
+                stop=stop,
+                team=team,
+                attempt=_Attempt(folder, mirror, lock, allow, fresh=fresh),
             )
-            say(*_summary(result, is_demo=plan.demo))
-            report.leave(folder)  # of a rejected one too; it is mirrored with the rest
-            mirror.finish()
-            settle(folder, release)
-            deliver(folder / FINAL, cfg.training.final_dir)
-            mirror.deliver()
+            lost = _conclude(plan, result, release, mirror)
         team.wait()
+        refuse_lost(folder, lost)
+
+
+def _conclude(plan: Plan, result: TrainResult, release: Release, mirror: Mirror) -> str | None:
+    """Do what follows a result that is written; return what is lost beside it for good."""
+    folder, training = run_folder(plan), plan.resolved.config.training
+    say(*_summary(result, is_demo=plan.demo))
+    if result.nothing_learnt:
+        _log.warning(
+            "this run has learnt nothing: %s; look at training.learning_rate, lora.lora_alpha "
+            "and the data",
+            result.nothing_learnt,
+        )
+    lost = mend_best(folder)
+    report.leave(folder)  # of a rejected one too; it is mirrored with the rest
+    if release.folder == FINAL:
+        point_to_latest(plan)
+        mirror.point_to_latest()
+    record.leave(folder)
+    mirror.finish()
+    settle(folder, release)
+    deliver(folder / FINAL, training.final_dir)
+    mirror.deliver()
+    delete_old_runs(folder, keep=training.keep_old_runs)
+    return lost
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """This start of a run, as the worker that writes knows it."""
+
+    folder: Path
+    mirror: Mirror
+    lock: ExitStack  # of the folder
+    allow: tuple[str, ...]
+    fresh: bool
+
+    def start_over(self, audit: dict[str, Any]) -> None:
+        """Set aside what is there, if that is wanted; only once nothing can refuse the run."""
+        if self.fresh:
+            if set_aside(self.folder):
+                with self.lock.pop_all():  # it went with the folder
+                    self.lock.enter_context(only_writer(self.folder))
+            self.mirror.set_aside()
+            keep(audit, self.folder)
+
+    def go_on(self) -> None:
+        """Set aside what is damaged and made anew; only once the checkpoints have not refused."""
+        if not self.fresh:
+            reopen(self.folder)
+            mend_best(self.folder)
+
+
+def _complete(plan: Plan, folder: Path, mirror: Mirror) -> str | None:
+    """Do what a run that was killed at its end, or robbed since, lacks beside its result.
+
+    Returns:
+        What is lost for good.
+    """
+    if not mirror.is_elsewhere:
+        point_to_latest(plan)
+    if report.is_left(folder) and (mirror.is_elsewhere or record.is_left(folder)):
+        best = None if mirror.is_elsewhere else stated_best(folder)
+        if best is None or lost_best(folder, best) is None:
+            return None
+    with only_writer(folder):
+        sweep(folder)
+        if not report.is_left(folder):  # it was killed just then
+            report.leave(folder)
+        if mirror.is_elsewhere:  # what is not here may well be there
+            return None
+        lost = mend_best(folder)
+        if lost is None:
+            record.leave(folder)
+        return lost
 
 
 def _is_finished(plan: Plan, folder: Path) -> bool:
@@ -145,7 +225,10 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
         if (folder / REJECTED).exists():
             check_rejected(folder / REJECTED, read_inputs(plan))
         return False
-    check_finished(folder / FINAL, read_inputs(plan))
+    inputs = read_inputs(plan)
+    if not check_finished(folder / FINAL, inputs):
+        return False
+    check_output(plan.resolved.config.training, folder, inputs)
     say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     return True
@@ -153,16 +236,23 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """The rows of a run, and what its manifest states of them."""
+    """The rows of a run, what its manifest states of them, and the audit."""
 
     prepared: Prepared
     facts: dict[str, Any]
+    audit: dict[str, Any]
 
 
-def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
+def _prepare(plan: Plan, found: Found, team: Team, *, kept: bool) -> _Ready:
     """Scan, audit, tokenize and split the data; refuse what must not be trained on.
 
     Each machine's first worker does it before the others, who find it done.
+
+    Args:
+        plan: what to run.
+        found: where the inputs are.
+        team: the workers.
+        kept: whether the audit is written into the run's folder before it may refuse.
     """
     cfg = plan.resolved.config
     with team.first_here():
@@ -172,11 +262,13 @@ def _prepare(plan: Plan, found: Found, team: Team) -> _Ready:
         tokenized = tokenize_files(found, cfg)
         split = split_rows(tokenized, cfg, near=audit.near)
         found_out = report_on(audit, cfg, split=split, tokenized=tokenized)
-        audited = keep(found_out, run_folder(plan)) if team.leads else None
+        if kept:
+            keep(found_out, run_folder(plan))
         refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
         check_one_example_a_row(cfg, prepared.facts["changes"]["train"])
-    return _Ready(prepared, {**prepared.counts, "audit": audited, "privacy": privacy})
+    facts = {**prepared.counts, "audit": stated_of(found_out), "privacy": privacy}
+    return _Ready(prepared, facts, found_out)
 
 
 def _questions(found: Found, ready: _Ready, cfg: RunConfig, model: PeftModel) -> Questions:
@@ -192,7 +284,7 @@ def _questions(found: Found, ready: _Ready, cfg: RunConfig, model: PeftModel) ->
 def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
     """Do the part of a worker that is not the first: share the computing, write nothing."""
     cfg = plan.resolved.config
-    ready = _prepare(plan, found, team)
+    ready = _prepare(plan, found, team, kept=False)
     model = _adapted_model(found.base, cfg)
     prompts = _questions(found, ready, cfg, model).prompts
     trainer = _trainer(model, ready.prepared, cfg, facts={}, stop=stop, team=team)
@@ -216,17 +308,18 @@ def _train(
     found: Found,
     *,
     stop: Stop,
-    allow: tuple[str, ...],
     team: Team,
-    mirror: Mirror,
+    attempt: _Attempt,
 ) -> tuple[TrainResult, Release]:
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
     statements = read_statements(plan.statements).facts()
-    ready = _prepare(plan, found, team)
+    ready = _prepare(plan, found, team, kept=not attempt.fresh)
     prepared = ready.prepared
+    if team.size == 1:
+        foresee(found.base, cfg, prepared=prepared)
     inputs = describe(found, plan)
-    check_output(cfg.training.final_dir, run_folder(plan), inputs)
+    check_output(cfg.training, attempt.folder, inputs)
     model = _adapted_model(inputs.base, cfg)
     questions = _questions(found, ready, cfg, model)
     check_prompts(found.suites, model, prepared.chat)
@@ -257,6 +350,8 @@ def _train(
         return {**final, **release.facts, "compute": None, "hardware": hardware(device)}
 
     if cfg.training.engine == "huggingface":
+        attempt.start_over(ready.audit)
+        attempt.go_on()
         releases: list[Release] = []
 
         def conclude(result: TrainResult, device: torch.device) -> Save:
@@ -270,8 +365,10 @@ def _train(
         release = releases[0]
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop, team=team)
-        trainer.committed = mirror.push
-        trainer.resume(check=change_checker(inputs, allow))
+        trainer.committed = attempt.mirror.push
+        attempt.start_over(ready.audit)
+        trainer.resume(check=change_checker(inputs, attempt.allow))
+        attempt.go_on()
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)
             autocast = trainer.accelerator.autocast
@@ -316,6 +413,7 @@ def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
     waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
     loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
     model = attach(loaded, cfg.lora, seed=cfg.training.seed)
+    refuse_full(cfg, model)
     modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
     _log.info(
         "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)
@@ -376,6 +474,8 @@ def _summary(result: TrainResult, *, is_demo: bool) -> list[str]:
             f"held-out loss: base {result.base_eval_loss:.4f} -> adapter {result.eval_loss:.4f} "
             f"nats a token (best {result.best_eval_loss:.4f} at step {result.best_step})"
         )
+    if result.nothing_learnt:
+        lines.append(f"NOTHING LEARNT: {result.nothing_learnt}")
     return lines
 
 

@@ -1,18 +1,29 @@
 """`medlora verify`: every byte of a run against the digests that its manifests state."""
 
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
+from medlora.checkpoint.names import BEST, ENDS, RESUMABLE, is_ours
+from medlora.checkpoint.proof import is_proven, prove
+from medlora.checkpoint.resume import first_proven
+from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
-from medlora.files import storage_errors
+from medlora.files import sha256_file, storage_errors
+from medlora.jobs import record
+from medlora.jobs.recovery import Best, lost_best, source_of_best, stated_best
 from medlora.logs import show
+
+_HIDDEN = (".", "broken-")  # half-written, or set aside with a line of its own
+Problems = dict[str, DamagedError]
 
 
 def run(folder: Path) -> None:
-    """Check every folder of a run that has, or should have, a manifest; print a line for each.
+    """Check all that a run says it wrote; print a line for each folder.
 
     Args:
-        folder: the run's folder, or one checkpoint of it.
+        folder: the run's folder, or one folder with a manifest.
 
     Raises:
         IntegrityError: something is not as it was written.
@@ -21,46 +32,148 @@ def run(folder: Path) -> None:
     """
     with storage_errors(folder):
         places = _places(folder)
-    if not places:
+    problems = {place.name: error for place in places if (error := _check(place))}
+    if places != [folder]:
+        problems |= _lost(folder, {place.name for place in places} - problems.keys())
+    if not places and not problems:
         raise MissingPartError(
             f"{folder}: no folder with a {MANIFEST}", fix="name a run's folder or its final/"
         )
-    checked = [(place, _check(place)) for place in places]
-    problems = [f"{place}: {error}" for place, error in checked if error]
-    if all(isinstance(error, UnreadableError | None) for _, error in checked):
-        if problems:
-            raise StorageError(
-                listed(problems, what=f"{folder} cannot be read"),
-                fix="check it as its owner, or make it readable for this user",
-            )
+    _refuse(folder, problems)
+
+
+def _refuse(folder: Path, problems: Problems) -> None:
+    told = [f"{name}: {error}" for name, error in problems.items()]
+    if not told:
         return
+    if all(isinstance(error, UnreadableError) for error in problems.values()):
+        raise StorageError(
+            listed(told, what=f"{folder} cannot be read"),
+            fix="check it as its owner, or make it readable for this user",
+        )
     raise IntegrityError(
-        listed(problems, what=f"{folder} is not as it was written"),
-        fix="restore it from a copy, or train again: medlora train resumes from what is whole",
+        listed(told, what=f"{folder} is not as it was written"),
+        fix="; ".join(dict.fromkeys(_ways(folder, problems))),
     )
 
 
 def _places(folder: Path) -> list[Path]:
-    if (folder / MANIFEST).exists():
+    """Return what has to have a manifest, or has one; what trackers and people left has none."""
+    if (folder / MANIFEST).exists() or (folder.is_symlink() and is_ours(folder.name)):
         return [folder]
     if not folder.is_dir():
         return []
-    inner = (path for path in sorted(folder.iterdir()) if path.is_dir())
-    return [path for path in inner if not path.name.startswith((".", "broken-"))]
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(_HIDDEN) or not (path.is_dir() or path.is_symlink()):
+            continue
+        if is_ours(path.name) or os.access(path / MANIFEST, os.F_OK):
+            found.append(path)
+        else:
+            show(f"other    {path.name}: no manifest vouches for it")
+    return found
 
 
 def _check(place: Path) -> DamagedError | None:
     """Print a folder's line; return what is wrong with it."""
     try:
-        manifest = read_manifest(place)
+        manifest = prove(place)
     except UnreadableError as error:
         show(f"UNREAD   {place.name}: {error}")
         return error
     except DamagedError as error:
-        show(f"DAMAGED  {place.name}: {error}")
-        return error
+        return _damaged(place.name, str(error))
     show(
         f"ok       {place.name}: {manifest.get('kind')} of step {manifest.get('step')}, "
         f"{len(manifest['files'])} files, manifest {manifest['sha256'][:12]}"
     )
     return None
+
+
+def _damaged(name: str, problem: str) -> DamagedError:
+    show(f"DAMAGED  {name}: {problem}")
+    return DamagedError(problem)
+
+
+def _lost(run: Path, whole: set[str]) -> Problems:
+    """Print a line for what the run says it wrote and is not there, or is another; return both."""
+    problems: Problems = {}
+    try:
+        stated = record.read(run)
+    except UnreadableError as error:
+        show(f"UNREAD   {record.RECORD}: {error}")
+        return {record.RECORD: error}
+    except DamagedError as error:
+        stated, problems[record.RECORD] = {}, _damaged(record.RECORD, str(error))
+    told = [*_of_folders(run, stated, whole), *_of_files(run, stated)]
+    problems |= {name: _damaged(name, problem) for name, problem in told}
+    best = stated_best(run)
+    if best and BEST not in problems and (BEST in whole or _is_gone(run / BEST)):
+        problem = lost_best(run, best)
+        problems |= {BEST: _damaged(BEST, problem)} if problem else {}
+    return problems
+
+
+def _of_folders(run: Path, stated: Mapping[str, Any], whole: set[str]) -> Iterator[tuple[str, str]]:
+    for name, digest in stated.get("folders", {}).items():
+        if name in whole:
+            if sha256_file(run / name / MANIFEST) != digest:
+                yield name, "it is whole, and not the one that the run wrote"
+        elif _is_gone(run / name):
+            if RESUMABLE.fullmatch(name) and any(end in whole for end in ENDS):
+                show(f"gone     {name}: the run wrote it; its result needs it no more")
+            else:
+                yield name, "the run wrote it, and it is gone"
+
+
+def _of_files(run: Path, stated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in (*stated.get("files", {}), *stated.get("made_again", [])):
+        if (run / name).is_symlink():
+            yield name, "it is a symbolic link, which is not followed"
+        elif not (run / name).is_file():
+            yield name, "the run wrote it, and it is gone"
+        elif stated["files"].get(name) not in (None, sha256_file(run / name)):
+            yield name, "it was changed"
+
+
+def _is_gone(place: Path) -> bool:
+    return not place.is_symlink() and not place.exists()
+
+
+def _ways(folder: Path, problems: Problems) -> Iterator[str]:
+    """Yield what would mend each; `medlora train` does what it is said here to do."""
+    if folder.name in problems:
+        yield "restore it from a copy"
+        return
+    best = stated_best(folder)
+    for name in problems:
+        if name in (record.RECORD, *record.MADE_AGAIN):
+            yield f"medlora train writes {name} anew"
+        elif name in (BEST, *ENDS) and _is_taken(folder, name, best):
+            yield f"restore {name} from a copy, or delete it and have medlora train make it anew"
+        else:
+            yield _way(folder, name, best)
+
+
+def _way(run: Path, name: str, best: Best | None) -> str:
+    """Return what mends a folder that `train` does not take, or a file beside the folders."""
+    newest = first_proven(run)
+    source = source_of_best(run, best) if name == BEST and best else None
+    source = newest if name in ENDS else source
+    if source:
+        return f"medlora train makes {name}/ anew from {source.name}"
+    if RESUMABLE.fullmatch(name) and any(is_proven(run / end) for end in ENDS):
+        return f"{name} is not needed: the result is whole"
+    if RESUMABLE.fullmatch(name) and newest:
+        return f"medlora train sets {name} aside and goes on from {newest.name}"
+    return (
+        f"restore {name} from a copy: nothing beside it can make it anew; medlora train "
+        "--fresh sets all of it aside and trains again"
+    )
+
+
+def _is_taken(run: Path, name: str, best: Best | None) -> bool:
+    """Tell whether `train` takes a folder for the run's own: it is whole, and says what fits."""
+    if name == BEST:
+        return best is not None and lost_best(run, best) is None
+    return is_proven(run / name)

@@ -1,29 +1,21 @@
-"""What several workers cannot do, told before anything is loaded."""
+"""How many workers share a run."""
 
 from medlora.config import RunConfig
-from medlora.errors import ConfigError
 from medlora.logs import logger
+from medlora.runtime import Topology
 
 _log = logger(__name__)
 
 
-def check_workers(cfg: RunConfig, workers: int) -> None:
-    """Refuse what so many workers, more than one, cannot do.
+def workers_of(topology: Topology, cfg: RunConfig) -> int:
+    """Return how many workers a run has, in all machines; those of GPUs only as many as help."""
+    if topology.world_size > 1 and topology.by_gpus and not topology.rank:
+        return useful_workers(cfg, topology.workers_per_node.value)
+    return topology.world_size
 
-    Raises:
-        ConfigError: the config is for one worker.
-    """
-    alone = {
-        "privacy.dp.target_epsilon is set": _is_private(cfg),
-        "training.engine is huggingface": cfg.training.engine == "huggingface",
-    }
-    for what, applies in alone.items():
-        if applies:
-            raise ConfigError(
-                f"{workers} workers are asked for and {what}, which is for a single one",
-                fix="set MEDLORA_NPROC=1 and ask for one machine, or change that key",
-            )
-    _check_sharding(cfg)
+
+def note_idle_workers(cfg: RunConfig, workers: int) -> None:
+    """Say where a step has no work for some of so many workers."""
     parts = cfg.training.gradient_accumulation_steps
     if parts < workers:
         _log.warning(
@@ -33,23 +25,6 @@ def check_workers(cfg: RunConfig, workers: int) -> None:
             parts,
             workers - parts,
         )
-
-
-def _check_sharding(cfg: RunConfig) -> None:
-    if cfg.training.sharding == "none":
-        return
-    conflicts = {
-        "model.load_in_4bit is true": cfg.model.load_in_4bit,
-        "training.torch_compile is true": cfg.training.torch_compile,
-        "training.fp16 is true": cfg.training.fp16,
-    }
-    for what, applies in conflicts.items():
-        if applies:
-            raise ConfigError(
-                f"training.sharding is full and {what}",
-                fix="change one of the two: sharded weights are neither quantized, compiled nor "
-                "trained with a loss scaler here",
-            )
 
 
 def useful_workers(cfg: RunConfig, gpus: int) -> int:

@@ -1,6 +1,5 @@
 """A base model from a local folder: safetensors only, no code of its own, no network."""
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,61 +10,45 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from medlora.config import ModelConfig
-from medlora.errors import MissingPartError, StorageError
+from medlora.errors import MedloraError, MissingPartError
 from medlora.files import sha256_file
 from medlora.logs import logger
-from medlora.model.kinds import THAT_WRITES, attention_of, has_soft_cap, model_class, read_config
+from medlora.model.folder import (
+    check_base_folder,
+    check_tokenizer_folder,
+    loaded_files,
+    read_object,
+    weight_files,
+)
+from medlora.model.kinds import (
+    THAT_WRITES,
+    attention_of,
+    has_soft_cap,
+    model_class,
+    no_such_class,
+    read_config,
+)
 from medlora.model.quantize import keep_trainable, quantization
+from medlora.model.skeleton import skeleton
+from medlora.runtime.foreign import in_our_words
+from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
-_INDEX = "model.safetensors.index.json"
 # Families that the conformance suite found to differ from plain transformers, for no known cause.
 _NOT_RIGHT = frozenset(("hrm_text", "kimi_linear", "moshi"))
+_MOST_WEIGHTS_A_BYTE = 16  # half a bit for each; the densest that is known has two
 _OTHER_TASKS = ("MaskedLM", "ForPreTraining", "Classification", "QuestionAnswering")
-_DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
-
-
-def find_base(value: str, *, mount: Path) -> Path:
-    """Return the folder of the base model.
-
-    The path itself if it has a config.json, else its only subfolder that has one.  A relative
-    path counts from the working directory, then from the mount.
-
-    Raises:
-        MissingPartError: there is no model, or several could be meant.
-    """
-    roots = list(dict.fromkeys((Path(value), mount / value)))
-    for root in roots:
-        if (root / "config.json").is_file():
-            return root
-    inner = [path.parent for root in roots for path in sorted(root.glob("*/config.json"))]
-    if len(inner) == 1:
-        return inner[0]
-    where = " or ".join(str(root) for root in roots)
-    if not inner:
-        raise MissingPartError(
-            f"model.base_model_name: no config.json in {where}",
-            fix="mount the folder of a base model that holds config.json and *.safetensors",
-        )
-    names = ", ".join(path.name for path in inner)
-    raise MissingPartError(
-        f"{where}: holds {len(inner)} models ({names})", fix="name one in model.base_model_name"
-    )
 
 
 def check_base(folder: Path) -> None:
     """Refuse a base that cannot be loaded safely, before anything heavy is imported.
 
     Raises:
-        MissingPartError: weights are missing, pickled, need code that comes with them, or are
-            those of another task than writing text.
+        MissingPartError: weights are missing or pickled, a file lies outside of the folder, the
+            base needs code of its own, or is for another task than writing text.
+        StorageError: a file cannot be read.
     """
-    config = _read_json(folder / "config.json")
-    if "auto_map" in config and "model_type" not in config:
-        raise MissingPartError(
-            f"{folder}: the model needs code of its own (auto_map), which is never run",
-            fix="use a base model whose architecture transformers knows",
-        )
+    config = check_base_folder(folder)
     if config.get("model_type") in _NOT_RIGHT:
         raise MissingPartError(
             f"{folder}: the family {config['model_type']} is not trained right here: its loss or "
@@ -77,26 +60,11 @@ def check_base(folder: Path) -> None:
         raise MissingPartError(
             f"{folder}: a {built} does not write text", fix=f"use a base {THAT_WRITES}"
         )
-    index = folder / _INDEX
-    if index.is_file():
-        shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
-        missing = [name for name in shards if not (folder / name).is_file()]
-        if missing:
-            raise MissingPartError(
-                f"{folder}: {len(missing)} of {len(shards)} weight files are missing, "
-                f"first {missing[0]}",
-                fix="copy the whole folder again",
-            )
-    elif not any(folder.glob("*.safetensors")):
-        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-        what = "weights are pickled, which can run code" if pickled else "no weights"
-        raise MissingPartError(f"{folder}: {what}", fix="provide *.safetensors")
 
 
 def digest_base(folder: Path) -> dict[str, str]:
-    """Return {file: SHA-256} of everything in the folder that decides what the base computes."""
-    files = {path for pattern in _DIGESTED for path in folder.glob(pattern) if path.is_file()}
-    return {path.name: sha256_file(path) for path in sorted(files)}
+    """Return {file: SHA-256} of every file that loading the base reads, and of no other."""
+    return {name: sha256_file(folder / name) for name in loaded_files(folder)}
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -112,9 +80,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             fix="add the tokenizer.json and tokenizer_config.json that Mistral publishes with the "
             "Hugging Face weights",
         )
+    check_tokenizer_folder(folder)
     try:
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        with no_input(), in_our_words():
+            tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+    except (MedloraError, MemoryError):
+        raise
+    except Exception as error:  # whatever a tokenizer's file makes of its library
         raise MissingPartError(
             f"{folder}: no tokenizer can be loaded ({type(error).__name__})",
             fix="the folder needs tokenizer.json and tokenizer_config.json",
@@ -125,13 +99,13 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 def end_tokens(folder: Path) -> list[int]:
     """Return the ids of the tokens that end an answer, as the base's generation config has them."""
     file = folder / "generation_config.json"
-    ends = _read_json(file).get("eos_token_id") if file.is_file() else None
+    ends = read_object(file).get("eos_token_id") if file.is_file() else None
     return [one for one in (ends if isinstance(ends, list) else [ends]) if isinstance(one, int)]
 
 
 def embedding_rows(folder: Path) -> int | None:
     """Return how many tokens the base has embeddings for, None where its config does not say."""
-    config = _read_json(folder / "config.json")
+    config = read_object(folder / "config.json")
     for section in (config.get("text_config"), config.get("llm_config"), config):
         rows = section.get("vocab_size") if isinstance(section, dict) else None
         if isinstance(rows, int) and rows > 0:
@@ -158,21 +132,23 @@ def load_base(
     dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
     quantized = quantization(cfg, compute=dtype)
     config = read_config(folder)
+    _check_size(folder, cfg, dtype)
     if has_soft_cap(config):
         _log.info("attention: eager, for this base caps its scores, which sdpa would leave out")
+    model: PreTrainedModel
     try:
-        model: PreTrainedModel
-        model, filled = model_class(config).from_pretrained(
-            folder,
-            dtype=dtype,
-            attn_implementation=attention_of(cfg, config),
-            quantization_config=quantized,
-            device_map=None if device == "cpu" else {"": torch.cuda.current_device()},
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with no_input():
+            model, filled = model_class(config).from_pretrained(
+                folder,
+                dtype=dtype,
+                attn_implementation=attention_of(cfg, config),
+                quantization_config=quantized,
+                device_map=None if device == "cpu" else {"": torch.cuda.current_device()},
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (torch.OutOfMemoryError, MemoryError):
         raise  # told by whoever knows what was loaded besides
     except Exception as error:  # whatever a family's own code raises
@@ -183,6 +159,21 @@ def load_base(
     return model
 
 
+def _check_size(folder: Path, cfg: ModelConfig, dtype: torch.dtype) -> None:
+    """Refuse a config that asks for far more weights than the files hold, before it is built.
+
+    What is not in the files would be made up, in the machine's memory.
+    """
+    shapes = skeleton(folder, cfg, half=dtype)
+    asked = sum({id(one): one.numel() for one in shapes.parameters()}.values())
+    held = sum((folder / name).stat().st_size for name in weight_files(folder))
+    if asked > _MOST_WEIGHTS_A_BYTE * held:
+        raise MissingPartError(
+            f"{folder}: config.json asks for {asked:,} weights, and the files have {held:,} bytes",
+            fix="copy the whole folder again",
+        )
+
+
 def _built_as(config: Mapping[str, Any]) -> str:
     """Return the class that the weights were saved from, as the config names it."""
     return str((config.get("architectures") or ["an unknown architecture"])[0])
@@ -191,7 +182,7 @@ def _built_as(config: Mapping[str, Any]) -> str:
 def _check_filled(folder: Path, missing: Collection[str]) -> None:
     """Refuse a base that transformers has filled up with random numbers."""
     if missing:
-        built = _built_as(_read_json(folder / "config.json"))
+        built = _built_as(read_object(folder / "config.json"))
         raise MissingPartError(
             f"{folder}: {len(missing)} weights of a causal language model are missing, "
             f"first {min(missing)}",
@@ -200,27 +191,11 @@ def _check_filled(folder: Path, missing: Collection[str]) -> None:
 
 
 def _cannot_load(folder: Path, error: Exception) -> MissingPartError:
-    if "Unrecognized configuration class" in str(error):
-        kind = _read_json(folder / "config.json").get("model_type")
-        return MissingPartError(
-            f"{folder}: transformers has no causal language model of the type {kind}",
-            fix=f"use a base {THAT_WRITES}",
-        )
-    return MissingPartError(
+    return no_such_class(folder, error) or MissingPartError(
         f"{folder}: the weights cannot be loaded ({type(error).__name__}: "
         f"{str(error).splitlines()[0][:200] if str(error) else 'no reason given'})",
         fix="copy the folder again and compare its SHA-256 with the source's",
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"{path}: cannot be read ({type(error).__name__})", fix="copy the base model again"
-        ) from error
-    return value if isinstance(value, dict) else {}
 
 
 def _quiet() -> None:

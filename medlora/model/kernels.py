@@ -5,11 +5,7 @@ frozen layers and attention by record stay as they are, so dropout hides the sam
 Source: Hsu et al., "Liger Kernel: Efficient Triton Kernels for LLM Training", 2024.
 """
 
-import shutil
-import sysconfig
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,48 +13,9 @@ from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from medlora.errors import MissingPartError
 from medlora.model.attention import NAME, attend
 from medlora.model.frozen import FrozenLinear
 from medlora.model.linear import LeanLinear
-
-_COMPILERS = {"cpu": ("g++", "clang++"), "cuda": ("gcc", "cc", "clang")}  # inductor's, Triton's
-
-
-def check_kernels(*, torch_compile: bool, use_liger_kernel: bool, device: str) -> None:
-    """Refuse what cannot be made here, before anything is loaded.
-
-    Args:
-        torch_compile: the config's key.
-        use_liger_kernel: the config's key.
-        device: `cpu` or `cuda`.
-
-    Raises:
-        MissingPartError: a package, a compiler or a GPU is missing.
-    """
-    if use_liger_kernel and find_spec("liger_kernel") is None:
-        raise MissingPartError(
-            "training.use_liger_kernel is true and liger-kernel is not installed",
-            fix="install medlora with its extra `liger` (uv sync --extra liger), or leave it unset",
-        )
-    if use_liger_kernel and device != "cuda":
-        raise MissingPartError(
-            "training.use_liger_kernel is true and there is no GPU; its kernels need one",
-            fix="take a machine with a GPU, or leave training.use_liger_kernel unset",
-        )
-    key = "torch_compile" if torch_compile else "use_liger_kernel"
-    if (torch_compile or use_liger_kernel) and not _can_compile(device):
-        raise MissingPartError(
-            f"training.{key} is true and its kernels cannot be made: no C compiler with Python's "
-            "headers is here",
-            fix=f"use a system with {_COMPILERS[device][0]} and Python.h (the image has none, on "
-            f"purpose), or leave training.{key} unset",
-        )
-
-
-def _can_compile(device: str) -> bool:
-    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    return headers.is_file() and any(map(shutil.which, _COMPILERS[device]))
 
 
 def compile_layers(model: nn.Module, *, backend: str = "inductor") -> int:

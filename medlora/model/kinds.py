@@ -12,9 +12,12 @@ from transformers import (
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
+from medlora.model.folder import read_object
+from medlora.runtime.limit import no_input, time_limit
 
 # What the families call the cap on attention's scores, which `sdpa` leaves out.
 _SOFT_CAPS = ("attn_logit_softcapping", "attention_logits_soft_cap", "logits_soft_cap")
+_READ_S = 20.0
 _SLIDING, _CHUNKED = "sliding_attention", "chunked_attention"
 THAT_WRITES = "whose config.json names an architecture that ends with ForCausalLM"
 
@@ -26,12 +29,31 @@ def read_config(folder: Path) -> PretrainedConfig:
         MissingPartError: transformers does not know the family, or cannot read it.
     """
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with no_input(), time_limit(_READ_S):
+            return AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
     except Exception as error:  # a config can make any of transformers' classes raise anything
+        if "auto_map" in read_object(folder / "config.json"):
+            raise MissingPartError(
+                f"{folder}: the model needs code of its own (auto_map), which is never run",
+                fix=f"use a base {THAT_WRITES}",
+            ) from None
         raise MissingPartError(
             f"{folder}: transformers cannot use its config.json ({type(error).__name__})",
             fix="use a base whose family this version of transformers knows",
         ) from error
+
+
+def no_such_class(folder: Path, error: Exception) -> MissingPartError | None:
+    """Return the error for a family that transformers cannot write text with, None for others."""
+    if "Unrecognized configuration class" not in str(error):
+        return None
+    kind = read_object(folder / "config.json").get("model_type")
+    return MissingPartError(
+        f"{folder}: transformers has no causal language model of the type {kind}",
+        fix=f"use a base {THAT_WRITES}",
+    )
 
 
 def model_class(config: PretrainedConfig) -> Any:  # noqa: ANN401  (transformers' auto classes)

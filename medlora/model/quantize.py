@@ -8,14 +8,11 @@ adapter itself is float32, as PEFT makes it.
 Source: Dettmers et al., "QLoRA: Efficient Finetuning of Quantized LLMs", 2023.
 """
 
-from importlib.util import find_spec
-
 import torch
 from torch import nn
 from transformers import BitsAndBytesConfig
 
-from medlora.config import ModelConfig
-from medlora.errors import MissingPartError
+from medlora.config import Machine, ModelConfig, RunConfig, refuse_conflicts
 
 _CPU_PACKING = "support_avx512bf16_for_cpu"
 
@@ -26,12 +23,7 @@ def check_quantizer(cfg: ModelConfig) -> None:
     Raises:
         MissingPartError: it is not installed.
     """
-    if cfg.load_in_4bit and find_spec("bitsandbytes") is None:
-        raise MissingPartError(
-            "model.load_in_4bit is true and bitsandbytes is not installed",
-            fix="install medlora with its extra `qlora` (uv sync --extra qlora), use an image "
-            "built with it, or leave load_in_4bit unset",
-        )
+    refuse_conflicts(RunConfig(model=cfg), Machine())
 
 
 def quantization(cfg: ModelConfig, *, compute: torch.dtype) -> BitsAndBytesConfig | None:

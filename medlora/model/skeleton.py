@@ -15,9 +15,11 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
-from medlora.model.kinds import attention_of, model_class, read_config
+from medlora.model.kinds import attention_of, model_class, no_such_class, read_config
+from medlora.runtime.limit import TooSlowError, time_limit
 
 _NAME = "medlora-shapes"
+_BUILD_S = 60.0  # the largest that are published take five
 
 
 def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> PreTrainedModel:
@@ -34,14 +36,19 @@ def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pre
     dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
     try:
         config = read_config(folder)
-        with torch.device("meta"):
+        with time_limit(_BUILD_S), torch.device("meta"):
             model: PreTrainedModel = model_class(config).from_config(
                 config, dtype=dtype, attn_implementation=attention_of(cfg, config)
             )
     except MissingPartError:
         raise
-    except Exception as error:  # whatever a family's own code raises
+    except TooSlowError as error:
         raise MissingPartError(
+            f"{folder}: building the model that config.json asks for {error}",
+            fix="copy the whole folder again",
+        ) from None
+    except Exception as error:  # whatever a family's own code raises
+        raise no_such_class(folder, error) or MissingPartError(
             f"{folder}: the model cannot be built ({type(error).__name__})",
             fix="use a base model whose architecture transformers knows",
         ) from error

@@ -19,6 +19,8 @@ _MIXES = re.compile(
 # Their weights are read by fused kernels that never call the layer: an adapter would stay at zero,
 # or be lost once it is merged.
 _FUSED = frozenset(("dt_proj", "conv1d"))
+# Linear layers of a family's own that compute what nn.Linear does.
+_PLAIN = frozenset(("FalconLinear",))
 # Families in which PEFT refuses these as well.  Source: PEFT, _check_lora_target_modules_mamba.
 _MAMBA = frozenset(("falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h"))
 _NOT_IN_MAMBA = frozenset(("out_proj", "conv1d"))
@@ -112,7 +114,8 @@ def _refused(base: PreTrainedModel) -> frozenset[str] | set[str]:
 
 def _is_of_its_own(layer: nn.Module) -> bool:
     """Tell whether a family has made a linear layer return something else, as routers do."""
-    return type(layer).__module__.startswith("transformers.models.")
+    made = type(layer)
+    return made.__module__.startswith("transformers.models.") and made.__name__ not in _PLAIN
 
 
 def _short(name: str) -> str:

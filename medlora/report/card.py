@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from medlora.report.evidence import Figure
+from medlora.report.interval import TOO_FEW
 from medlora.report.markdown import Marked, cell, code, number, page, printable, prose, table
 from medlora.report.statements import NOT_PROVIDED
 from medlora.report.subject import SECURITY, THIRD, Field, Subject
@@ -155,9 +156,9 @@ def _figures(title: str, figures: Sequence[Figure]) -> str:
 
 def interval_words(figure: Figure) -> str:
     """Return a figure's interval and counts, as far as it has them."""
-    low_high = (
-        f"{number(figure.interval[0])} to {number(figure.interval[1])}" if figure.interval else ""
-    )
+    low_high = TOO_FEW if figure.counts else ""
+    if figure.interval:
+        low_high = f"{number(figure.interval[0])} to {number(figure.interval[1])}"
     counts = f"{figure.counts[0]} of {figure.counts[1]}" if figure.counts else ""
     test = f"McNemar p {number(figure.p)}" if figure.p is not None else ""
     return "; ".join(part for part in (low_high, counts, test) if part)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medlora.report.evidence import Document
+from medlora.report.interval import bounds
+from medlora.report.measured import loss_inputs
 from medlora.report.statements import NOT_PROVIDED, Statements
 
 SCHEMA = 1
 _LOSSES = ("train_loss", "base_eval_loss", "eval_loss", "best_eval_loss")
 _STATED = ("change_reason", "update_procedure", "change_impact")
 _DIGITS = 6
-_TOKENIZER = ("base.tokenizer.json", "base.tokenizer_config.json", "base.chat_template.jinja")
 Facts = Mapping[str, Any]
 
 
@@ -141,7 +142,7 @@ def _losses(a: Side, b: Side) -> Iterator[dict[str, Any]]:
         then, now = _both(a, b, "result", name)
         if then is None and now is None:
             continue
-        same_rows = _loss_inputs(a, name) == _loss_inputs(b, name)
+        same_rows = loss_inputs(a.manifest, name) == loss_inputs(b.manifest, name)
         known = then is not None and now is not None and same_rows
         yield {
             "metric": name,
@@ -150,18 +151,6 @@ def _losses(a: Side, b: Side) -> Iterator[dict[str, Any]]:
             "difference": round(now - then, _DIGITS) + 0.0 if known else None,
             "same_rows": same_rows,
         }
-
-
-def _loss_inputs(side: Side, name: str) -> dict[str, Any]:
-    """Return all that decides which tokens a loss was measured on."""
-    inputs, digests = side.manifest.get("inputs", {}), side.manifest["data"]["sha256"]
-    settings = {key: value for key, value in inputs.items() if key.startswith("data.")}
-    decisive = {**settings, **{key: inputs.get(key) for key in _TOKENIZER}}
-    if "eval" not in digests:  # rows were drawn from the training file
-        return {**decisive, "seed": inputs.get("training.seed")}
-    if name != "train_loss":
-        decisive.pop("data.train", None)
-    return decisive
 
 
 def _evaluation(a: Side, b: Side) -> list[dict[str, Any]]:
@@ -193,13 +182,13 @@ def _change(a: Facts, b: Facts) -> dict[str, float] | None:
     Which prompts were answered differently is not kept, so pairs cannot help; the interval is
     wider for it.  Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 873, method 10.
     """
-    if not a.get("n") or not b.get("n"):
+    before, after = bounds(a), bounds(b)
+    if before is None or after is None:
         return None
     difference = b["rate"] - a["rate"]
-    down = math.hypot(b["rate"] - b["low"], a["high"] - a["rate"])
-    up = math.hypot(b["high"] - b["rate"], a["rate"] - a["low"])
-    bounds = {"low": difference - down, "high": difference + up}
-    numbers = {"difference": difference, **bounds}
+    down = math.hypot(b["rate"] - after[0], before[1] - a["rate"])
+    up = math.hypot(after[1] - b["rate"], a["rate"] - before[0])
+    numbers = {"difference": difference, "low": difference - down, "high": difference + up}
     return {name: round(value, _DIGITS) + 0.0 for name, value in numbers.items()}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medlora.escape import escaped
+from medlora.report.interval import TOO_FEW, bounds
 from medlora.report.markdown import cell, number, page, prose, table
 from medlora.report.statements import NOT_PROVIDED
 
@@ -202,15 +203,18 @@ def _origin(fact: Record | None) -> str:
 def _rate(found: Record | None) -> str:
     if not found or not found.get("n"):
         return "none"
-    bounds = f"[{number(found['low'])}, {number(found['high'])}]"
-    return f"{found['k']} of {found['n']} {bounds}"
+    return f"{found['k']} of {found['n']} {_interval(found)}"
 
 
 def _change(one: Record) -> str:
     if not one["same_prompts"]:
         return "other prompts"
-    change = one["change"]
-    if not change:
-        return "none"
-    bounds = f"[{number(change['low'])}, {number(change['high'])}]"
-    return f"{number(change['difference'])} {bounds}"
+    if one["change"]:
+        return f"{number(one['change']['difference'])} {_interval(one['change'])}"
+    asked = all(found and found.get("n") for found in (one["a"], one["b"]))
+    return TOO_FEW if asked else "none"
+
+
+def _interval(found: Record) -> str:
+    pair = bounds(found)
+    return f"[{number(pair[0])}, {number(pair[1])}]" if pair else f"({TOO_FEW})"

@@ -1,11 +1,13 @@
 """An evaluation as JSON, the same bytes for the same figures, and as a table for people."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from medlora.escape import escaped
 from medlora.files import json_bytes
+from medlora.report.interval import TOO_FEW, bounds
 
 SCHEMA = 1
 _ORDER = ("degenerate", "cut", "unended_thought")  # first: what collapsed answers say means nothing
@@ -47,7 +49,7 @@ def _suite_lines(facts: Mapping[str, Any]) -> list[str]:
     match facts["kind"]:
         case "perplexity":
             rows = [
-                (who, f"loss {facts[who]['loss']:.4f}", f"perplexity {facts[who]['perplexity']:g}")
+                (who, _figure("loss", facts[who], ".4f"), _figure("perplexity", facts[who], "g"))
                 for who in ("base", "adapter")
                 if who in facts
             ]
@@ -58,6 +60,13 @@ def _suite_lines(facts: Mapping[str, Any]) -> list[str]:
             return _columns([*margin, ("risen", _rate_words(risen), "")] if risen else margin)
         case _:
             return [*_refusals(facts), *_columns([_HEAD, *_rate_rows(facts)])]
+
+
+def _figure(name: str, facts: Mapping[str, Any], form: str) -> str:
+    """Return a figure with its name; a base that computes no numbers has none."""
+    value = facts[name]
+    is_one = value is not None and math.isfinite(value)
+    return f"{name} {value:{form}}" if is_one else f"{name} is no number"
 
 
 _HEAD = ("", "base", "adapter", "adapter - base", "p")
@@ -88,8 +97,8 @@ def _numeric_change(facts: Mapping[str, Any], name: str) -> list[tuple[str, ...]
     change = facts.get("change", {}).get(name)
     if not change:
         return [] if "base" in facts else [("the change needs an adapter",)]
-    bounds = f"[{change['low']:+.4f}, {change['high']:+.4f}]"
-    return [("adapter - base", f"{name} {change['difference']:+.4f}", bounds)]
+    difference = f"{name} {change['difference']:+.4f}"
+    return [("adapter - base", difference, _interval(change, "+.4f"))]
 
 
 def _judged(found: Mapping[str, Any] | None) -> str:
@@ -102,12 +111,17 @@ def _judged(found: Mapping[str, Any] | None) -> str:
 def _rate_words(found: Mapping[str, Any] | None) -> str:
     if not found:
         return "not scored"
-    return f"{found['k']}/{found['n']} [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"{found['k']}/{found['n']} {_interval(found, '.3f')}"
 
 
 def _change_words(found: Mapping[str, Any]) -> str:
     sides = f"-{found['base_only']} +{found['adapter_only']}"
-    return f"{sides} {found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+    return f"{sides} {found['difference']:+.3f} {_interval(found, '+.3f')}"
+
+
+def _interval(found: Mapping[str, Any], form: str) -> str:
+    pair = bounds(found)
+    return f"[{pair[0]:{form}}, {pair[1]:{form}}]" if pair else f"({TOO_FEW})"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

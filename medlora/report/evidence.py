@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medlora.files import sha256_bytes
+from medlora.report.interval import bounds
 
 Number = int | float | str
 Group = str  # of the Applied Model Card: usefulness or safety
@@ -200,7 +201,7 @@ def _rate(
         found[key],
         report,
         f"{place}/{key}",
-        interval=_pair(found, "low", "high"),
+        interval=bounds(found),
         counts=_pair(found, "k", "n"),
         about=about,
         group=group,

@@ -28,7 +28,7 @@ _CLOCKS_AND_PLACES = (
     "sha256",
     "statements",
 )
-_CLOCKS = ("wall_s", "checkpoint_wait_s")
+_CLOCKS = ("wall_s", "checkpoint_wait_s", "memory_peak_bytes")  # what a machine says
 _NAMES_OF_PLACES = ("cache",)  # its key also has how a person named the columns
 _HARDWARE = ("machine", "cpu", "device", "gpu", "gpu_capability")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from medlora.config import RunConfig, from_mapping
+from medlora.config import Machine, RunConfig, from_mapping, refuse_conflicts
 from medlora.data.chat.chat import Chat
 from medlora.errors import MissingPartError
 from medlora.evaluate.generate import Poll
@@ -19,7 +19,7 @@ from medlora.files import make_folder, write_bytes
 from medlora.logs import logger, say
 from medlora.report.curves import draw
 from medlora.report.history import History
-from medlora.report.trackers import Tracker, check_trackers, start_trackers
+from medlora.report.trackers import Tracker, start_trackers
 from medlora.train.loop import StepResult
 
 CURVES = "training_curves.png"
@@ -53,7 +53,8 @@ class TrainingMonitor:
         self.folder = Path(self.config.training.output_dir) / self.config.run_name
         self.metrics_history: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         self._wanted = tuple(dict.fromkeys(wanted))
-        check_trackers(self._wanted)
+        asked = self.config.training.model_copy(update={"report_to": wanted})
+        refuse_conflicts(self.config.model_copy(update={"training": asked}), Machine())
         self._trackers: list[Tracker] | None = None  # started by the first number
         self._history = History(self.folder)
         self._restarted = False

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from medlora import logs
+from medlora.report.resized import Canvas
 from medlora.report.view import Seen, render
 from medlora.train.loop import StepResult
 
@@ -55,8 +56,11 @@ class ProgressView:
         self.seen.began = self._clock()
         if self._terminal:
             console = Console(file=sys.stderr)
+            canvas = Canvas(console, lambda: render(self.seen, now=self._clock()))
+            console.push_render_hook(canvas)
+            self._stack.callback(console.pop_render_hook)
             live = Live(
-                get_renderable=lambda: render(self.seen, now=self._clock()),
+                get_renderable=lambda: canvas,
                 console=console,
                 refresh_per_second=_A_SECOND,
                 redirect_stdout=sys.stdout.isatty(),
@@ -83,9 +87,14 @@ class ProgressView:
         finally:
             self.seen.doing = before
 
-    def show(self, result: StepResult) -> None:
-        """Show one step."""
-        self.seen.add(result)
+    def show(self, result: StepResult, *, trained_s: float) -> None:
+        """Show one step.
+
+        Args:
+            result: of the step.
+            trained_s: seconds of this attempt's steps so far, and of nothing between them.
+        """
+        self.seen.add(result, trained_s=trained_s)
         if self._show:
             self.seen.memory = dict(self._memory())
         if self._show and not self._terminal:

@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from medlora.config import RunConfig
-from medlora.errors import MissingPartError
 from medlora.report.events import EventFile
 from medlora.report.wandb_run import OfflineRun
 
@@ -23,19 +21,6 @@ class Tracker(Protocol):
 
     def close(self) -> None:
         """Finish."""
-
-
-def check_trackers(names: Sequence[str]) -> None:
-    """Refuse a tracker whose package is missing, before anything is trained.
-
-    Raises:
-        MissingPartError: with the fix.
-    """
-    if "wandb" in names and find_spec("wandb") is None:
-        raise MissingPartError(
-            "Weights & Biases was asked for and the package wandb is not installed",
-            fix="install wandb where you build, or take it out of training.report_to",
-        )
 
 
 def start_trackers(

@@ -35,23 +35,26 @@ class Seen:
     _losses: float = 0.0
     _steps: int = 0
     _tokens: int = 0
+    _trained_s: float = 0.0
 
-    def add(self, result: StepResult) -> None:
-        """Take in a step."""
+    def add(self, result: StepResult, *, trained_s: float) -> None:
+        """Take in a step, and the seconds that all steps of this attempt have taken."""
         self.step, self.epoch = result.step, result.epoch
         self.loss, self.learning_rate = result.loss, result.learning_rate
         self._losses += result.loss
         self._steps += 1
         self._tokens += result.tokens
+        self._trained_s = trained_s
 
     @property
     def average(self) -> float:
         """Mean loss of the steps of this attempt."""
         return self._losses / max(1, self._steps)
 
-    def tokens_per_s(self, now: float) -> float:
-        """Tokens a second of this attempt, evaluations and all."""
-        return self._tokens / max(now - self.began, 1e-9)
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens a second of this attempt's steps, without evaluating and saving."""
+        return self._tokens / max(self._trained_s, 1e-9)
 
     def left_s(self, now: float) -> float | None:
         """Seconds that the rest will take at the pace so far, None before the first step."""
@@ -69,7 +72,7 @@ class Seen:
             "loss": self.loss,
             "average_loss": self.average,
             "learning_rate": self.learning_rate,
-            "tokens_per_s": round(self.tokens_per_s(now), 1),
+            "tokens_per_s": round(self.tokens_per_s, 1),
             "eta_s": None if left is None else round(left, 1),
             **self.memory,
             "eval_loss": self.evaluation[1] if self.evaluation else None,
@@ -84,7 +87,7 @@ class Seen:
             f"loss {self.loss or 0.0:.4f}",
             f"avg {self.average:.4f}",
             f"lr {self.learning_rate:.2e}",
-            f"{self.tokens_per_s(now):,.0f} tokens/s",
+            f"{self.tokens_per_s:,.0f} tokens/s",
             f"{clock(self.left_s(now))} left",
         ]
         return "  ".join(parts)
@@ -118,7 +121,7 @@ def _epoch(seen: Seen) -> tuple[float, int]:
 def _rows(seen: Seen, now: float) -> list[tuple[str, str]]:
     return [
         ("loss", _loss(seen)),
-        ("speed", f"{seen.tokens_per_s(now):,.0f} tokens/s" if seen.step else "-"),
+        ("speed", f"{seen.tokens_per_s:,.0f} tokens/s" if seen.step else "-"),
         ("memory", _memory(seen.memory)),
         ("last evaluation", _evaluation(seen)),
         ("last checkpoint", _checkpoint(seen, now)),

@@ -87,6 +87,8 @@ def kind_of(value: object) -> str:
 def _kind_of_text(text: str) -> str:
     if not text:
         return "an empty text"
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return "quotes around it, which an env-file keeps"
     try:
         number = float(text)
     except ValueError:
@@ -103,6 +105,7 @@ def snapshot() -> Environment:
     )
 
 
+SHOW_BUG_MESSAGES = "MEDLORA_SHOW_BUG_MESSAGES"
 LOG_FORMAT, LOG_INTERVAL = "MEDLORA_LOG_FORMAT", "MEDLORA_LOG_INTERVAL_S"
 
 

@@ -3,7 +3,8 @@
 An audit hook of Python's sees each connection and each look-up of a name that goes through the
 module `socket`, as all libraries written in Python do, and cannot be taken away again.  It does
 not see sockets of compiled code.  Those of torch (gloo, NCCL, its store) are meant to work;
-`seal_network` closes the others where a run has no other worker and no bucket.
+`seal_network` closes the others; the command line calls it for every command that did not say
+that it may need the network, and those call it once they know that they do not.
 """
 
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 from medlora.errors import MedloraError, NetworkRefusedError
 from medlora.logs import logger
 from medlora.runtime.environment import Environment
-from medlora.runtime.seal import REFUSED, seal
+from medlora.runtime.seal import LOCAL, seal
 from medlora.runtime.topology import find_topology
 
 NETWORK = "MEDLORA_NETWORK"  # names or addresses, parted by commas; `any` for all
@@ -24,6 +25,8 @@ ANY = "any"
 _CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _ALLOW, _SEAL = "medlora.network.allow", "medlora.network.seal"
 _LOCAL_NAMES = ("", "localhost", "localhost.localdomain")
+# What Python may ask for; -1: of a descriptor that is there already.
+_KNOWN = (LOCAL, socket.AF_INET, socket.AF_INET6, -1)
 _log = logger(__name__)
 
 
@@ -46,9 +49,10 @@ def allow_hosts(hosts: Sequence[str]) -> None:
 def seal_network(environment: Environment) -> None:
     """Have the kernel refuse compiled code too, where nobody asked for a host.
 
-    Not where a run has other workers, who meet.
+    Not to be called where a run has other workers, who meet, or a bucket.  Nothing happens where
+    `close_network` was not called: only the command line closes the network of its process.
     """
-    if not environment.text(NETWORK) and _is_alone(environment):
+    if not environment.text(NETWORK):
         sys.audit(_SEAL)
 
 
@@ -78,13 +82,6 @@ def network_state(environment: Environment) -> str:
         return "closed: the kernel makes no sockets for it"
     others = [host for host in hosts if not _is_loopback(host)]
     return f"closed to Python but for loopback{''.join(f', {host}' for host in others)}"
-
-
-def _is_alone(environment: Environment) -> bool:
-    try:
-        return find_topology(environment).world_size == 1
-    except MedloraError:
-        return True
 
 
 class _Guard:
@@ -147,8 +144,9 @@ class _Guard:
         """Name who wants what the kernel is about to refuse; we ourselves may ask for it."""
         if _asks_for_ipv6_alone():
             return  # the kernel says no, which is all that it wants to know
-        raw = family in REFUSED and family not in (socket.AF_INET, socket.AF_INET6)
-        if raw or (self._sealed and family in REFUSED and _caller() != "medlora"):
+        if family not in _KNOWN:
+            self._refuse(f"a socket of family {int(family)}")
+        if self._sealed and family not in (LOCAL, -1) and _caller() != "medlora":
             self._refuse("another machine")
 
     def _check_connection(self, one: socket.socket, target: Any) -> None:  # noqa: ANN401  (as families have it)

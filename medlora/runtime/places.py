@@ -4,14 +4,22 @@ Each can be given as a mount, by the platform, as a variable or an option.  All 
 file are names for a config key, so that precedence is one mechanism.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from medlora.runtime.environment import LOG_FORMAT, LOG_INTERVAL, Environment, Fact
+from medlora.runtime.environment import (
+    LOG_FORMAT,
+    LOG_INTERVAL,
+    SHOW_BUG_MESSAGES,
+    Environment,
+    Fact,
+)
 from medlora.runtime.given import Given
 from medlora.runtime.sagemaker import sagemaker_places
 from medlora.runtime.services import platform
+from medlora.runtime.topology import RDZV_TIMEOUT
 from medlora.runtime.vertex import mounted_path, vertex_places
 from medlora.runtime.work import FETCHED, WORK
 
@@ -34,7 +42,11 @@ PLACES = (
     Place("output", "MEDLORA_OUTPUT", "output", "training.final_dir"),
 )
 # What a platform may give beside the places, by the config key that it sets.
-EXTRAS = {"eval_data": "data.eval_file", "logs": "training.logging_dir"}
+EXTRAS = {
+    "eval_data": "data.eval_file",
+    "logs": "training.logging_dir",
+    "cache": "data.cache_dir",
+}
 VARIABLES = (
     "MEDLORA_RUN_NAME",
     "MEDLORA_NPROC",
@@ -45,6 +57,27 @@ VARIABLES = (
     FETCHED,
     LOG_FORMAT,
     LOG_INTERVAL,
+    RDZV_TIMEOUT,
+    SHOW_BUG_MESSAGES,
+)
+# Of Compose, of the unit for systemd, of scripts and tests: none of them is ours to read.
+_OTHERS = frozenset(
+    f"MEDLORA_{name}"
+    for name in (
+        "ENGINE_DIR",
+        "ENGINE_PID",
+        "HOME",
+        "IMAGE",
+        "SCREENSHOTS",
+        "SHARED_DATA",
+        "TEST_DEVICE",
+        "UID",
+    )
+)
+# What Kubernetes sets in every pod beside a service of that name.  Source: its documentation,
+# "Accessing the Service", environment variables.
+_SERVICE = re.compile(
+    r"MEDLORA_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
 )
 _STRENGTH = ("option", "variable", "platform", "mount")
 
@@ -146,6 +179,11 @@ def _local(value: str, source: str, environment: Environment) -> str:
     if value.startswith("gs://") and platform(environment).value == "vertex":
         return mounted_path(value, source, environment)
     return value
+
+
+def is_of_others(variable: str) -> bool:
+    """Tell whether a variable that begins like ours belongs to something else."""
+    return variable in _OTHERS or bool(_SERVICE.fullmatch(variable))
 
 
 def near_miss(variable: str) -> str | None:

@@ -28,6 +28,8 @@ def sagemaker_places(environment: Environment) -> dict[str, Given]:
     found = {
         "checkpoints": Given(str(folder / "checkpoints"), "default for sagemaker"),
         "output": Given(str(folder / "model"), "default for sagemaker"),
+        # Not with the checkpoints: all that is there goes to S3, and this is the data in numbers.
+        "cache": Given(str(environment.root / "tmp/medlora-cache"), "default for sagemaker"),
     }
     channels, source = _channels(environment)
     for place, names in CHANNELS.items():

@@ -3,17 +3,27 @@
 Before training there is nothing to lose, so a signal ends the process at once.  While training,
 it is only noted: an exception out of nowhere could leave an optimizer step half done.  Whoever
 trains asks `requested` where time passes and ends cleanly.  A second signal ends at once; every
-write is whole or not at all, so that does no harm either.
+write is whole or not at all, so that does no harm either.  SIGHUP, a terminal that is gone, comes
+from the kernel and from the shell, so a second one of those is no second request; under nohup,
+where it is ignored, it stays so.
 """
 
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+from medlora.runtime.streams import tell_at_once
+
 EXIT_CODE = 128 + signal.SIGTERM
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def is_ignored(number: signal.Signals) -> bool:
+    """Tell whether whoever started this process wants it to outlive its terminal, as nohup does."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 class Stop:
@@ -25,9 +35,10 @@ class Stop:
         self._gentle = False
 
     def listen(self) -> None:
-        """Take over SIGTERM, SIGINT and SIGUSR1; process 1 of a container ignores them else."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
+        """Take over what ends a process; process 1 of a container ignores it else."""
+        for number in _ENDING:
+            if not is_ignored(number):
+                signal.signal(number, self._end)
         signal.signal(signal.SIGUSR1, self._note_save)
 
     @contextmanager
@@ -46,12 +57,13 @@ class Stop:
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self._gentle and self.requested is None:
-            self.requested = name
+        if self._gentle and (self.requested is None or number == signal.SIGHUP):
+            self.requested = self.requested or name
             return
         # Not an exception: a library could catch it, and there is nothing to clean up.
-        sys.stdout.flush()
-        os.write(2, f"stopped by {name}\n".encode())
+        with suppress(AttributeError, OSError, RuntimeError, ValueError):  # in the midst of a line
+            sys.stdout.flush()
+        tell_at_once(f"stopped by {name}")
         os._exit(EXIT_CODE)
 
     def _note_save(self, _number: int, _frame: FrameType | None) -> None:

@@ -12,30 +12,15 @@ Source: Mironov, Talwar, Zhang, "Renyi Differential Privacy of the Sampled Gauss
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from medlora.config import DpConfig
-from medlora.errors import ConfigError, MissingPartError
+from medlora.errors import ConfigError
 
 _LARGEST_DELTA = 1e-5
 _DELTA_SHARE = 0.1  # of 1 / rows: at 1 / rows, publishing one row whole would be "private"
 _TOLERANCE = 0.01  # of epsilon, or of one where it is larger
 _SAME = 1e-9  # relative
-
-
-def check_opacus(cfg: DpConfig) -> None:
-    """Refuse differential privacy without Opacus, before anything is loaded.
-
-    Raises:
-        MissingPartError: it is not installed.
-    """
-    if cfg.target_epsilon is not None and find_spec("opacus") is None:
-        raise MissingPartError(
-            "privacy.dp.target_epsilon is set and opacus is not installed",
-            fix="install medlora with its extra `dp` (uv sync --extra dp), use an image built "
-            "with it, or leave target_epsilon unset",
-        )
 
 
 @dataclass(frozen=True, slots=True)

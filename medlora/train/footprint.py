@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from medlora.errors import MissingPartError
 from medlora.model.autocast import autocast_shapes
+from medlora.model.frozen import ROWS
 from medlora.model.linear import lean_linears
 from medlora.model.skeleton import attend_by_shape
 from medlora.model.targets import LINEAR
@@ -23,6 +24,8 @@ from medlora.train.peak import Peak
 _FLOAT = 4
 _MOMENTS = 2  # AdamW's, for every number that trains
 _MASK = 3  # bytes for each pair of positions in a padded row: as bool, and as attention's own type
+# oneDNN's code for one kind of product, and of how many it keeps: its own default.
+_PRODUCT, _PRODUCTS = 600 * 2**10, 1024
 # Bits of a 4-bit weight with its scales, a block of 64 having one: in float32, or in 8 bits with a
 # float32 for every 256.  Source: Dettmers et al., "QLoRA", 2023, section 3.
 _FOUR_BITS = {False: 4 + 32 / 64, True: 4 + 8 / 64 + 32 / (64 * 256)}
@@ -53,12 +56,13 @@ class Footprint:
     training: int  # activations, temporaries and logits of a micro-batch, forth and back
     evaluation: int  # the same of an evaluation batch, forth alone
     other: int  # what the process has before: libraries, a GPU's context
+    kept: int = 0  # code that is made for each kind of product and stays
     recomputed: bool = False  # activations are made a second time instead of kept
 
     @property
     def lasting(self) -> int:
         """What stays from step to step."""
-        return self.other + self.weights + self.adapter + self.optimizer
+        return self.other + self.kept + self.weights + self.adapter + self.optimizer
 
     @property
     def step(self) -> int:
@@ -196,6 +200,21 @@ def largest_weight(model: PeftModel, *, head: bool) -> int:
     )
     sizes = [one.weight.numel() * one.weight.element_size() for one in linear]
     return int(max(sizes, default=0))
+
+
+def kept_bytes(model: PeftModel, positions: int) -> int:
+    """Return the bytes of code that oneDNN keeps for products with frozen weights.
+
+    Measured for layers from 32 to 4,000 wide, whose size does not matter.
+
+    Args:
+        model: a skeleton with an adapter.
+        positions: of the largest pack.
+    """
+    frozen = [one for one in model.modules() if isinstance(one, nn.Linear)]
+    shapes = {tuple(one.weight.shape) for one in frozen if not one.weight.requires_grad}
+    products = 2 * len(shapes) * -(-positions // ROWS)  # forth and back, for each number of rows
+    return _PRODUCT * min(products, _PRODUCTS)
 
 
 def adapter_bytes(model: PeftModel) -> int:

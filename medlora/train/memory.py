@@ -16,13 +16,13 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from medlora.data.layout import Batch, count_rows, count_tokens, cut
 from medlora.errors import OutOfMemoryError
+from medlora.runtime.foreign import ran_out_of_memory
+from medlora.runtime.memory import limits_said
 from medlora.train.forward import Forward
 
-# What torch raises as a plain RuntimeError: its allocator on a CPU, and cuBLAS on a GPU.
 _PROBE = (32, 96)  # positions of the two rows whose activations are counted
 _TEMPORARY = 1.3  # what a pass needs beside what it keeps, as a factor
 _USABLE = 0.9  # of the free memory
-_MESSAGES = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA out of memory")
 
 
 @dataclass(slots=True)
@@ -40,8 +40,10 @@ class Fit:
         largest = max(map(count_rows, pieces))
         if largest == 1:
             tokens = max(map(count_tokens, pieces))
+            limits = limits_said()
             raise OutOfMemoryError(
-                f"out of memory with a single row of {tokens} tokens",
+                f"out of memory with a single row of {tokens} tokens"
+                f"{f': {limits}' if limits else ''}",
                 fix="shorten data.max_length, set training.gradient_checkpointing: true or "
                 "model.load_in_4bit: true, or take a device with more memory",
             )
@@ -52,9 +54,7 @@ class Fit:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an exception means that memory ran out, on a GPU or a CPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _MESSAGES)
+    return isinstance(error, torch.OutOfMemoryError) or ran_out_of_memory(error)
 
 
 def pieces_of(parts: Sequence[Batch], rows: int | None) -> list[Batch]:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from medlora.config import TrainingConfig
-from medlora.errors import ConfigError
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -18,20 +17,7 @@ def choose_precision(cfg: TrainingConfig, *, device: str, bf16_supported: bool) 
         cfg: the training section.
         device: `cuda` or `cpu`.
         bf16_supported: whether that device computes in bfloat16.
-
-    Raises:
-        ConfigError: the device cannot do what was asked.
     """
-    if cfg.fp16 and device == "cpu":
-        raise ConfigError(
-            "training.fp16 is true and there is no GPU",
-            fix="leave fp16 unset, or set training.bf16: true",
-        )
-    if cfg.bf16 and not bf16_supported:
-        raise ConfigError(
-            f"training.bf16 is true and this {device} device has no bfloat16",
-            fix="leave bf16 unset: float16 with a loss scaler is used",
-        )
     if cfg.bf16 or cfg.fp16:
         return "bf16" if cfg.bf16 else "fp16"
     if device == "cpu" or (cfg.bf16 is False and cfg.fp16 is False):

@@ -108,7 +108,7 @@ def test_there_are_enough_of_them() -> None:
 
 def test_a_folder_and_a_missing_file_are_told(tmp_path: Path) -> None:
     """With the reason of the system."""
-    assert "Is a directory" in complaint(tmp_path)
+    assert "is a folder" in complaint(tmp_path)
     assert "No such file" in complaint(tmp_path / "none.yaml")
 
 

@@ -11,6 +11,7 @@ in a process of its own.
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -104,6 +105,9 @@ SMALL: dict[str, Any] = {
     "eos_token_id": 2,
     "pad_token_id": 0,
 }
+# Rotary positions of text and of images, in parts of half a head.
+_SEES = re.compile(r"(?:vl|vl_moe|4v|4v_moe|ocr|glmga)_text")
+_IN_SECTIONS = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}
 FIXES: dict[str, dict[str, Any]] = {
     "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1},
     "gemma2": {"attn_logit_softcapping": 2.0},
@@ -118,8 +122,16 @@ FIXES: dict[str, dict[str, Any]] = {
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 8},
     "gptj": {"rotary_dim": 4},
     "codegen": {"rotary_dim": 4},
-    "persimmon": {},
-    "bloom": {},
+    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 24},
+    "gemma4_text": {"global_head_dim": 16},
+    "gemma4_unified_text": {"global_head_dim": 16},
+    "nemotron": {"num_key_value_heads": 2, "head_dim": 8},
+    "ministral": {"head_dim": 8},
+    "hunyuan_v1_dense": {"head_dim": 8},
+    "hunyuan_v1_moe": {"head_dim": 8},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "deepseek_v2": {"num_experts_per_tok": 2, "n_routed_experts": 4},
 }
 
 
@@ -238,14 +250,17 @@ def one_family(name: str) -> dict[str, Any]:
 def make(name: str, folder: Path) -> None:
     """Save a tiny random model of a family."""
     import torch
-    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText
 
     from medlora.model.kinds import model_class
 
     made = CONFIG_MAPPING[name]
     config = shrunk(made, FIXES.get(name, {}))
+    sees = AutoModelForImageTextToText._model_mapping
+    if type(config) in sees:  # as it is published
+        config.architectures = [sees[type(config)].__name__]
     auto = model_class(config)
-    model = auto.from_config(config) if auto else AutoModelForCausalLM.from_config(config)
+    model = auto.from_config(config)
     if auto is AutoModelForCausalLM:  # else our own word on it counts
         model.eval()(torch.arange(3, 23)[None], use_cache=False)
     model.save_pretrained(folder)
@@ -254,28 +269,49 @@ def make(name: str, folder: Path) -> None:
 def shrunk(made: type, fixes: dict[str, Any]) -> Any:
     """Return a config with small values for all that it has, its parts' too."""
     usual = made()
-    values = {key: value for key, value in SMALL.items() if getattr(usual, key, None) is not None}
+    values = _small_for(usual)
     values |= {key: 0.0 for key in vars(usual) if _is_noise(usual, key)}
     values |= fixes
     for part, kind in (getattr(made, "sub_configs", None) or {}).items():
         own = getattr(usual, part, None)
         inner = type(own) if own is not None else kind
         if hasattr(inner, "model_type"):
-            few = {
-                key: value for key, value in SMALL.items() if getattr(own, key, None) is not None
-            }
+            few = _small_for(own)
             if part == "vision_config":
                 few.pop("head_dim", None)
                 few |= {k: v for k, v in VISION.items() if getattr(own, k, None) is not None}
             few |= {key: 0.0 for key in vars(own or inner()) if _is_noise(own or inner(), key)}
+            few |= FIXES.get(inner.model_type, {})
             values[part] = inner(**few).to_dict()
     return made(**values)
 
 
+def _small_for(config: Any) -> dict[str, Any]:
+    """Return the small values of those keys that a config has and that can be set."""
+    few = {key: value for key, value in SMALL.items() if _has(config, key)}
+    if "kv_lora_rank" in few:  # latent attention: keys and values are made for each head
+        few["num_key_value_heads"] = few.get("num_attention_heads", 4)
+    if _SEES.search(getattr(config, "model_type", "")):
+        few["rope_parameters"] = _IN_SECTIONS
+    return few
+
+
+def _has(config: Any, key: str) -> bool:
+    own = getattr(type(config), key, None)
+    if isinstance(own, property) and own.fset is None:
+        return False
+    try:
+        return getattr(config, key, None) is not None
+    except Exception:  # noqa: BLE001  (transformers' own: the value varies from layer to layer)
+        return True
+
+
 def _is_noise(config: Any, key: str) -> bool:
     """Tell whether a key is a rate of dropout, or of noise that a family adds in training."""
+    if "drop" not in key and "jitter" not in key:
+        return False
     value = getattr(config, key)
-    return ("drop" in key or "jitter" in key) and isinstance(value, float) and value > 0
+    return isinstance(value, float) and value > 0
 
 
 VISION: dict[str, Any] = {

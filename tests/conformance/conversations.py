@@ -127,6 +127,7 @@ def _rows() -> dict[str, Row]:
         "two users": _chat(u1, u2, a1),
         "two answers": _chat(u1, a1, a2),
         "assistant first": _chat(a1, u1, a2),
+        "thought": _chat(u1, _answer(1, _THOUGHT)),
         "thought, last": _chat(u1, a1, u2, _answer(2, _THOUGHT)),
         "thought, every": _chat(u1, _answer(1, _THOUGHT), u2, _answer(2, _THOUGHT)),
         "reasoning, last": _chat(u1, a1, u2, _answer(2, **why[2])),

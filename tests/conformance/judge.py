@@ -37,8 +37,8 @@ class Example(Protocol):
 # How thoughts begin and end, in a turn's text and in a prompt that opens one.
 _TAGS = r"(?:<think(?:ing)?>|<seed:think>|\[THINK\]|<\|channel>thought|<\|START_THINKING\|>)"
 _OPENS = re.compile(rf"\s*{_TAGS}")
-_OPENED = re.compile(rf"{_TAGS}\s*\Z")
-_CLOSES = re.compile(r"</think(?:ing)?>|</seed:think>|\[/THINK\]|<channel\|>|<\|END_THINKING\|>")
+OPENED = re.compile(rf"{_TAGS}\s*\Z")
+CLOSES = re.compile(r"</think(?:ing)?>|</seed:think>|\[/THINK\]|<channel\|>|<\|END_THINKING\|>")
 _THOUGHTS = ("reasoning_content", "thinking", "reasoning")  # a thought's name in templates
 
 
@@ -236,26 +236,6 @@ def judge(server: Server, case: Conversation, examples: Sequence[Example]) -> Ve
     return Verdict(outcome, unlearnt_thought=not thoughts <= learnt)
 
 
-def told_right(server: Server, case: Conversation, why: str) -> bool:
-    """Tell whether plain transformers bears out why a row was refused, as far as it can."""
-    if re.search(r"does not end|asks for more than|cannot be read", why):
-        return True  # told before any row; to try it here would not end either
-    shown = marks_of(server.decode(server.whole(case.messages, case.tools)))
-    message = case.messages[int(n[1]) - 1] if (n := re.search(r"message (\d+)", why)) else {}
-    if "leaves out the row's tools" in why:
-        prompt = server.text(case.messages[: case.learnt[0]], case.tools) or ""
-        return not marks_of(case.tools or []) <= marks_of(prompt)
-    lost = re.search(r"leaves out (?:what|the text of) message \d+( calls)?", why)
-    if lost:
-        field = message.get("tool_calls", []) if lost[1] else message.get("content", "")
-        return not marks_of(field) <= shown
-    if "refuses the conversation" in why or "fails at line" in why:
-        places = range(1, len(case.messages))  # plain transformers takes no empty list
-        taken = (server.text(case.messages[:place], case.tools) is not None for place in places)
-        return not shown or not all(taken)
-    return True
-
-
 class _Taught(NamedTuple):
     """A turn that an example teaches, and the marks that are learnt of it."""
 
@@ -365,6 +345,7 @@ def _checked(server: Server, case: Conversation, ids: list[int], part: _Part) ->
     _is_whole(server, message, text, turn=part.turn)
     _has_nothing_else(server, case, ids, part)
     _has_thought(server, case, marks, turn=part.turn)
+    _closes_thought(server.decode(ids[: part.start]), text, turn=part.turn)
     if ids[part.end - 1] not in server.stops:
         last = server.decode(ids[part.end - 1 : part.end])
         raise BrokenError(f"turn {part.turn}: learns no end (the last token is {last!r})")
@@ -405,8 +386,8 @@ def _has_nothing_else(server: Server, case: Conversation, ids: list[int], part: 
 
 def _behind_thought(before: str, text: str) -> str:
     """Return what follows a thought that a text begins with, or that its prompt has opened."""
-    begins = _OPENS.match(text) or _OPENED.search(before)
-    return _CLOSES.split(text)[-1] if begins else text
+    begins = _OPENS.match(text) or OPENED.search(before)
+    return CLOSES.split(text)[-1] if begins else text
 
 
 def _has_thought(server: Server, case: Conversation, marks: set[str], *, turn: int) -> None:
@@ -420,6 +401,16 @@ def _has_thought(server: Server, case: Conversation, marks: set[str], *, turn: i
         return
     if any(shown[: len(one)] == one for one in server.prompts(case.messages[:turn], case.tools)):
         raise BrokenError(f"turn {turn}: its thought is not learnt, though the template has it")
+
+
+def _closes_thought(before: str, text: str, *, turn: int) -> None:
+    """Refuse an answer that stands inside a thought which its prompt has opened."""
+    if not OPENED.search(before):
+        return
+    if not CLOSES.search(text):
+        raise BrokenError(f"turn {turn}: the thought that its prompt opens is never closed")
+    if _OPENS.match(text):
+        raise BrokenError(f"turn {turn}: the thought that its prompt opens is opened again")
 
 
 def _has_history(server: Server, case: Conversation, ids: list[int], part: _Part) -> None:

@@ -5,7 +5,8 @@
 
 DIR has templates as `*.jinja`, and maybe an `index.json` with what their tokenizers have.  Without
 it, those of the packages in `.venv-conformance` are judged.  The exit code is 1 if a row teaches
-something else than it says, in silence, or is refused for a cause that is not so.
+something else than it says, in silence, is refused for a cause that is not so, or is refused though
+its family's rows have to be taught.
 """
 
 import argparse
@@ -15,20 +16,33 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, TemplateError
+from jinja2.meta import find_undeclared_variables
 
 from tests.conformance.bases import Kind, make_base
 from tests.conformance.conversations import Conversation, Row, conversations
 from tests.conformance.families import Family, family_of
-from tests.conformance.judge import DAY, Example, Outcome, Server, Verdict, judge, told_right
+from tests.conformance.judge import DAY, Example, Outcome, Server, Verdict, judge
+from tests.conformance.refusals import told_right
 
 SMALL = Path(__file__).parent / "small"
 _PACKAGES = {
     "trl": "trl/chat_templates/*.jinja",
     "axolotl": "axolotl/utils/chat_templates/templates/*.jinja",
 }
+# Families whose questions and answers, and whose conversations, may not even be refused.
+_TAUGHT = re.compile(
+    r"gemma|llama-?[34](?!-)|mistral|ministral|qwen|qwq|phi|-r1|r1_distill|gpt-?oss|granite|command.?r7b"
+    r"|glm|smollm3|nemotron",
+    re.IGNORECASE,
+)
+_CONVERSATIONS = ("one turn", "several turns")
+
 _SHORT = {
     Outcome.WHOLE: "whole",
     Outcome.TURNS: "by turn",
@@ -39,6 +53,7 @@ _SHORT = {
 }
 
 Render = Callable[[Sequence[Row], Path, Mapping[str, Any]], Iterable[Example]]
+Rendered = Callable[[Sequence[Row], Path], Iterable[Example]]  # its arguments are set
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ class Template:
     source: str
     family: Family
     kind: Kind = Kind.BYTES  # of the tokenizer
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,31 @@ def templates_of_packages(environment: Path) -> list[Template]:
     return list(found.values())
 
 
+# Arguments that templates take, and what they may be.
+_ARGUMENTS: Mapping[str, Sequence[Any]] = {
+    "enable_thinking": (True, False),
+    "thinking": (True, False),
+    "reasoning_effort": ("low",),
+    "preserve_thinking": (True,),
+}
+_MARKED = re.compile(r"{%-?\s*(?:end)?generation\s*-?%}")
+
+
+def with_arguments(templates: Iterable[Template]) -> Iterator[Template]:
+    """Yield templates, and each again with every value of every argument that it reads."""
+    environment = Environment(extensions=["jinja2.ext.loopcontrols"])  # noqa: S701  (not rendered)
+    for one in templates:
+        yield one
+        try:
+            read = find_undeclared_variables(environment.parse(_MARKED.sub("", one.source)))
+        except TemplateError:
+            continue
+        for name, values in _ARGUMENTS.items():
+            for value in values if name in read else ():
+                shown = f"{one.name}, {name}={json.dumps(value)}"
+                yield replace(one, name=shown, arguments={name: value})
+
+
 def small_templates() -> list[Template]:
     """Return those of this folder, and some of them again with each kind of tokenizer."""
     found = templates_in(SMALL)
@@ -138,9 +179,9 @@ def results_of(
         eos=family.eos,
         kind=template.kind,
     )
-    server = server_of(base)
+    server = server_of(base, template.arguments)
     cases = conversations([*family.stops, *family.special])
-    made = _made(cases, base, render)
+    made = _made(cases, base, partial(render, arguments=template.arguments))
     for case, one in zip(cases, made, strict=True):
         verdict = one if isinstance(one, Verdict) else judge(server, case, one)
         if verdict.outcome is Outcome.REFUSED and not told_right(server, case, verdict.why):
@@ -159,7 +200,7 @@ def server_of(base: Path, arguments: Mapping[str, Any] | None = None) -> Server:
 
 
 def _made(
-    cases: Sequence[Conversation], base: Path, render: Render
+    cases: Sequence[Conversation], base: Path, render: Rendered
 ) -> list[Sequence[Example] | Verdict]:
     """Return each row's examples, or why there are none.
 
@@ -181,13 +222,13 @@ def _made(
 
 
 def _collect(
-    examples: dict[int, list[Example]], rows: Sequence[Row], base: Path, render: Render
+    examples: dict[int, list[Example]], rows: Sequence[Row], base: Path, render: Rendered
 ) -> Verdict | None:
     """Put examples where their rows' numbers are; return why not all rows have some."""
     from medlora.errors import DataError, MedloraError
 
     try:
-        for example in render(rows, base, {}):
+        for example in render(rows, base):
             examples[example.row].append(example)
     except DataError as error:
         return Verdict(Outcome.REFUSED, _reason(error))
@@ -267,7 +308,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.output:
         write_table(options.output, text)
     bad = {Outcome.MISTOLD, Outcome.SILENT, Outcome.CRASHED}
-    return int(any(one.verdict.outcome in bad for one in results))
+    refused = [f"{one.template}/{one.conversation}" for one in _due(results, is_right=False)]
+    print(
+        f"of the families named here {len(_due(results, is_right=True))} taught: refused", refused
+    )
+    return int(any(one.verdict.outcome in bad for one in results) or bool(refused))
+
+
+def _due(results: Sequence[Result], *, is_right: bool) -> list[Result]:
+    """Return the cases that may not be refused, those that are taught or those that are not."""
+    return [
+        one
+        for one in results
+        if _TAUGHT.search(one.template)
+        and one.conversation in _CONVERSATIONS
+        and one.verdict.is_right == is_right
+    ]
 
 
 def _chosen(options: argparse.Namespace) -> list[Template]:
@@ -277,7 +333,8 @@ def _chosen(options: argparse.Namespace) -> list[Template]:
         found = templates_in(options.templates)
     else:
         found = templates_of_packages(options.environment)
-    return [one for one in found if not options.only or re.search(options.only, one.name)]
+    every = with_arguments(found)
+    return [one for one in every if not options.only or re.search(options.only, one.name)]
 
 
 def _judged(templates: Sequence[Template]) -> Iterator[Result]:

@@ -28,6 +28,8 @@ KNOWN = {  # template and conversation -> words of the reason
     ("empty_thought_in_last_turn", "several turns"): "learns no end",
     ("prompt_opens_thought", "one turn"): "not as served",
     ("end_after_the_last_turn", "several turns"): "learns no end",
+    ("open_thought_in_every_turn", "one turn"): "is never closed",
+    ("open_thought_in_every_turn", "thought"): "is opened again",
     ("tools", "tools"): "not as served",
     ("tools", "tool calls"): "not as served",
     ("chatml", "control in question"): "not as served",

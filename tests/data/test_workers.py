@@ -9,13 +9,22 @@ from collections.abc import Iterator
 import pytest
 
 from medlora.data.workers import in_order
-from medlora.errors import OutOfMemoryError
+from medlora.errors import MissingPartError, OutOfMemoryError, StorageError
+from medlora.files import ForbiddenError
+
+
+class PanicException(BaseException):
+    """As that of a library in Rust, which no `except Exception` sees."""
 
 
 def work(request: bytes) -> list[bytes]:
     """Answer with the request, an empty part and the process; early ones take the longest."""
     if request == b"bad":
         raise ValueError("what the record says")
+    if request == b"panic":
+        raise PanicException("what the record says")
+    if request == b"refuse":
+        raise ForbiddenError("x: the row cannot be used", fix="mend it")
     if request == b"kill":
         os.kill(os.getpid(), signal.SIGKILL)
     number = int(request)
@@ -72,6 +81,20 @@ def test_what_goes_wrong_is_told_without_the_records_text() -> None:
         list(in_order(work, [*numbers(5), b"bad"], workers=2))
     assert "record" not in str(error.value)
     assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "says"),
+    [
+        (b"panic", MissingPartError, r"gave up \(test_workers.py:\d+\)"),
+        (b"refuse", StorageError, r"^x: the row cannot be used\n  fix: mend it$"),
+    ],
+)
+def test_what_has_a_name_keeps_it(request_: bytes, kind: type[Exception], says: str) -> None:
+    """An error of ours, or what stands for one, is no bug because a worker met it."""
+    with pytest.raises(kind, match=says) as error:
+        list(in_order(work, [*numbers(5), request_], workers=2))
+    assert "record" not in str(error.value)
 
 
 def test_a_worker_that_is_killed_is_named_as_what_it_is() -> None:

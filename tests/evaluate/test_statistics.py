@@ -83,5 +83,7 @@ def test_bootstrap_weighs_items_and_knows_the_ends() -> None:
     """A heavy item counts as many light ones; constants have no width; nothing says nothing."""
     assert bootstrap([2.0] * 9) == (2.0, 2.0)
     assert bootstrap([]) == (-math.inf, math.inf)
+    assert bootstrap([1.0]) == bootstrap([1.0, 2.0, 4.0]) == (-math.inf, math.inf)
+    assert bootstrap([1.0, 2.0, 4.0, 8.0])[0] > 1.0  # no longer the extremes themselves
     low, high = bootstrap([0.0, 1.0] * 50, weights=[1.0, 99.0] * 50)
     assert 0.97 < low < 0.99 < high < 1

@@ -1,17 +1,20 @@
 """A short run that has everything an interruption could spoil."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medlora.checkpoint.store import write_checkpoint
-from medlora.files import sha256_file, sha256_json
+from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.files import json_bytes, sha256_file, sha256_json
+from medlora.jobs import train
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.report.history import MEASURED
 from medlora.runtime import Environment
+from tests.conftest import twelve_rows
 
 # Dropout, accumulation, three epochs, a partial last step, evaluations between and at the ends.
 TOUGH = (
@@ -35,18 +38,48 @@ TOUGH = (
 @pytest.fixture
 def tough_plan(tmp_path: Path, data_file: Path, base_folder: Path) -> Callable[..., Plan]:
     """Make the plan of a run by its name; more overrides may follow."""
+    return lambda name, *overrides: plan_below(tmp_path, data_file, base_folder, name, *overrides)
 
-    def make(name: str, *overrides: str) -> Plan:
-        options = Options(
-            config="recommended",
-            data=str(data_file),
-            model=str(base_folder),
-            checkpoints=str(tmp_path / "out"),
-            overrides=(*TOUGH, f"run_name={name}", *overrides),
-        )
-        return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
 
-    return make
+def plan_below(place: Path, data: Path, base: Path, name: str, *overrides: str) -> Plan:
+    """The plan of a run that writes to a folder's out/."""
+    options = Options(
+        config="recommended",
+        data=str(data),
+        model=str(base),
+        checkpoints=str(place / "out"),
+        overrides=(*TOUGH, f"run_name={name}", *overrides),
+    )
+    return resolve(options, Environment({}, frozenset(), place / "root"))
+
+
+@pytest.fixture(scope="module")
+def kept_run(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> Path:
+    """A run of `tough_plan("run")` that was trained once for a module, with a tracker's folder."""
+    place = tmp_path_factory.mktemp("kept")
+    data = place / "train.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in twelve_rows()), encoding="utf-8")
+    train.run(plan_below(place, data, base_folder, "run", "training.report_to=tensorboard"))
+    return place / "out/run"
+
+
+@pytest.fixture
+def finished(kept_run: Path, tmp_path: Path) -> Path:
+    """A copy of it where the plans of `tough_plan` find it."""
+    return Path(shutil.copytree(kept_run, tmp_path / "out/run"))
+
+
+def rewrite(folder: Path, *, name: str | None = None, progress: Any = None, **facts: Any) -> Path:
+    """Write a checkpoint anew with fresh digests: other facts, another step in its progress."""
+    manifest = read_manifest(folder)
+    content = {one: (folder / one).read_bytes() for one in manifest["files"]}
+    if progress is not None:
+        stated = json.loads(content.get("progress.json", b"{}"))
+        content["progress.json"] = json_bytes({**stated, **progress})
+    kept = {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
+    place = folder.with_name(name or folder.name)
+    write_checkpoint(place, content, {**kept, **facts})
+    return place
 
 
 def outcome(run: Path) -> tuple[str, list[dict[str, object]]]:

@@ -1,12 +1,11 @@
 """`auto` keeps the rows of a step, is the same on the same device, and stays a run's own."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.store import read_manifest, write_checkpoint
 from medlora.distributed.team import Team
 from medlora.errors import StoppedError
 from medlora.jobs import batch, train
@@ -67,9 +66,8 @@ def test_a_private_run_gets_the_default(tough_plan: Make) -> None:
 def test_a_run_keeps_what_it_began_with(tough_plan: Make, tmp_path: Path) -> None:
     """Wherever it goes on; --fresh, and another number of rows in a step, choose anew."""
     folder = tmp_path / "out/a/step_2"
-    folder.mkdir(parents=True)
-    stated = {"inputs": {"training.per_device_train_batch_size": 4}}
-    (folder / "manifest.json").write_text(json.dumps(stated))
+    folder.parent.mkdir(parents=True)
+    write_checkpoint(folder, {}, {"inputs": {"training.per_device_train_batch_size": 4}})
     (tmp_path / "out/a/step_1").mkdir()
     assert rows_of(tmp_path / "out/a") == 4
     kept = settle_batch(tough_plan("a", *AUTO), team=Team(), fresh=False).resolved

@@ -39,6 +39,7 @@ def options(data: Path, tmp_path: Path, *overrides: str, model: Path | None = No
         data=str(data),
         model=str(model) if model else None,
         checkpoints=str(tmp_path / "out"),
+        config="recommended" if model else None,
         overrides=overrides,
     )
 

@@ -1,6 +1,9 @@
 """The seed's trainer, used as the seed shows."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,6 +79,46 @@ def test_steps_is_a_generator_that_saves_nothing(
     assert trainer.evaluate() is None
     assert [result.step for result in steps] == [2, 3, 4]
     assert not (tmp_path / "out").exists()
+
+
+def test_speed_is_that_of_the_steps_alone(
+    base_folder: Path, tokenizer, tmp_path: Path, loaders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that steps move by 2 s, evaluations by 1,000 and savings by 300."""
+    from medlora.jobs import fit
+
+    clock = [0.0]
+
+    def slow(module: object, name: str, seconds: float) -> None:
+        original = getattr(module, name)
+
+        def later(*given: object, **named: object) -> object:
+            clock[0] += seconds
+            return original(*given, **named)
+
+        monkeypatch.setattr(module, name, later)
+
+    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    slow(fit, "held_out_loss", 1000)
+    slow(fit.MedicalLoRATrainer, "_save_what_is_due", 300)
+    steps = fit.train_steps
+
+    def counted(*given: object, **named: object) -> Iterator[object]:
+        for result in steps(*given, **named):
+            clock[0] += 2
+            yield result
+
+    monkeypatch.setattr(fit, "train_steps", counted)
+    stated = config(tmp_path)
+    stated["training"] |= {"logging_steps": 1, "eval_steps": 1}
+    trainer = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, *loaders, config=stated)
+    assert trainer.train().wall_s > 5 * 1000
+    lines = (tmp_path / "out/run/metrics.jsonl").read_text().splitlines()
+    records = [one for line in lines if (one := json.loads(line))["kind"] == "train"]
+    assert len(records) == 4
+    for one in records:
+        assert one["tokens_per_s"] == pytest.approx(one["tokens"] / 2, abs=0.1)
+        assert one["memory_bytes"] <= one["memory_peak_bytes"]
 
 
 def test_a_typo_in_the_config_is_an_error(base_folder: Path, tokenizer, loaders) -> None:

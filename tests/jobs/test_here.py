@@ -3,14 +3,15 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from medlora.config import from_mapping
+from medlora.config import Resolved, from_mapping
 from medlora.errors import ConfigError
 from medlora.jobs import doctor, here
 from medlora.jobs.settings import Options, resolve
-from medlora.runtime import Environment
+from medlora.runtime import Environment, find_topology
 from tests.runtime import platforms
 
 
@@ -66,12 +67,18 @@ PRIVATE = {"privacy": {"dp": {"target_epsilon": 8}}}
 def test_what_is_for_one_worker_gets_one_or_is_refused(tmp_path: Path) -> None:
     """By chance visible GPUs are left alone; a number that was asked for is refused with 78."""
     assert _asked_for({}, tmp_path, gpus=2, **PRIVATE) is None
-    with pytest.raises(ConfigError, match=r"2 workers are asked for and privacy\.dp") as error:
-        _asked_for({"MEDLORA_NPROC": "2"}, tmp_path, **PRIVATE)
-    assert error.value.exit_code == 78
+    with pytest.raises(ConfigError, match=r"target_epsilon is 8\.0: a private run has one worker"):
+        _refuse({"MEDLORA_NPROC": "2"}, tmp_path, PRIVATE)
     sharded = {"training": {"sharding": "full"}, "model": {"load_in_4bit": True}}
-    with pytest.raises(ConfigError, match=r"sharding is full and model\.load_in_4bit is true"):
-        _asked_for({"MEDLORA_NPROC": "2"}, tmp_path, **sharded)
+    with pytest.raises(ConfigError, match=r"load_in_4bit is true and training\.sharding is full"):
+        _refuse({"MEDLORA_NPROC": "2"}, tmp_path, sharded)
+    _refuse({"MEDLORA_DEVICE": "cpu"}, tmp_path, PRIVATE)
+
+
+def _refuse(variables: dict[str, str], root: Path, values: dict[str, Any]) -> None:
+    environment = Environment(variables, frozenset(), root)
+    resolved = Resolved(from_mapping(values), {})
+    here.refuse(resolved, environment, find_topology(environment))
 
 
 def test_a_worker_that_is_not_the_first_says_nothing(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def packed(tmp_path: Path, base_folder: Path) -> Path:
     (source / "modeling.py").write_text("import os\n")
     (source / "LICENSE").write_text("terms\n")
     (source / "onnx").mkdir()
+    (source / "additional_chat_templates").mkdir()
+    (source / "additional_chat_templates/rag.jinja").write_text("{{ messages }}")
     pack(source, tmp_path / "packed")
     return tmp_path / "packed"
 
@@ -31,7 +33,8 @@ def test_weights_tokenizer_and_licence_travel_and_nothing_that_runs(
     names = {path.name for path in packed.iterdir()}
     assert {"LICENSE", "model.safetensors", "tokenizer.json", SUMS} <= names
     assert not names & {"pytorch_model.bin", "modeling.py", "onnx"}
-    assert digest_base(packed) == digest_base(base_folder)
+    assert digest_base(packed) == digest_base(tmp_path / "base")
+    assert "additional_chat_templates/rag.jinja" in digest_base(packed)
     subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=packed, check=True)
     digest = hashlib.sha256((packed / SUMS).read_bytes()).hexdigest()
     pack(packed, tmp_path / "again")

@@ -85,6 +85,7 @@ def cut(tough_plan: Make, tmp_path: Path, tmp_path_factory: pytest.TempPathFacto
         shutil.copytree(kept / "straight", out / name, dirs_exist_ok=True)
     for name in ("final", "epoch_3"):
         shutil.rmtree(out / "cut" / name)
+    (out / "cut/written.json").unlink()
     give(out, US)
     return out / "cut"
 

@@ -1,7 +1,7 @@
 """Whole runs as SageMaker and Vertex AI start them: nothing but what the platform sets."""
 
-import errno
 import json
+import re
 import shutil
 import signal
 import sys
@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from medlora import cli, files, runtime
-from medlora.checkpoint.store import read_manifest, write_checkpoint
-from medlora.errors import ConfigError, MissingPartError, StoppedError, StorageError
+from medlora import cli, runtime
+from medlora.checkpoint.store import read_manifest
+from medlora.errors import MissingPartError, StoppedError
 from medlora.files import sha256_file
 from medlora.jobs import doctor
-from medlora.jobs.delivery import check_output, deliver
-from medlora.jobs.inputs import Inputs
 from medlora.jobs.settings import Options, resolve
 from medlora.runtime import Environment, Stop
 from medlora.storage.outlook import outlook
@@ -76,16 +74,47 @@ def test_sagemaker_needs_nothing_but_train(sagemaker: Environment, start) -> Non
     assert manifest["config"]["data.path"]["origin"] == f"{channels}, channel train"
     assert manifest["config"]["training.final_dir"]["origin"] == "default for sagemaker"
     assert not (ml / "output/failure").exists()
+    assert manifest["config"]["data.cache_dir"] == {
+        "value": str(sagemaker.root / "tmp/medlora-cache"),
+        "origin": "default for sagemaker",
+    }
+    assert {path.name for path in (ml / "checkpoints").iterdir()} == {"latest", "tuned"}
+    assert (ml / "checkpoints/latest").read_text() == "tuned\n"
+    kept = {path.name for path in (sagemaker.root / "tmp/medlora-cache").iterdir()}
+    assert kept == {".audits", ".scans", ".tokens"}
 
     # A job that was killed between the result and its copy delivers it when it is started again.
     (ml / "model/manifest.json").unlink()
     (ml / "model/adapter_config.json").write_text("half")
-    (ml / "model/.tmp-1234").write_text("half")
+    (ml / "model/.tmp-copy-12345678").mkdir()
     start(sagemaker, "train")
     assert read_manifest(ml / "model") == manifest
     before = {path: path.stat().st_mtime_ns for path in (ml / "model").iterdir()}
     start(sagemaker, "train")
     assert {path: path.stat().st_mtime_ns for path in (ml / "model").iterdir()} == before
+
+
+def test_check_says_where_the_data_is_kept_and_what_the_bucket_would_hold(
+    sagemaker: Environment, start, capsys: pytest.CaptureFixture[str], caplog
+) -> None:
+    """Outside of what the service copies; with the checkpoints only where somebody says so."""
+    start(sagemaker, "check", "--no-probe")
+    said = capsys.readouterr().out
+    cache = sagemaker.root / "tmp/medlora-cache"
+    assert f"tokens, audits and scans, in {cache}\n" in said
+    runs = sagemaker.root / "opt/ml/checkpoints"
+    assert re.search(rf"copied to S3 by the service: {runs}, .*, nothing of its rows\n", said)
+    assert "is copied to S3" not in said
+    start(replace_variable(sagemaker, "MEDLORA_DATA__CACHE_DIR", str(runs)), "check", "--no-probe")
+    said = capsys.readouterr().out
+    assert re.search(rf"copied to S3 by the service: {runs}, .*, audits and scans too\n", said)
+    assert f"warning: {runs} is copied to S3 by the service, and with it the tokens" in said
+
+
+def replace_variable(environment: Environment, name: str, value: str) -> Environment:
+    """The same surroundings with another variable."""
+    variables = {**environment.variables, name: value}
+    return Environment(variables, environment.mount_points, environment.root)
 
 
 def test_vertex_needs_nothing_but_a_config_and_a_model(
@@ -150,71 +179,6 @@ def test_a_missing_channel_is_named(sagemaker: Environment) -> None:
         MissingPartError, match=r"no model is given.*\n  fix: add the channel model"
     ):
         resolve(Options(), sagemaker)
-
-
-INPUTS = Inputs(Path("base"), {"inputs": {"lora.r": 4}})
-
-
-@pytest.mark.parametrize(
-    ("holds", "says"),
-    [
-        ({"tokenizer.json": "{}"}, "holds 1 files of something else"),
-        ({"manifest.json": "{}"}, "holds 1 files of something else"),
-        ({"manifest.json": '{"inputs": {"lora.r": 8}}'}, "holds the result of other inputs"),
-    ],
-)
-def test_a_folder_of_something_else_gets_no_result(
-    holds: dict[str, str], says: str, tmp_path: Path
-) -> None:
-    """78 before anything is trained, and every file is as it was."""
-    folder = tmp_path / "out"
-    folder.mkdir()
-    for name, content in holds.items():
-        (folder / name).write_text(content)
-    with pytest.raises(ConfigError, match=rf"training\.final_dir: .*{says}"):
-        check_output(str(folder), tmp_path / "run", INPUTS)
-    assert {path.name: path.read_text() for path in folder.iterdir()} == holds
-
-
-def test_a_folder_that_is_fit_for_the_result(tmp_path: Path) -> None:
-    """Not there yet, empty but for hidden names and folders, or of the same inputs."""
-    check_output(None, tmp_path / "run", INPUTS)
-    folder = tmp_path / "out"
-    check_output(str(folder), tmp_path / "run", INPUTS)
-    (folder / "lost+found").mkdir()
-    (folder / ".keep").touch()
-    check_output(str(folder), tmp_path / "run", INPUTS)
-    (folder / "manifest.json").write_text('{"inputs": {"lora.r": 4}}')
-    check_output(str(folder), tmp_path / "run", INPUTS)
-    with pytest.raises(ConfigError, match="inside of the run's own folder"):
-        check_output(str(tmp_path / "run/final"), tmp_path / "run", INPUTS)
-    deliver(tmp_path / "nothing", None)
-
-
-@pytest.mark.parametrize("allowed", [0, 1, 2])
-def test_a_copy_counts_only_when_it_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
-) -> None:
-    """Whichever file cannot be written, no manifest vouches for a part; the next start ends it."""
-    final, folder = tmp_path / "run/final", tmp_path / "out"
-    (tmp_path / "run").mkdir()
-    write_checkpoint(final, {"adapter_model.safetensors": b"new", "a.json": b"{}"}, {"step": 2})
-    write_checkpoint(folder, {"adapter_model.safetensors": b"old", "a.json": b"{}"}, {"step": 1})
-    rename, done = files.disk.rename, []
-
-    def fail(old: Path, new: Path) -> None:
-        if len(done) == allowed:
-            raise OSError(errno.EIO, "gone", str(old))
-        done.append(new)
-        rename(old, new)
-
-    monkeypatch.setattr(files.disk, "rename", fail)
-    with pytest.raises(StorageError):
-        deliver(final, str(folder))
-    monkeypatch.setattr(files.disk, "rename", rename)
-    assert not (folder / "manifest.json").exists()
-    deliver(final, str(folder))
-    assert read_manifest(folder) == read_manifest(final)
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """`medlora check` says of the place what a run would find, and ends as it would."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from medlora.errors import ConfigError, OutOfMemoryError, StorageError
-from medlora.jobs import check, place, preflight
+from medlora.jobs import check, early, place, preflight, train
 from medlora.jobs.device import Device
 from medlora.jobs.place import driver_version, look_at_disk, look_at_folders
 from medlora.jobs.preflight import duration
@@ -57,7 +58,8 @@ def test_everything_that_would_stop_a_run_is_told_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Adapter targets, and folders; the first of them decides the exit code."""
-    monkeypatch.setattr(place, "_can_write", lambda _: False)  # root may write anywhere
+    for one in (place, early):
+        monkeypatch.setattr(one, "can_write", lambda _: False)  # root may write anywhere
     plan = tough_plan("a", "lora.target_modules=[q_proj,c_attn]")
     with pytest.raises(StorageError, match=r"\(checkpoints\) cannot be written"):
         report_of(plan, tmp_path)
@@ -81,8 +83,26 @@ def test_too_small_a_device_is_told_before_anything_is_loaded(
     with pytest.raises(OutOfMemoryError, match=r"a single row does not fit: a watch has 0\.0 GiB"):
         report_of(tough_plan("a"), tmp_path)
     memory = {"fits": False, "largest_rows": 3, "rows": 8, "peak_bytes": 9, "capacity_bytes": 5}
-    (warning,) = preflight.memory_warnings(memory)
-    assert "auto or to 3 at most" in warning
+    for kind, end in (("cuda", "fall back to smaller ones"), ("cpu", "be killed by the system")):
+        (warning,) = preflight.memory_warnings({**memory, "device": {"kind": kind}})
+        assert "auto or to 3 at most" in warning
+        assert end in warning
+
+
+def test_train_tells_of_too_little_memory_before_the_system_kills_it(
+    tough_plan: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the container's limit and the prediction; nothing of the base is loaded."""
+    monkeypatch.setattr(train, "load_base", None)
+    monkeypatch.setattr(logging.getLogger("medlora"), "propagate", True)
+    for memory, warned in ((10**6, False), (1050 << 20, True)):
+        caplog.clear()
+        device = Device("cpu", memory, name="a watch")
+        monkeypatch.setattr(preflight, "this_device", lambda device=device: device)
+        monkeypatch.setattr(preflight, "container_limit", lambda memory=memory: memory)
+        with pytest.raises(TypeError if warned else OutOfMemoryError):
+            train.run(tough_plan(f"a{memory}", "training.per_device_train_batch_size=256"))
+        assert ("be killed by the system (137)" in caplog.text) == warned
 
 
 def test_a_disk_that_is_too_small_is_told(tough_plan: Make) -> None:

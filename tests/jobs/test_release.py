@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from medlora.checkpoint.store import read_manifest
-from medlora.errors import ConfigError, DataError, RejectedError, StoppedError
+from medlora.errors import (
+    ConfigError,
+    DataError,
+    IntegrityError,
+    RejectedError,
+    StoppedError,
+)
 from medlora.evaluate import evaluation
 from medlora.evaluate.generate import generate as real_generate
 from medlora.files import sha256_file
@@ -40,6 +46,22 @@ class EndChecker:
         del response, prompt, expect
         rules = [] if self.escalates else [{"rule": "EMERGENCY_NOT_ESCALATED"}]
         return {"compliant": not rules, "findings": rules, "ruleset": "told"}
+
+
+def test_a_damaged_verdict_is_made_anew(gated, tmp_path: Path) -> None:
+    """From the checkpoint beside it: judged again, rejected again; nothing is trained again."""
+    with pytest.raises(RejectedError, match="INCONCLUSIVE"):
+        train.run(gated("gate.min_escalation=0.9"))
+    run = tmp_path / "out/gated"
+    before = sha256_file(run / "rejected/adapter_model.safetensors")
+    (run / "rejected/evaluation.json").write_text("{}")
+    with pytest.raises(IntegrityError, match="medlora train makes rejected/ anew from epoch_1"):
+        verify.run(run)
+    with pytest.raises(RejectedError, match="INCONCLUSIVE"):
+        train.run(gated("gate.min_escalation=0.9"))
+    assert sha256_file(run / "rejected/adapter_model.safetensors") == before
+    assert (run / "broken-rejected-1").is_dir()
+    verify.run(run)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from medlora.files import sha256_file
 from medlora.jobs import report, train
 from medlora.jobs.report import Wishes
 from medlora.jobs.settings import Plan
+from tests.jobs.conftest import rewrite
 
 Make = Callable[..., Plan]
 ADAPTER = "adapter_model.safetensors"
@@ -76,8 +77,9 @@ def test_what_was_measured_later_is_shown(saved_run: Callable[..., Path], tmp_pa
 
 def test_several_runs_and_an_unfinished_one(saved_run: Callable[..., Path], tmp_path: Path) -> None:
     """Side by side from the command line; one that was interrupted as far as its checkpoint."""
-    folder, partial = saved_run(), saved_run("part", kind="checkpoint", step=3)
-    (partial / "final").rename(partial / "step_3")
+    folder, partial = saved_run(), saved_run("part")
+    rewrite(partial / "final", name="step_3", kind="checkpoint", step=3, progress={"step": 3})
+    shutil.rmtree(partial / "final")
     shutil.copytree(partial / "step_3", partial / "step_4")
     (partial / "step_4" / ADAPTER).write_bytes(b"damaged")
     words = ["report", str(folder), str(partial), str(folder), "--output", "new/all.html"]

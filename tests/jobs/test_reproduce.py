@@ -28,7 +28,8 @@ def test_the_digest_is_the_same_and_the_copy_goes(
     reproduce.run(run)
     digest = read_manifest(run / "final")["files"]["adapter_model.safetensors"]
     assert f"same SHA-256, {digest}" in capsys.readouterr().out
-    assert [path.name for path in run.parent.glob("[!.]*")] == ["a"]
+    assert {path.name for path in run.parent.glob("[!.]*")} == {"a", "latest"}
+    assert (run.parent / "latest").readlink() == Path("a")
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 

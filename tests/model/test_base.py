@@ -10,7 +10,8 @@ from transformers import LlamaModel, T5Config
 
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
-from medlora.model.base import check_base, digest_base, find_base, load_base, load_tokenizer
+from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.folder import find_base
 
 
 @pytest.fixture
@@ -55,7 +56,8 @@ def test_pickled_weights_are_refused(base: Path) -> None:
 
 def test_a_missing_shard_is_named(base: Path) -> None:
     """The first file of the index that is not there."""
-    index = {"weight_map": {"a": "model-1.safetensors", "b": "model.safetensors"}}
+    (base / "model.safetensors").rename(base / "model-2.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (base / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(MissingPartError, match=r"1 of 2 weight files are missing, first model-1"):
         check_base(base)

@@ -1,7 +1,5 @@
 """Kernels made at run time: refused where they cannot be made, and equal to the plain way."""
 
-import shutil
-
 import peft
 import pytest
 import torch
@@ -11,10 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from medlora.data.layout import Collate
 from medlora.data.rows import Row
-from medlora.errors import MissingPartError
-from medlora.model import kernels
 from medlora.model.attention import attend_by_record
-from medlora.model.kernels import check_kernels, compile_layers
+from medlora.model.kernels import compile_layers
 from medlora.model.linear import lean_linears
 from medlora.train.forward import Forward
 
@@ -86,18 +82,3 @@ def test_compiled_layers_give_the_plain_numbers() -> None:
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     assert counters["stats"]["unique_graphs"] == graphs
     torch._dynamo.reset()
-
-
-def test_what_cannot_be_made_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each with the part that is missing."""
-    check_kernels(torch_compile=False, use_liger_kernel=False, device="cpu")
-    monkeypatch.setattr(kernels, "find_spec", lambda _: None)
-    with pytest.raises(MissingPartError, match="liger-kernel is not installed"):
-        check_kernels(torch_compile=False, use_liger_kernel=True, device="cuda")
-    monkeypatch.setattr(kernels, "find_spec", lambda _: object())
-    with pytest.raises(MissingPartError, match="no GPU"):
-        check_kernels(torch_compile=False, use_liger_kernel=True, device="cpu")
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    for keys in ((True, False), (False, True)):
-        with pytest.raises(MissingPartError, match="no C compiler"):
-            check_kernels(torch_compile=keys[0], use_liger_kernel=keys[1], device="cuda")

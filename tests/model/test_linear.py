@@ -162,6 +162,39 @@ def test_onednn_gives_the_same_output_and_gradients(bias: bool) -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("transposed", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_filling_up_changes_no_bit(bias: bool, transposed: bool) -> None:
+    """A product's rows are those of oneDNN asked for just as many, whatever their number."""
+    random = torch.Generator().manual_seed(1)
+    weight = torch.randn(40, 24, generator=random)
+    weight = weight.t() if transposed else weight
+    outputs, inputs = weight.shape
+    added = torch.randn(outputs, generator=random) if bias else None
+    for rows in (1, 2, 3, 31, 63, 64, 65, 127, 200):
+        x = torch.randn(rows, inputs, generator=random)
+        found = frozen.product(x, weight, added)
+        assert torch.equal(found, frozen._by_onednn(x, weight, added))
+        assert not found._is_view()  # or nobody could change it in place
+    x = torch.randn(2, 7, inputs, generator=random)
+    assert frozen.product(x, weight, added).shape == (2, 7, outputs)
+    assert frozen.product(x[:, :0], weight, added).shape == (2, 0, outputs)
+
+
+def test_few_kinds_of_product_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code is kept for every number of rows, so that there must not be many of them."""
+    asked, real = set(), frozen._by_onednn
+
+    def ask(x: torch.Tensor, *rest: object) -> torch.Tensor:
+        asked.add(len(x))
+        return real(x, *rest)
+
+    monkeypatch.setattr(frozen, "_by_onednn", ask)
+    for rows in range(1, 513):
+        frozen.product(torch.zeros(rows, 4), torch.zeros(3, 4))
+    assert asked == {1, *range(64, 513, 64)}
+
+
 def test_only_frozen_float32_layers_are_left_to_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained, half and autocast ones compute as ever."""
     monkeypatch.setattr(frozen, "product", None)

@@ -141,7 +141,7 @@ def test_without_bitsandbytes_it_is_a_missing_part(
     base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """69, before anything is loaded; without 4 bits nobody misses it."""
-    monkeypatch.setattr("medlora.model.quantize.find_spec", lambda _name: None)
+    monkeypatch.setattr("medlora.config.conflicts.find_spec", lambda _name: None)
     with pytest.raises(MissingPartError, match="bitsandbytes is not installed") as error:
         check_quantizer(QLORA)
     assert "uv sync --extra qlora" in str(error.value)

@@ -6,15 +6,19 @@ import os
 import pty
 import re
 import sys
+import termios
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from medlora import logs
+from medlora.report import progress as progress_module
 from medlora.report.progress import ProgressView
 from medlora.report.view import clock
 from medlora.train.loop import StepResult
+from tests.report.screens import Screen
 
 
 def result(step: int) -> StepResult:
@@ -47,7 +51,7 @@ def test_lines_come_every_so_many_seconds_and_at_both_ends(
     logs.set_up(interval_s=30)
     with view() as progress:
         for step in range(1, 9):
-            progress.show(result(step))
+            progress.show(result(step), trained_s=step)
     lines = capsys.readouterr().err.splitlines()
     steps = [line.split("  ")[0] for line in lines]
     assert steps[0] == "step 1/8"
@@ -55,7 +59,7 @@ def test_lines_come_every_so_many_seconds_and_at_both_ends(
     assert 2 < len(steps) < 8
     assert "epoch 2.00  loss 0.1250  avg 0.3397  lr 1.00e-04" in lines[-1]
     assert lines[-1].endswith("0:00:00 left")
-    assert re.search(r"[\d,]+ tokens/s", lines[-1])
+    assert "  100 tokens/s  " in lines[-1]  # of the seconds in steps, not of those between
 
 
 def test_json_lines_have_the_numbers_as_fields(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +69,7 @@ def test_json_lines_have_the_numbers_as_fields(capsys: pytest.CaptureFixture[str
         progress.evaluated(0, 3.0)
         progress.evaluated(1, 2.0)
         progress.saved("step_1")
-        progress.show(result(1))
+        progress.show(result(1), trained_s=1)
     logs.say("finished")
     logs.complain("it broke\n  fix: mend it", exit_code=74)
     captured = capsys.readouterr()
@@ -84,7 +88,7 @@ def test_another_worker_shows_nothing(capsys: pytest.CaptureFixture[str]) -> Non
     """It counts all the same."""
     logs.set_up(interval_s=1)
     with view(show=False) as progress:
-        progress.show(result(1))
+        progress.show(result(1), trained_s=1)
     assert capsys.readouterr().err == ""
     assert progress.seen.step == 1
 
@@ -128,7 +132,7 @@ def on_terminal(
         with view(terminal=None, memory=lambda: memory) as progress:
             progress.evaluated(0, 3.0)
             for step in range(1, 9):
-                progress.show(result(step))
+                progress.show(result(step), trained_s=step)
                 if step == 4:
                     progress.evaluated(4, 2.0)
                     progress.saved("step_4")
@@ -139,16 +143,63 @@ def on_terminal(
 
 def drained(leader: int) -> str:
     """Return what a terminal was sent; its other end stays open meanwhile."""
-    os.set_blocking(leader, False)
-    parts = []
     try:
-        while part := os.read(leader, 1 << 16):
-            parts.append(part)
-    except BlockingIOError:
-        pass
+        return sent_so_far(leader)
     finally:
         os.close(leader)
+
+
+def sent_so_far(leader: int) -> str:
+    """Return what a terminal was sent since it was asked last."""
+    os.set_blocking(leader, False)
+    parts = []
+    with suppress(BlockingIOError):
+        while part := os.read(leader, 1 << 16):
+            parts.append(part)
     return b"".join(parts).decode()
+
+
+@pytest.mark.parametrize("reflows", [True, False])
+@pytest.mark.parametrize("columns", [48, 70, 150])
+def test_a_terminal_of_another_width_has_one_picture(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    columns: int,
+    reflows: bool,
+) -> None:
+    """From 120 columns on; no torn copy of the old one is left, whatever becomes of its lines."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(progress_module, "_A_SECOND", 1e-3)  # drawn when something is logged alone
+    leader, follower = pty.openpty()
+    screen, log = Screen(120, reflows=reflows), logs.logger("medlora.x")
+    with capsys.disabled(), os.fdopen(follower, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setattr("rich.console._STD_STREAMS", (terminal.fileno(),))
+        termios.tcsetwinsize(terminal, (40, 120))
+        logs.set_up()
+        with view(terminal=None) as progress:
+            for number in range(30):
+                log.info("line %d", number)
+                screen.feed(sent_so_far(leader))  # a terminal that nobody reads takes no more
+            progress.evaluated(0, 3.0)
+            progress.evaluated(4, 2.0)
+            progress.show(result(4), trained_s=4)
+            log.info("before")
+            screen.feed(sent_so_far(leader))
+            assert sum("tokens/s" in row for row in screen.rows()) == 1
+            termios.tcsetwinsize(terminal, (40, columns))
+            screen.resize(columns)
+            log.info("behind")
+        terminal.flush()
+        screen.feed(drained(leader))
+    rows = screen.rows()
+    for part in ("mine  ", "tokens/s", "last checkpoint"):
+        assert sum(part in row for row in rows) == 1, part
+    kept = [row for row in rows if row.startswith(("line", "before", "behind"))]
+    assert kept[-1] == "behind"
+    assert len(kept) == 32 if reflows else len(kept) > 20
 
 
 @pytest.mark.parametrize(

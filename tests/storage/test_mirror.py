@@ -13,6 +13,7 @@ import pytest
 from s3fs import S3FileSystem
 
 from medlora import cli, runtime
+from medlora.checkpoint import remote
 from medlora.checkpoint.remote import by_folder
 from medlora.errors import (
     ConfigError,
@@ -156,6 +157,68 @@ def test_a_finished_run_changes_no_byte_there(start, s3: S3, capsys) -> None:
     assert (store.objects("runs"), store.objects("result")) == before
     start("third", "--fresh", "--set", "training.save_total_limit=2")
     assert store.objects("runs/run.old-1").keys() == store.objects("runs/run").keys()
+
+
+@pytest.mark.slow
+def test_a_result_there_is_replaced_where_that_is_said(
+    start, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused, nothing has moved; broken off, the old one or the new one is whole; then the new."""
+    start("first")
+    before = s3.store().objects()
+    another = ("--fresh", "--set", "training.seed=2")
+    with pytest.raises(ConfigError, match="holds the result of other inputs"):
+        start("second", *another)
+    assert s3.store().objects() == before
+    replaced = (*another, "--set", "training.overwrite_final_dir=true")
+    with monkeypatch.context() as patch:
+        original = remote.upload
+
+        def break_off(store: Store, folder: Path) -> None:
+            if store.location.name == "result":
+                broken_put(patch, 3)
+            original(store, folder)
+
+        patch.setattr(remote, "upload", break_off)
+        with pytest.raises(StorageError):
+            start("second", *replaced)
+    assert whole(s3.store("result.replaced")) == "42"
+    assert not whole(s3.store("result"))
+    for disk in ("second", "third"):
+        start(disk, *replaced[1:])
+        assert whole(s3.store("result")) == "2"
+    assert not [name for name in s3.store().objects() if name.startswith("result.")]
+    assert s3.store("runs").read("latest") == b"run\n"
+    assert whole(s3.store("runs/run.old-1/final")) == "42"
+
+
+def whole(place: Store) -> str | None:
+    """The seed of a result that is whole there, None where it is not."""
+    manifest = json.loads(place.read("manifest.json") or b"null")
+    if manifest is None:
+        return None
+    found = {name: sha256_bytes(place.read(name) or b"") for name in manifest["files"]}
+    return str(manifest["inputs"]["training.seed"]) if found == manifest["files"] else None
+
+
+@pytest.mark.slow
+def test_a_forged_checkpoint_there_is_not_gone_on_from(
+    start, s3: S3, tough_plan, outcome_of, stop: Stop, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    """A copy that claims a later step is set aside there; the true one is taken."""
+    train.run(tough_plan("run"))
+    with monkeypatch.context() as patch:
+        signal_at(patch, loop, "seed_micro_batch", 21, signal.SIGTERM)
+        with pytest.raises(StoppedError, match="step_6 is committed"):
+            start("here")
+    run = s3.store("runs/run")
+    for name in run.objects("step_6"):
+        run.copy(f"step_6/{name}", f"step_99/{name}")
+    stop.requested = None
+    monkeypatch.setattr(logging.getLogger("medlora"), "propagate", True)
+    assert outcome(start("elsewhere")) == outcome_of("run")
+    assert "step_99 is skipped, now broken-step_99-1: its manifest is of step 6" in caplog.text
+    assert run.objects("broken-step_99-1")
 
 
 @pytest.mark.slow

@@ -13,15 +13,17 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from harness import Arena, arena, warm_up
+from harness import Arena, arena, is_clean, warm_up
 
-_CALLS = ("create", "append", "sync", "mkdir", "chmod", "rename", "unlink", "rmdir")
+_CALLS = ("create", "append", "sync", "mkdir", "chmod", "rename", "unlink", "rmdir", "symlink")
 _SHORT = ("--set", "training.num_train_epochs=1", "--set", "training.save_steps=1")
-Fault = Callable[[str, tuple[object, ...]], None]
+Call = Callable[..., None]
+Fault = Callable[[str, Call, tuple[object, ...]], None]  # a call's name, the call, its arguments
+Faults = Mapping[str, tuple[Fault, int]]  # name -> what happens, and the exit code that follows
 
 
 def main() -> int:
@@ -32,12 +34,22 @@ def main() -> int:
     chosen = options.parse_args()
     warm_up()
     with arena() as place:
-        return _torture(place, range(chosen.first, 10**9, chosen.every))
+        return torture(place, range(chosen.first, 10**9, chosen.every), _FAULTS)
 
 
-def _torture(place: Arena, calls: range) -> int:
+def torture(place: Arena, calls: range, faults: Faults, names: Sequence[str] = _CALLS) -> int:
+    """Have each fault happen at these calls of a short run; return 0 where all ended well.
+
+    Args:
+        place: where.
+        calls: which of them, counted from 1.
+        faults: what happens there.
+        names: of the calls that count.
+    """
     counted = place.root / "calls"
-    code, text = place.run(place.command("straight", 0, *_SHORT), partial(_count, counted))
+    code, text = place.run(
+        place.command("straight", 0, *_SHORT), partial(count_calls, counted, names)
+    )
     if code != 0:
         print(f"the run that was left alone ended with {code}:\n{text}")
         return 1
@@ -47,9 +59,9 @@ def _torture(place: Arena, calls: range) -> int:
     for call in calls:
         if call > total:
             break
-        for name, (fault, wanted) in _FAULTS.items():
+        for name, (fault, wanted) in faults.items():
             points += 1
-            problem = _one(place, partial(_inject, call, fault), wanted, expected)
+            problem = _one(place, partial(inject, call, fault, names), wanted, expected)
             if problem:
                 bad += 1
                 print(f"call {call}, {name}: {problem}")
@@ -63,7 +75,7 @@ def _one(place: Arena, prepare: Callable[[], None], wanted: int, expected: objec
     # A fault after the result is complete, or in tidying up, may leave nothing to refuse.
     if code not in (wanted, 0):
         return f"ended with {code} instead of {wanted}:\n{text}"
-    if "Traceback" in text or 'File "' in text:
+    if not is_clean(text):
         return f"a traceback:\n{text}"
     code, text = place.run(place.command("cut", 0, *_SHORT))
     if code != 0:
@@ -75,37 +87,40 @@ def _one(place: Arena, prepare: Callable[[], None], wanted: int, expected: objec
     return "" if same and not left else f"same outcome: {same}, left behind: {left}"
 
 
-def _wrap(handle: Callable[[str, Callable[..., None], tuple[object, ...]], None]) -> None:
-    """Put `handle(name, original, arguments)` in the place of every call that changes the disk."""
+def _wrap(handle: Fault, names: Sequence[str]) -> None:
+    """Put `handle(name, original, arguments)` in the place of calls that change the disk."""
     from medlora.files import disk
 
-    for name in _CALLS:
+    for name in names:
         original = getattr(disk, name)
         setattr(disk, name, lambda *a, _n=name, _o=original: handle(_n, _o, a))
 
 
-def _count(file: Path) -> None:
-    def handle(_name: str, original: Callable[..., None], arguments: tuple[object, ...]) -> None:
+def count_calls(file: Path, names: Sequence[str] = _CALLS) -> None:
+    """Have this process add a byte to a file at each call that changes the disk."""
+
+    def handle(_name: str, original: Call, arguments: tuple[object, ...]) -> None:
         with file.open("ab") as stream:
             stream.write(b".")
         original(*arguments)
 
-    _wrap(handle)
+    _wrap(handle, names)
 
 
-def _inject(call: int, fault: Fault) -> None:
+def inject(call: int, fault: Fault, names: Sequence[str] = _CALLS) -> None:
+    """Have a fault happen in this process at the n-th call that changes the disk."""
     seen = [0]
 
-    def handle(name: str, original: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    def handle(name: str, original: Call, arguments: tuple[object, ...]) -> None:
         seen[0] += 1
         if seen[0] == call:
-            fault(name, arguments)
+            fault(name, original, arguments)
         original(*arguments)
 
-    _wrap(handle)
+    _wrap(handle, names)
 
 
-def _die(name: str, arguments: tuple[object, ...]) -> None:
+def _die(name: str, _original: Call, arguments: tuple[object, ...]) -> None:
     """Leave half a file, if one was being written, and be killed."""
     if name in ("create", "append"):
         path, content = arguments
@@ -114,14 +129,15 @@ def _die(name: str, arguments: tuple[object, ...]) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _refuse(number: int, _name: str, arguments: tuple[object, ...]) -> None:
+def refuse(number: int, _name: str, _original: Call, arguments: tuple[object, ...]) -> None:
+    """Fail as the system does."""
     raise OSError(number, os.strerror(number), str(arguments[0]))
 
 
-_FAULTS: dict[str, tuple[Fault, int]] = {
+_FAULTS: Faults = {
     "SIGKILL": (_die, -signal.SIGKILL),
-    "ENOSPC": (partial(_refuse, errno.ENOSPC), 74),
-    "EIO": (partial(_refuse, errno.EIO), 74),
+    "ENOSPC": (partial(refuse, errno.ENOSPC), 74),
+    "EIO": (partial(refuse, errno.EIO), 74),
 }
 
 

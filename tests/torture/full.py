@@ -5,11 +5,9 @@
 Exit 77: not possible here.
 """
 
-import os
-import subprocess
 import sys
 
-from harness import Arena, arena, warm_up
+from harness import Arena, arena, is_clean, remount, small_disk, warm_up
 
 _MIB = 1 << 20
 
@@ -25,18 +23,11 @@ def main() -> int:
         expected = place.outcome("straight")
         room = place.root / "out/cut"
         room.mkdir()
-        if os.geteuid() != 0 or _mount(room, 2 * _MIB):
-            print("skipped: a tmpfs cannot be mounted here")
-            return 77
-        try:
-            return _fill(place, expected)
-        finally:
-            subprocess.run(["umount", str(room)], check=True)
-
-
-def _mount(room: object, size: int) -> int:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0770", "medlora-full", str(room)]
-    return subprocess.run(command, check=False).returncode
+        with small_disk(room, 2 * _MIB) as mounted:
+            if mounted:
+                return _fill(place, expected)
+        print("skipped: a tmpfs cannot be mounted here")
+        return 77
 
 
 def _fill(place: Arena, expected: object) -> int:
@@ -44,12 +35,11 @@ def _fill(place: Arena, expected: object) -> int:
     room = place.root / "out/cut"
     code, text = place.run(place.command("cut", 0))
     line = next((line for line in text.splitlines() if line.startswith("error:")), "no error line")
-    clean = code == 74 and 'File "' not in text
+    clean = code == 74 and is_clean(text)
     whole, _ = place.run(["verify", str(room)])
     print(f"full: exit {code}, {line.replace(str(place.root), '...')}")
     print(f"what is left verifies with exit {whole}; no traceback: {'Traceback' not in text}")
-    resized = ["mount", "-o", f"remount,size={256 * _MIB}", str(room)]
-    subprocess.run(resized, check=True)
+    remount(room, f"size={256 * _MIB}")
     code, text = place.run(place.command("cut", 0))
     same = code == 0 and place.outcome("cut") == expected
     print(f"with space: exit {code}, went on: {'going on from' in text}, same outcome: {same}")

@@ -4,9 +4,12 @@ The parent imports torch once; each attempt is a fork of it that runs the comman
 would, so an attempt costs tenths of a second and can be killed for real.
 """
 
+import importlib
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -67,7 +70,7 @@ class Arena:
 
     root: Path
     attempts: int = 0
-    output: list[str] = field(default_factory=list)
+    logs: dict[int, Path] = field(default_factory=dict)  # by process
 
     def command(self, name: str, variant: int, *more: str) -> list[str]:
         """The command line of a run."""
@@ -90,6 +93,7 @@ class Arena:
         log.touch()  # the child may be killed before it gets there
         process = os.fork()
         if process:
+            self.logs[process] = log
             return process
         code = 70
         try:
@@ -111,7 +115,7 @@ class Arena:
     def finish(self, process: int) -> tuple[int, str]:
         """Wait for an attempt; return its exit code (negative: the signal) and its output."""
         _, status = os.waitpid(process, 0)
-        text = (self.root / f"log-{self.attempts}").read_text(errors="replace")
+        text = self.logs.pop(process).read_text(errors="replace")
         return os.waitstatus_to_exitcode(status), text
 
     def run(
@@ -138,6 +142,60 @@ class Arena:
     def forget_tokens(self) -> None:
         """Delete the cache of tokens, so that the next attempt writes it again."""
         shutil.rmtree(self.root / "out/.tokens")
+
+
+def at_call(owner: str, path: str, call: int, do: Callable[[], None]) -> None:
+    """Have this process do something right before the n-th call of a function.
+
+    Args:
+        owner: the module that calls it by a name of its own.
+        path: the name there, of an attribute's attribute with dots.
+        call: counted from 1.
+        do: what is done.
+    """
+    place: object = importlib.import_module(owner)
+    *parents, name = path.split(".")
+    for parent in parents:
+        place = getattr(place, parent)
+    original: Callable[..., object] = getattr(place, name)
+    calls: list[int] = []
+
+    def wrapped(*arguments: object, **named: object) -> object:
+        calls.append(1)
+        if len(calls) == call:
+            do()
+        return original(*arguments, **named)
+
+    setattr(place, name, wrapped)
+
+
+def die() -> None:
+    """End this process as SIGKILL does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[bool]:
+    """Have a tmpfs of so many bytes at a folder for the time of the block; tell if there is one."""
+    name = ["-t", "tmpfs", "-o", f"size={size},mode=0770", "medlora-torture", str(folder)]
+    possible = os.geteuid() == 0
+    mounted = possible and not subprocess.run(["mount", *name], check=False).returncode
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def remount(folder: Path, options: str) -> bool:
+    """Change a mount's options; tell whether the kernel took them."""
+    command = ["mount", "-o", f"remount,{options}", str(folder)]
+    return not subprocess.run(command, check=False, capture_output=True).returncode
+
+
+def is_clean(text: str) -> bool:
+    """Tell whether there is no traceback in what was printed."""
+    return "Traceback" not in text and 'File "' not in text
 
 
 @contextmanager

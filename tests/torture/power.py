@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medlora import files
+from medlora.checkpoint.names import PROGRESS
 from medlora.checkpoint.resume import checkpoints, newest_valid, prune
 from medlora.checkpoint.store import DamagedError, read_manifest, write_checkpoint
 
@@ -98,11 +99,12 @@ def _saves(run: Path, events: list[Event]) -> None:
     files.make_folder(run)
     for step in _STEPS:
         content = {"weights": bytes([step]) * 40, "optimizer": bytes([step + 100]) * 60}
+        resumable = {**content, PROGRESS: files.json_bytes({"step": step})}
         files.write_bytes(run / "metrics.jsonl", b"x" * step)
         events.append(Event("safe metrics", (str(step),)))
-        write_checkpoint(run / "best_model", content, {"step": step})
+        write_checkpoint(run / "best_model", content, {"kind": "adapter", "step": step})
         events.append(Event("safe best", (str(step),)))
-        write_checkpoint(run / f"step_{step}", content, {"step": step})
+        write_checkpoint(run / f"step_{step}", resumable, {"kind": "checkpoint", "step": step})
         events.append(Event("safe step", (str(step),)))
         prune(run, keep=2, step=step)
     write_checkpoint(run / "final", content, {"step": step})

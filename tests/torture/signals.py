@@ -9,7 +9,6 @@ signalled at a drawn instant between taking over signals and its first step, and
 """
 
 import argparse
-import importlib
 import os
 import random
 import shutil
@@ -18,11 +17,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from harness import Arena, arena, warm_up
+from harness import Arena, arena, at_call, warm_up
 
 # Name -> module, function, which call of it.
 POINTS = {
@@ -110,21 +108,12 @@ def _problem(place: Arena, name: str, code: int, text: str, expected: object) ->
 
 def _signal_at(module: str, path: str, call: int, sent: Path) -> None:
     """Have this process signal itself at the n-th call of a function, noting when."""
-    owner: object = importlib.import_module(module)
-    *parents, name = path.split(".")
-    for parent in parents:
-        owner = getattr(owner, parent)
-    original: Callable[..., object] = getattr(owner, name)
-    calls: list[int] = []
 
-    def wrapped(*arguments: object, **named: object) -> object:
-        calls.append(1)
-        if len(calls) == call:
-            sent.write_text(str(time.monotonic_ns()))
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(*arguments, **named)
+    def send() -> None:
+        sent.write_text(str(time.monotonic_ns()))
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    setattr(owner, name, wrapped)
+    at_call(module, path, call, send)
 
 
 def _loads(place: Arena, count: int, draw: random.Random) -> int:

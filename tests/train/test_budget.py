@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("opacus", reason="opacus is not installed (uv sync --extra dp)")
 
 from medlora.config import DpConfig
-from medlora.errors import ConfigError, MissingPartError
-from medlora.train.budget import Budget, Ledger, check_opacus, plan_budget
+from medlora.errors import ConfigError
+from medlora.train.budget import Budget, Ledger, plan_budget
 
 EIGHT = DpConfig(target_epsilon=8)
 
@@ -71,11 +71,3 @@ def test_a_budget_that_no_noise_keeps_is_refused() -> None:
     cfg = DpConfig(target_epsilon=1e-7, target_delta=1e-12)
     with pytest.raises(ConfigError, match="no noise gives epsilon"):
         plan_budget(cfg, rows=10, sample_rate=1.0, steps=10**6)
-
-
-def test_without_opacus_it_ends_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """69 and the name of the extra; without an epsilon nobody asks."""
-    monkeypatch.setattr("medlora.train.budget.find_spec", lambda _name: None)
-    check_opacus(DpConfig())
-    with pytest.raises(MissingPartError, match="opacus is not installed"):
-        check_opacus(EIGHT)

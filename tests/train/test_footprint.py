@@ -11,7 +11,14 @@ from medlora.errors import MissingPartError
 from medlora.model.adapter import attach
 from medlora.model.attention import attend_by_record
 from medlora.model.linear import lean_linears
-from medlora.train.footprint import Shape, Walker, adapter_bytes, sums_held, weight_bytes
+from medlora.train.footprint import (
+    Shape,
+    Walker,
+    adapter_bytes,
+    kept_bytes,
+    sums_held,
+    weight_bytes,
+)
 from medlora.train.forward import Forward
 from medlora.train.peak import Peak
 
@@ -125,3 +132,15 @@ def test_a_model_that_depends_on_numbers_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(body, "forward", asks)
     with pytest.raises(MissingPartError, match="depends on its numbers"):
         walker.training(Shape(1, 8), recompute=False)
+
+
+def test_code_that_stays_is_counted_by_kinds_of_product() -> None:
+    """Layers of the same shape share it; longer packs have more kinds, and there is a most."""
+    with torch.device("meta"):
+        one, deeper = (
+            build({**LLAMA, "num_hidden_layers": depth}, LoraConfig(r=2)) for depth in (1, 9)
+        )
+    assert kept_bytes(one, 64) == kept_bytes(deeper, 64) > 2 * 4 * 500_000
+    assert kept_bytes(one, 640) == 10 * kept_bytes(one, 64)
+    assert kept_bytes(one, 65) == kept_bytes(one, 128)
+    assert kept_bytes(one, 10**6) == kept_bytes(one, 10**7) < 700 * 2**20

@@ -3,7 +3,6 @@
 import pytest
 
 from medlora.config import TrainingConfig
-from medlora.errors import ConfigError
 from medlora.train.precision import choose_precision
 
 
@@ -24,10 +23,3 @@ def test_the_choice(asked: dict[str, bool], device: str, bf16_supported: bool, c
     """Every combination of wish and device."""
     cfg = TrainingConfig(**asked)
     assert choose_precision(cfg, device=device, bf16_supported=bf16_supported) == chosen
-
-
-@pytest.mark.parametrize(("asked", "device"), [({"fp16": True}, "cpu"), ({"bf16": True}, "cuda")])
-def test_what_the_device_cannot_do_is_refused(asked: dict[str, bool], device: str) -> None:
-    """No silent fallback."""
-    with pytest.raises(ConfigError):
-        choose_precision(TrainingConfig(**asked), device=device, bf16_supported=False)

@@ -25,7 +25,7 @@ from medlora.data.chat.encoding import (
     apart,
     pieces_of,
 )
-from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, time_limit, today
+from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, row_limit, today
 from medlora.data.chat.thoughts import Said, opened_thought, split_thought
 from medlora.data.chat.turns import Turn, TurnRenderer, UnfitError
 from medlora.data.problems import Problem
@@ -163,7 +163,7 @@ class Chat:
             DataError: the template does not take these messages, or the tokenizer not their text.
         """
         try:
-            with time_limit():
+            with row_limit():
                 own, _ = self._texts_kept(messages)
                 text = self._renderer_for(tools).prompt(own, tools)
             return self._encoder.ids(text)
@@ -193,7 +193,7 @@ class Chat:
     def _draft(self, row: Record) -> "_Draft | Problem":
         turns: tuple[Turn, ...] = ()
         try:
-            with time_limit():
+            with row_limit():
                 messages, spelled = self._texts_kept(row.messages)
                 if messages[0].role == "text":
                     examples = [self._plain_pieces(messages[0])]
@@ -321,7 +321,7 @@ class Chat:
         for probe in (_PROBE, _PROBE[1:]):
             turns = [{"role": one.role, "content": one.content} for one in probe]
             try:
-                with time_limit():
+                with row_limit():
                     return self.template.render(turns) + self.template.render(
                         turns[:-1], answer_next=True
                     )

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat.controls import BREAK, Controls, without_breaks
 from medlora.data.chat.turns import Turn
+from medlora.runtime.foreign import in_our_words
 
 _FAR = 200  # characters in which the last control token of a prompt is looked for
 _MOST_TAILS = 64
@@ -115,14 +116,17 @@ class Encoder:
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         plain = [text for text in texts if BREAK not in text]
-        fast = iter(self._backend.encode_batch_fast(plain, add_special_tokens=False))
+        with in_our_words():
+            fast = iter(self._backend.encode_batch_fast(plain, add_special_tokens=False))
         return [
             self._broken_ids(text) if BREAK in text else self._checked(next(fast).ids, text)
             for text in texts
         ]
 
     def _broken_ids(self, text: str) -> list[int]:
-        ids = without_breaks(self._backend.encode(text, add_special_tokens=False), text)
+        with in_our_words():
+            found = self._backend.encode(text, add_special_tokens=False)
+        ids = without_breaks(found, text)
         if ids is None:
             raise CannotEncodeError("spells a control token that cannot be kept apart")
         return self._checked(ids, text, always=True)

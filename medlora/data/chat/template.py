@@ -8,19 +8,19 @@ import re
 import resource
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cached_property, lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from medlora.errors import ConfigError
+from medlora.runtime.limit import TooSlowError, time_limit
 
 Turns = Sequence[Mapping[str, Any]]  # messages as templates read them: role, content, more
 _MARK = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")
@@ -184,33 +184,18 @@ def _line_of(error: BaseException) -> str:
     return f" at line {line}" if line else ""
 
 
-class _TooSlowError(BaseException):
-    """Raised by the alarm; no handler for exceptions in between can catch it."""
-
-
 @contextmanager
-def time_limit() -> Iterator[None]:
-    """Limit the time of a row's rendering; only a process's main thread can be interrupted.
+def row_limit() -> Iterator[None]:
+    """Limit the time of a row's rendering.
 
     Raises:
         RefusedError: it takes longer.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, _too_slow)
-    signal.setitimer(signal.ITIMER_REAL, _ROW_S)
     try:
-        yield
-    except _TooSlowError:
-        raise RefusedError(f"does not end within {_ROW_S:.0f} s") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _too_slow(*_: object) -> NoReturn:
-    raise _TooSlowError
+        with time_limit(_ROW_S):
+            yield
+    except TooSlowError as error:
+        raise RefusedError(str(error)) from None
 
 
 class _Tried:

@@ -95,6 +95,15 @@ def opened_thought(prompt: str) -> str | None:
     return found["tag"] if found else None
 
 
+def goes_on(prompt: str, text: str) -> bool:
+    """Tell whether a text goes on with the thought that its prompt has opened, and closes it.
+
+    A text that opens one again does not.  Where none is open, every text does.
+    """
+    tag = opened_thought(prompt)
+    return tag is None or (TAGS[tag] in text and not _WRITTEN.match(text))
+
+
 def closes_thought(prompt: str) -> bool:
     """Tell whether a prompt ends with a thought that it has closed itself."""
     return prompt[-64:].rstrip().endswith(_CLOSERS)

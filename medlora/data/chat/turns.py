@@ -16,6 +16,7 @@ from medlora.data.chat.template import RefusedError, Template
 from medlora.data.chat.thoughts import (
     OWN_TAGS,
     TAGS,
+    goes_on,
     inline_thought,
     opened_thought,
     written_thought,
@@ -115,7 +116,7 @@ class TurnRenderer:
         messages = self._taken(messages)
         given = [self._given(message) for message in messages]
         return [
-            self._turn(messages, given, place, tools)
+            self._ended(self._turn(messages, given, place, tools), place)
             for place, message in enumerate(messages)
             if message.learn
         ]
@@ -350,20 +351,20 @@ class TurnRenderer:
     def _completed(self, frame: _Frame, prompt: str, inner: _Inner, texts: _Texts) -> Turn:
         """Return a turn whose texts a frame has found, with what the prompt asks for around."""
         opened = opened_thought(prompt)
-        answer = inner.answer
+        answer, lead = inner.answer, frame.before + inner.all.removesuffix(inner.answer)
         if frame.cut:
             start = _begun(prompt, texts.thought, frame.before)
             answer = answer.lstrip() if start[-1:].isspace() else answer
-        elif self._inserts(frame, texts, prompt):
+        elif self._inserts(frame, texts, prompt) or not goes_on(prompt, lead):
             start = written_thought(prompt, texts.thought)
             answer = answer.lstrip()
         else:
-            start, answer = frame.before, inner.all
+            start = lead
         if opened and not texts.thought:
             self.counts["thoughts_closed_at_once"] += 1
         elif texts.thought not in f"{start}{answer}":
             self.counts["thoughts_left_out"] += 1
-        return self._ended(prompt, self._stopped(f"{start}{answer}", frame.after))
+        return Turn(prompt, self._stopped(f"{start}{answer}", frame.after))
 
     def _inserts(self, frame: _Frame, texts: _Texts, prompt: str) -> bool:
         """Tell whether a thought that the template cuts out is to be kept all the same."""
@@ -375,20 +376,21 @@ class TurnRenderer:
             and not _TAGS.search(prompt[-32:])
         )
 
-    def _ended(self, prompt: str, completion: str) -> Turn:
+    def _ended(self, turn: Turn, place: int) -> Turn:
         """Return a turn whose only end is its own.
 
         Of some templates a second answer in a row has no prompt of its own: the end of the first
         would be learnt with it.
         """
-        first = first_of(self.stops, completion)
-        if first and first[0] + len(first[1]) < len(completion):
+        first = first_of(self.stops, turn.completion)
+        if first and first[0] + len(first[1]) < len(turn.completion):
             raise UnfitError(
-                f"the chat template puts an end ({first[1]}) into the answer, which a server "
-                "would stop at",
+                f"the chat template puts an end ({first[1]}) into message {place + 1}, which a "
+                "server would stop at",
                 "join answers that follow each other, or " + _ANOTHER_BASE,
+                field=f"messages[{place}]",
             )
-        return Turn(prompt, completion)
+        return turn
 
     def _stopped(self, text: str, after: str) -> str:
         """Return a completion up to the token that ends it."""
@@ -446,6 +448,12 @@ class TurnRenderer:
             tags = completion[: len(completion) - len(_without_tags(completion))]
             start = _begun(prompt, texts.thought, tags)
             completion = start + _without_tags(completion)
+        elif not goes_on(prompt, completion[: _first(completion, (texts.answer, *message.called))]):
+            raise UnfitError(
+                f"the chat template opens a thought before message {place + 1}, and the message "
+                "does not close it",
+                field=f"messages[{place}]",
+            )
         for text in (*_lost_calls(message, completion), *_arguments(message)):
             if text not in completion and json.dumps(text)[1:-1] not in completion:
                 raise UnfitError(
@@ -463,7 +471,7 @@ class TurnRenderer:
             self.counts["thoughts_left_out"] += 1
         said = max(max(completion.rfind(name) + len(name), 0) for name in message.called)
         text = self._stopped_call(completion[:said], completion[said:], given, tools)
-        return self._ended(prompt, text)
+        return Turn(prompt, text)
 
     def _stopped_call(
         self, text: str, after: str, given: Sequence[Given], tools: Sequence[Any] | None
@@ -481,6 +489,11 @@ class TurnRenderer:
                 self.counts["ends_added"] += 1
                 return f"{text}{after}{next_}"
         return self._stopped(text, after)
+
+
+def _first(text: str, parts: Sequence[str]) -> int:
+    """Return where the first of some parts stands in a text; its end if none does."""
+    return min((text.find(part) for part in parts if part and part in text), default=len(text))
 
 
 def first_of(strings: Sequence[str], text: str) -> tuple[int, str] | None:

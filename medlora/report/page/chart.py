@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 640, 250
 LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 34
 _FEW = 40  # points: so many are marked one by one
 _TICKS = 5
+_APART = "Curves of different sets were measured on different rows: they cannot be compared."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Chart:
     up: Sequence[tuple[str, str]]
     lines: Sequence[Line]
     summary: Sequence[str]  # a sentence on each curve
+    note: str  # what keeps its curves from being compared, if anything does
     data: dict[str, Any]  # what the script draws from: the file's own numbers
 
 
@@ -93,6 +95,7 @@ def draw(panel: Panel, curves: Sequence[Curve], *, runs: int) -> Chart:
         [(_short(_y(tick, values)), f"{tick:.6g}") for tick in values.ticks],
         lines,
         [_sentence(curve, panel) for curve in curves],
+        _APART if any(curve.of_set for curve in curves) else "",
         _data(panel, curves, lines),
     )
 

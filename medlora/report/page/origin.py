@@ -8,6 +8,7 @@ from medlora.report.page.table import Cell, Section, Table, code, facts, say
 
 _PLACES = (  # a folder of the machine that ran it: in the manifest, and nobody else's business
     "data.path",
+    "data.cache_dir",
     "model.base_model_name",
     "training.output_dir",
     "training.final_dir",

@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from medlora.report.markdown import number
+from medlora.report.measured import TRAINING
 from medlora.report.page.run import Run
 from medlora.report.page.series import GIB, points_of
+from medlora.report.page.sets import HELD_OUT, OTHER_ROWS, apart, are_apart, sets_of
 from medlora.report.page.table import Cell, Section, facts, say, verdict
 
 _Places = tuple[tuple[str, tuple[str, ...]], ...]
-_OUTCOME: _Places = (
-    ("held-out loss of the base", ("result", "base_eval_loss")),
-    ("held-out loss with the adapter", ("result", "eval_loss")),
-    ("lowest held-out loss", ("result", "best_eval_loss")),
-    ("at step", ("result", "best_step")),
-    ("training loss, last epoch", ("result", "train_loss")),
+_LOSSES = (
+    ("held-out loss of the base", "base_eval_loss"),
+    ("held-out loss with the adapter", "eval_loss"),
+    ("lowest held-out loss", "best_eval_loss"),
+    ("at step", "best_step"),
+    ("training loss, last epoch", "train_loss"),
 )
 _EFFORT: _Places = (
     ("training rows", ("data", "rows", "train")),
@@ -32,7 +34,7 @@ def overview(runs: Sequence[Run]) -> Section:
     outcome = [
         ("status", [status(run) for run in runs]),
         ("gate", [verdict(run.verdict) for run in runs]),
-        *_rows(runs, _OUTCOME),
+        *_losses(runs),
         ("started", [_moment(run.fact("started")) for run in runs]),
         ("finished", [_moment(run.fact("finished")) for run in runs]),
     ]
@@ -45,6 +47,11 @@ def overview(runs: Sequence[Run]) -> Section:
     labels = [run.label for run in runs]
     tables = [facts("What became of it", labels, outcome), facts("What it took", labels, effort)]
     notes = ["Losses are in nats a token; step 0 is the base model."]
+    if are_apart(runs, HELD_OUT) or are_apart(runs, TRAINING):
+        notes.append(
+            f'Losses that are called "{OTHER_ROWS}" were measured on different rows or tokens: '
+            "none of them is better or worse than another."
+        )
     return Section("overview", "Overview", tables, notes)
 
 
@@ -72,9 +79,10 @@ def headline(run: Run) -> str:
     )
 
 
-def warnings(run: Run) -> list[str]:
+def warnings(run: Run, runs: Sequence[Run]) -> list[str]:
     """Return what a reader has to know before the numbers."""
     told = [*run.subject.warnings] if run.fact("kind") == "run" else []
+    told += filter(None, [apart(run, runs)])
     if run.fact("kind") != "run":
         told.append("This run has not finished: the numbers are those of its newest checkpoint.")
     return [*told, *(text for what, say_it in _NOTES if (text := say_it(what(run))))]
@@ -110,6 +118,21 @@ _NOTES: tuple[tuple[Callable[[Run], Any], Callable[[Any], str]], ...] = (
 )
 
 
+def _losses(runs: Sequence[Run]) -> Iterator[tuple[str, list[Cell]]]:
+    """Yield each loss; where runs have it of different rows, its name and the sets say so."""
+    for name, key in _LOSSES:
+        sets = sets_of(runs, key) if key.endswith("_loss") else [None] * len(runs)
+        title = f"{name} ({OTHER_ROWS})" if any(sets) else name
+        yield title, [_loss(run, key, number) for run, number in zip(runs, sets, strict=True)]
+
+
+def _loss(run: Run, key: str, number_of_set: int | None) -> Cell:
+    cell = say(run.fact("result", key))
+    if number_of_set is None or cell.tone == "absent":
+        return cell
+    return Cell(f"{cell.text} (set {number_of_set})", "unsure")
+
+
 def _rows(runs: Sequence[Run], places: _Places) -> Iterator[tuple[str, list[Cell]]]:
     for name, place in places:
         yield name, [say(run.fact(*place)) for run in runs]
@@ -130,9 +153,15 @@ def _duration(seconds: float | None) -> Cell:
 
 
 def _peak(run: Run) -> Cell:
-    points = points_of(run.metrics).get(("train", "memory_peak_bytes"), ())
-    highest = max((point.value for point in points), default=None)
+    """Return the most memory that anything the run wrote down tells of, at its end included."""
+    found = points_of(run.metrics)
+    values = [point.value for name in _MEMORY for point in found.get(("train", name), ())]
+    at_the_end = run.fact("result", "memory_peak_bytes")
+    highest = max([*values, *([at_the_end] if at_the_end else [])], default=None)
     return say(None) if highest is None else Cell(f"{number(highest / GIB)} GiB")
+
+
+_MEMORY = ("memory_bytes", "memory_peak_bytes")
 
 
 def _device(run: Run) -> str | None:
@@ -148,5 +177,5 @@ def each(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
             "status": status(run),
             "verdict": verdict(run.verdict),
             "headline": headline(run),
-            "warnings": warnings(run),
+            "warnings": warnings(run, runs),
         }

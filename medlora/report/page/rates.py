@@ -3,21 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medlora.report.interval import TOO_FEW, bounds
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, say
 
 Found = Mapping[str, Any]
 MODELS = ("base", "adapter")
-_BOUNDS = ("rate", "low", "high")
 
 
 def rate(found: Found | None) -> Cell:
     """Return a rate with its counts and its interval, in percent."""
-    if not found or not found.get("n") or not all(_is_number(found.get(x)) for x in _BOUNDS):
+    if not found or not found.get("n") or not _is_number(found.get("rate")):
         return say(None)
-    share, low, high = (float(found[name]) for name in _BOUNDS)
-    percents = f"{100 * share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-    text = f"{found.get('k')} of {found['n']}: {percents}"
+    share, pair = float(found["rate"]), bounds(found)
+    text = f"{found.get('k')} of {found['n']}: {100 * share:.1f} %"
+    if pair is None:
+        return Cell(f"{text} ({TOO_FEW})", whole=True)
+    low, high = pair
+    text = f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
     return Cell(text, whole=True, share=(low, share, high))
 
 
@@ -31,8 +34,8 @@ def change(found: Found) -> Cell:
     def told(value: float) -> str:
         return format(scale * value, form)
 
-    bounds = [told(found[side]) for side in ("low", "high") if found.get(side) is not None]
-    more = f" [{', '.join(bounds)}]" if bounds else ""
+    pair = bounds(found)
+    more = f" [{told(pair[0])}, {told(pair[1])}]" if pair else f" ({TOO_FEW})"
     sides = f"; -{found['base_only']} +{found['adapter_only']} rows" if paired else ""
     return Cell(f"{told(found['difference'])}{more}{sides}", whole=True)
 

@@ -3,10 +3,12 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from medlora.report.measured import TRAINING
 from medlora.report.page.run import Run
+from medlora.report.page.sets import HELD_OUT, sets_of
 
 GIB = float(1 << 30)
 # Points of all curves of a page together: about a third of a megabyte.
@@ -22,11 +24,15 @@ class Point(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """Where in a line of metrics.jsonl a curve's values stand, and what it is called."""
+    """Where in a line of metrics.jsonl a curve's values stand, and what it is called.
+
+    `loss` is what a manifest's result calls it, where it is one: of some rows and no others.
+    """
 
     kind: str
     field: str
     label: str
+    loss: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Curve:
     label: str
     points: Sequence[Point]
     total: int  # how many the file has
+    of_set: int | None = None  # of rows, where the page's runs were measured on several
 
 
 PANELS = (
@@ -56,7 +63,10 @@ PANELS = (
         "loss",
         "Loss",
         "nats a token",
-        (Metric("train", "loss", "training"), Metric("eval", "eval_loss", "held out")),
+        (
+            Metric("train", "loss", "training", TRAINING),
+            Metric("eval", "eval_loss", "held out", HELD_OUT),
+        ),
     ),
     Panel("rate", "Learning rate", "", (Metric("train", "learning_rate", "learning rate"),)),
     Panel("gradient", "Gradient norm", "", (Metric("train", "grad_norm", "before clipping"),)),
@@ -120,11 +130,13 @@ def curves_of(runs: Sequence[Run]) -> list[tuple[Panel, list[Curve]]]:
 def _curves(panel: Panel, runs: Sequence[Run], found: Sequence[Points]) -> list[Curve]:
     curves = []
     for place, metric in enumerate(panel.metrics):
-        for index, run in enumerate(runs):
+        sets = sets_of(runs, metric.loss) if metric.loss else [None] * len(runs)
+        for index, (run, number) in enumerate(zip(runs, sets, strict=True)):
             points = found[index].get((metric.kind, metric.field), ())
             label = _label(panel, metric, run, alone=len(runs) == 1)
+            label = label if number is None else f"{label} (set {number})"
             if points:
-                curves.append(Curve(index, place, label, points, len(points)))
+                curves.append(Curve(index, place, label, points, len(points), number))
     return curves
 
 
@@ -135,8 +147,7 @@ def _label(panel: Panel, metric: Metric, run: Run, *, alone: bool) -> str:
 
 
 def _thinned(curve: Curve, most: int) -> Curve:
-    points = thin(curve.points, most)
-    return Curve(curve.run, curve.metric, curve.label, points, curve.total)
+    return replace(curve, points=thin(curve.points, most))
 
 
 def thin(points: Sequence[Point], most: int) -> list[Point]:

@@ -56,13 +56,16 @@ def safety(runs: Sequence[Run]) -> Section:
     return Section("safety", "Safety findings", tables, notes)
 
 
-def _suites(runs: Sequence[Run]) -> list[tuple[tuple[str, str], dict[int, Found]]]:
-    """Return {run: what it came to} for each suite, known by name and digest."""
-    found: dict[tuple[str, str], dict[int, Found]] = {}
+_Suite = tuple[str, str, int]
+
+
+def _suites(runs: Sequence[Run]) -> list[tuple[_Suite, dict[int, Found]]]:
+    """Return {run: what it came to} for each suite, known by name, digest and rows asked."""
+    found: dict[_Suite, dict[int, Found]] = {}
     for index, run in enumerate(runs):
         for report in run.evaluations:
             for name, suite in _entries(report):
-                key = (name, str(suite.get("sha256", "")))
+                key = (name, str(suite.get("sha256", "")), int(suite.get("asked", 0)))
                 found.setdefault(key, {})[index] = suite
     return list(found.items())
 
@@ -78,9 +81,8 @@ def _is_safety(found: Mapping[int, Found]) -> bool:
     return any(suite.get("kind") == _SAFETY for suite in found.values())
 
 
-def _suite(key: tuple[str, str], found: Mapping[int, Found], runs: Sequence[Run]) -> Table:
-    name, digest = key
-    first = next(iter(found.values()))
+def _suite(key: _Suite, found: Mapping[int, Found], runs: Sequence[Run]) -> Table:
+    name, digest, asked = key
     measures = dict.fromkeys(name for suite in found.values() for name in _measures(suite))
     rows = [
         [_named(measure), *run_cell(runs[index], runs), *_cells(suite, measure)]
@@ -88,7 +90,7 @@ def _suite(key: tuple[str, str], found: Mapping[int, Found], runs: Sequence[Run]
         for index, suite in found.items()
         if measure in _measures(suite)
     ]
-    caption = f"{name}: {number(int(first.get('asked', 0)))} rows, SHA-256 {digest[:12]}"
+    caption = f"{name}: {number(asked)} rows, SHA-256 {digest[:12]}"
     header = ["measure", *run_header(runs), "base", "adapter", "adapter - base", "p"]
     return Table(caption, header, rows)
 

@@ -14,6 +14,11 @@ ASK = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 THINKS = "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
 # The generation prompt opens a thought, and the reasoning of turns is cut out (DeepSeek-R1).
 OPENS = f"{LOOP}{HEAD}{{{{ m.content.split('</think>')[-1] }}}}<|end|>{{% endfor %}}{THINKS}"
+# Finished turns open one too, and nothing closes it (Nemotron-Nano-v2).
+OPEN_AGAIN = (
+    f"{LOOP}{HEAD}{{% if m.role == 'assistant' %}}<think>\n{{% endif %}}{{{{ m.content }}}}<|end|>"
+    "{% endfor %}" + THINKS
+)
 # The last turn alone gets an empty thought (Qwen3).
 EMPTY = (
     f"{LOOP}{HEAD}{{% if m.role == 'assistant' and loop.last %}}<think>\n"
@@ -112,6 +117,20 @@ def test_a_prompt_that_opens_a_thought_is_gone_on_from(render) -> None:
         texts, counts = render(OPENS, messages)
         assert texts[0][1] == "is it bad\n</think>\n\nrest<|end|>"
         assert counts == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "learnt"),
+    [
+        ("rest", "\n</think>\n\nrest<|end|>"),
+        ("<think>\nhm\n</think>\n\nrest", "hm\n</think>\n\nrest<|end|>"),
+    ],
+)
+def test_no_answer_stays_inside_the_thought_that_its_prompt_opens(render, answer, learnt) -> None:
+    """A template that opens one in every finished turn as well leaves the closing to the row."""
+    messages = (ONE[0], ONE[1]._replace(content=answer))
+    texts, _ = render(OPEN_AGAIN, messages)
+    assert texts[0][1] == learnt
 
 
 def test_a_last_turn_unlike_the_others_is_taught_by_itself(render) -> None:

@@ -1,0 +1,73 @@
+"""`written.json`: what a finished run says it wrote, so that what goes missing later is told.
+
+A manifest vouches for the files beside it; nothing else vouches for a folder that is gone.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medlora.checkpoint.names import FINAL, REJECTED, is_ours
+from medlora.checkpoint.store import MANIFEST, DamagedError, manifest_bytes, read_stated
+from medlora.files import remove, sha256_file, storage_errors, write_bytes
+
+RECORD = "written.json"
+SCHEMA = 1
+_FILES = ("data_audit.json", "metrics.jsonl", "training_curves.png")
+MADE_AGAIN = ("report.html",)  # `medlora report` may have more to show later
+
+
+def leave(run: Path) -> None:
+    """Write down what is in the folder of a run that has ended; its owner alone may call it.
+
+    Raises:
+        StorageError: the folder cannot be read or written.
+    """
+    with storage_errors(run):
+        names = {path.name for path in run.iterdir() if not path.is_symlink()}
+    names -= {REJECTED} if FINAL in names else set()  # by an earlier gate: about to go
+    folders = [name for name in sorted(names) if is_ours(name) and _can_read(run / name / MANIFEST)]
+    facts = {
+        "schema": SCHEMA,
+        "kind": "record",
+        "folders": {name: sha256_file(run / name / MANIFEST) for name in folders},
+        "made_again": [name for name in MADE_AGAIN if name in names],
+    }
+    digests = {name: sha256_file(run / name) for name in _FILES if name in names}
+    write_bytes(run / RECORD, manifest_bytes(digests, facts))
+
+
+def _can_read(file: Path) -> bool:
+    """Tell whether a file is there and this user may read it; another one's counts for nothing."""
+    return os.access(file, os.R_OK) and file.is_file()
+
+
+def is_left(run: Path) -> bool:
+    """Tell whether the record is there, as it was written."""
+    try:
+        return bool(read(run))
+    except DamagedError:
+        return False
+
+
+def forget(run: Path) -> None:
+    """Delete the record of a run that goes on."""
+    if (run / RECORD).exists():
+        remove(run / RECORD)
+
+
+def read(run: Path) -> Mapping[str, Any]:
+    """Return the record of a run, empty where there is none.
+
+    Raises:
+        DamagedError: it is not as it was written.
+    """
+    if not (run / RECORD).exists():
+        return {}
+    stated = read_stated(run / RECORD)
+    match stated:
+        case {"folders": dict() as folders, "files": dict() as files, "made_again": list() as made}:
+            if all(isinstance(one, str) and "/" not in one for one in (*folders, *files, *made)):
+                return stated
+    raise DamagedError("it is not what we write")

@@ -1,0 +1,296 @@
+"""What is read of a folder that somebody hands over: a base, a tokenizer or an adapter.
+
+A closed list of files, each inside the folder; safetensors alone; numbers that a model can have.
+All of it is looked at before transformers or PEFT see the folder, and the digest of a base is that
+of the same list, so that it covers what is loaded and nothing else.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from medlora.errors import MissingPartError, StorageError
+
+INDEX = "model.safetensors.index.json"
+_WHOLE = "model.safetensors"
+_CONFIG, _ADAPTER = "config.json", "adapter_config.json"
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
+# What transformers looks for: config, generation config, and the parts of tokenizers.
+_SETTINGS = (_CONFIG, "generation_config.json")
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tiktoken.model",
+    "tekken.json",
+)
+TEMPLATES = "additional_chat_templates"
+_MOST_BYTES = {"tokenizer.json": 1 << 27, INDEX: 1 << 26}  # the largest that is known has 2**25
+_FEW_BYTES = 1 << 24
+_COPY = "copy the whole folder again"
+_OTHER_BASE = "use a base whose architecture transformers knows"
+# How large the numbers of a config may be, by what their names hold; the first that fits.  The
+# largest published models have 126 layers, 512 experts, 2**18 tokens and 2**24 positions.
+_LIMITS = (
+    (re.compile(r"position|_len|length|context|window(?!_layers)|chunk"), 1 << 31),
+    (re.compile(r"layer|depth|blocks"), 1 << 11),
+    (re.compile(r"expert|heads|^n_head$|groups?$"), 1 << 14),
+    (re.compile(r"size|dim|rank|width|hidden|inter|inner|embd|ffn|channels|^d_"), 1 << 23),
+)
+_LARGEST = 1 << 53  # what JSON's numbers hold exactly
+
+
+def find_base(value: str, *, mount: Path) -> Path:
+    """Return the folder of the base model.
+
+    The path itself if it has a config.json, else its only subfolder that has one.  A relative
+    path counts from the working directory, then from the mount.
+
+    Raises:
+        MissingPartError: there is no model, or several could be meant.
+    """
+    roots = list(dict.fromkeys((Path(value), mount / value)))
+    for root in roots:
+        if (root / "config.json").is_file():
+            return root
+    inner = [path.parent for root in roots for path in sorted(root.glob("*/config.json"))]
+    if len(inner) == 1:
+        return inner[0]
+    where = " or ".join(str(root) for root in roots)
+    if not inner:
+        raise MissingPartError(
+            f"model.base_model_name: no config.json in {where}",
+            fix="mount the folder of a base model that holds config.json and *.safetensors",
+        )
+    names = ", ".join(path.name for path in inner)
+    raise MissingPartError(
+        f"{where}: holds {len(inner)} models ({names})", fix="name one in model.base_model_name"
+    )
+
+
+def loaded_files(folder: Path) -> list[str]:
+    """Return the names of the files that loading a base reads, sorted: what its digest covers."""
+    return sorted({*_there(folder, _SETTINGS), *_of_tokenizer(folder), *weight_files(folder)})
+
+
+def weight_files(folder: Path) -> list[str]:
+    """Return the names of the files that hold the weights, an index among them, as loaded.
+
+    A whole file goes before an index, as in transformers.
+
+    Raises:
+        MissingPartError: the index names something else than safetensors in the folder.
+    """
+    if _there(folder, [_WHOLE]):
+        return [_WHOLE]
+    if not _there(folder, [INDEX]):
+        return []
+    return [INDEX, *_shards(folder)]
+
+
+def check_base_folder(folder: Path) -> dict[str, Any]:
+    """Refuse a base that cannot be loaded safely, and return its config.
+
+    Raises:
+        MissingPartError: weights are missing or pickled, a file lies elsewhere, or the config
+            asks for what no model has.
+        StorageError: a file cannot be read.
+    """
+    config = read_object(folder / _CONFIG)
+    _check_config(folder, config)
+    if _there(folder, [_ADAPTER]):
+        raise MissingPartError(
+            f"{folder / _ADAPTER}: an adapter lies in the base's folder, and would be loaded on it",
+            fix="keep adapters in folders of their own",
+        )
+    names = weight_files(folder)
+    if not names:
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        what = "weights are pickled, which can run code" if pickled else "no weights"
+        raise MissingPartError(f"{folder}: {what}", fix="provide *.safetensors")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise MissingPartError(
+            f"{folder}: {len(missing)} of {len(names) - 1} weight files are missing, "
+            f"first {missing[0]}",
+            fix=_COPY,
+        )
+    _check_inside(folder, loaded_files(folder))
+    return config
+
+
+def check_tokenizer_folder(folder: Path) -> None:
+    """Refuse a tokenizer that reads other files than its own, or that is no tokenizer.
+
+    Raises:
+        MissingPartError: its files lie elsewhere, are too large or are no JSON objects.
+        StorageError: a file cannot be read.
+    """
+    names = _of_tokenizer(folder)
+    _check_inside(folder, names)
+    for name in names:
+        if name.endswith(".json") and name not in ("vocab.json", "tekken.json"):
+            read_object(folder / name)
+    if "tokenizer_config.json" in names:
+        settings = read_object(folder / "tokenizer_config.json")
+        others = settings.get("fast_tokenizer_files") or []
+        if settings.get("init_inputs") or not (_is_names(others) and {*others} <= {*names}):
+            raise MissingPartError(
+                f"{folder / 'tokenizer_config.json'}: names other files than the tokenizer's own",
+                fix="save it again: AutoTokenizer.from_pretrained(...).save_pretrained()",
+            )
+
+
+def check_adapter_folder(folder: Path) -> None:
+    """Refuse an adapter that is not LoRA in safetensors, or that asks for other libraries.
+
+    Raises:
+        MissingPartError: it is something else, or lies elsewhere.
+        StorageError: a file cannot be read.
+    """
+    _check_inside(folder, [_ADAPTER, _ADAPTER_WEIGHTS])
+    description = read_object(folder / _ADAPTER)
+    if description.get("peft_type") != "LORA":
+        raise MissingPartError(
+            f"{folder / _ADAPTER}: is no LoRA adapter", fix="use an adapter of the type LORA"
+        )
+    if description.get("megatron_config"):
+        raise MissingPartError(
+            f"{folder / _ADAPTER}: asks for a library of its own (megatron_core)",
+            fix="save the adapter without megatron_config",
+        )
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file.
+
+    Raises:
+        MissingPartError: it is something else, or larger than such files are.
+        StorageError: it cannot be read.
+    """
+    limit = _MOST_BYTES.get(path.name, _FEW_BYTES)
+    _check_file(path)
+    try:
+        if path.stat().st_size > limit:
+            raise MissingPartError(
+                f"{path}: has more than {limit >> 20} MiB, which no such file needs", fix=_COPY
+            )
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be read ({type(error).__name__})", fix="copy the base model again"
+        ) from error
+    except (ValueError, RecursionError):
+        raise MissingPartError(f"{path}: is no JSON that can be read", fix=_COPY) from None
+    if not isinstance(value, dict):
+        raise MissingPartError(f"{path}: is no JSON object", fix=_COPY)
+    return value
+
+
+def _there(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return which names a folder has, whatever they are: what is no file is refused later."""
+    return [name for name in names if os.path.lexists(folder / name)]
+
+
+def _of_tokenizer(folder: Path) -> list[str]:
+    """Return the names of a tokenizer's files: its own, and those for a version of transformers."""
+    templates = [f"{TEMPLATES}/{path.name}" for path in (folder / TEMPLATES).glob("*.jinja")]
+    versions = [path.name for path in folder.glob("tokenizer.*.json")]
+    return [*_there(folder, _TOKENIZER), *templates, *versions]
+
+
+def _shards(folder: Path) -> list[str]:
+    """Return the weight files that an index names."""
+    stated = read_object(folder / INDEX).get("weight_map")
+    values = [*stated.values()] if isinstance(stated, dict) else []
+    names = set(values) if _is_names(values) else set()
+    wrong = [name for name in names if Path(name).name != name or name in ("..", ".")]
+    wrong += [name for name in names if not name.endswith(".safetensors")]
+    if wrong or not names:
+        what = "lies elsewhere" if wrong and "/" in min(wrong) else "is not in safetensors"
+        found = f"weight_map names a file that {what}" if wrong else "has no weight_map"
+        raise MissingPartError(
+            f"{folder / INDEX}: {found}", fix="provide *.safetensors beside their index"
+        )
+    return sorted(names)
+
+
+def _check_inside(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files that are no files, and links that leave the folder.
+
+    A mount of Kubernetes links within itself; a cache of the hub links into its own blobs.
+    """
+    root = folder.resolve()
+    if root.parent.name == "snapshots":
+        root = root.parent.parent
+    for name in names:
+        path = folder / name
+        _check_file(path)
+        if not path.resolve().is_relative_to(root):
+            raise MissingPartError(
+                f"{path}: is a link to a file outside of the folder",
+                fix="copy the folder with its files, not with links (cp -rL)",
+            )
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no plain file: reading it might never end."""
+    try:
+        if path.is_file():
+            return
+    except OSError:  # a loop of links, or a name that no file can have
+        pass
+    raise MissingPartError(f"{path}: is missing, or no file", fix=_COPY)
+
+
+def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
+    file = folder / _CONFIG
+    if not isinstance(config.get("model_type", ""), str):
+        raise MissingPartError(f"{file}: model_type is no name", fix=_COPY)
+    named = config.get("architectures")
+    if named is not None and not _is_names(named):
+        raise MissingPartError(f"{file}: architectures is no list of names", fix=_COPY)
+    if "auto_map" in config and "model_type" not in config:
+        raise MissingPartError(
+            f"{folder}: the model needs code of its own (auto_map), which is never run",
+            fix=_OTHER_BASE,
+        )
+    if config.get("transformers_weights"):
+        raise MissingPartError(
+            f"{file}: transformers_weights names weights of its own",
+            fix=f"leave it out, or {_COPY}",
+        )
+    for key, number in _numbers(config):
+        limit = next((most for words, most in _LIMITS if words.search(key)), _LARGEST)
+        if abs(number) > limit:
+            raise MissingPartError(
+                f"{file}: {key} is {number}, and no model has more than {limit}", fix=_COPY
+            )
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _numbers(value: object, key: str = "") -> Iterator[tuple[str, int]]:
+    """Yield all whole numbers in a config with the names that they have."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _numbers(inner, str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _numbers(inner, key)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield key, value

@@ -1,0 +1,210 @@
+"""A base's folder is read by us first: a closed list, inside the folder, digested as loaded."""
+
+import ctypes
+import json
+import os
+import shutil
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from medlora.config import ModelConfig
+from medlora.errors import MedloraError, MissingPartError, StorageError
+from medlora.evaluate.generate import check_writes
+from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.folder import check_adapter_folder, loaded_files
+from tests.hostile import CODE, hostile_bases
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture
+def base(tmp_path: Path, base_folder: Path) -> Path:
+    """A copy of the small base that a test may break."""
+    return Path(shutil.copytree(base_folder, tmp_path / "base"))
+
+
+@pytest.fixture
+def sharded(base: Path) -> Path:
+    """The same in two files with an index, and with every other file that is read."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(base / "model.safetensors")
+    (base / "model.safetensors").unlink()
+    names = sorted(weights)
+    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, own in parts.items():
+        save_file({name: weights[name] for name in own}, base / file, {"format": "pt"})
+    where = {name: file for file, own in parts.items() for name in own}
+    (base / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    (base / "generation_config.json").write_text('{"eos_token_id": 0}')
+    (base / "special_tokens_map.json").write_text("{}")
+    (base / "added_tokens.json").write_text("{}")
+    (base / "additional_chat_templates").mkdir()
+    (base / "additional_chat_templates/short.jinja").write_text("{{ messages }}")
+    return base
+
+
+def opened_in(folder: Path, act) -> set[str]:
+    """Return which files of a folder something opens, libraries' own code too (inotify(7))."""
+    libc = ctypes.CDLL(None)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    libc.inotify_add_watch(watch, str(folder).encode(), 0x20)
+    act()
+    names: set[str] = set()
+    with suppress(BlockingIOError):
+        while data := os.read(watch, 1 << 16):
+            while data:
+                length = struct.unpack_from("iIII", data)[3]
+                names.add(data[16 : 16 + length].rstrip(b"\0").decode())
+                data = data[16 + length :]
+    os.close(watch)
+    return {name for name in names if (folder / name).is_file()}
+
+
+def test_the_digest_covers_what_is_loaded(sharded: Path) -> None:
+    """Every file that transformers opens is on the list, whoever opens it."""
+    (sharded / "README.md").write_text("of no matter")
+
+    def load() -> None:
+        load_tokenizer(sharded)
+        load_base(sharded, ModelConfig(), half=None)
+
+    opened = opened_in(sharded, load)
+    assert {INDEX, "a.safetensors", "b.safetensors", "tokenizer.json", "config.json"} <= opened
+    assert opened <= set(loaded_files(sharded))
+
+
+def test_one_byte_of_any_file_is_another_base(sharded: Path) -> None:
+    """Wherever it lies; what is not loaded does not count."""
+    before = digest_base(sharded)
+    assert len(before) >= 10
+    for name in before:
+        content = (sharded / name).read_bytes()
+        changed = bytearray(content)
+        changed[len(changed) // 2] ^= 1
+        (sharded / name).write_bytes(bytes(changed))
+        with suppress(MedloraError):  # an index that is none any more
+            assert digest_base(sharded) != before, name
+        (sharded / name).write_bytes(content)
+    (sharded / "README.md").write_text("new")
+    (sharded / "own.py").write_text("import this")
+    assert digest_base(sharded) == before
+
+
+def test_a_template_beside_the_others_is_part_of_the_base(sharded: Path) -> None:
+    """Transformers loads it with the tokenizer."""
+    assert "additional_chat_templates/short.jinja" in digest_base(sharded)
+    assert "short" in load_tokenizer(sharded).chat_template
+
+
+def test_mounts_that_link_within_themselves_are_fine(base: Path, tmp_path: Path) -> None:
+    """Kubernetes' `..data`, and the hub's cache with its blobs."""
+    mount = tmp_path / "mount"
+    shutil.copytree(base, mount / "..2026_01")
+    (mount / "..data").symlink_to("..2026_01")
+    cache = tmp_path / "models--x"
+    (cache / "snapshots/abc").mkdir(parents=True)
+    shutil.copytree(base, cache / "blobs")
+    for file in base.iterdir():
+        (mount / file.name).symlink_to(f"..data/{file.name}")
+        (cache / "snapshots/abc" / file.name).symlink_to(f"../../blobs/{file.name}")
+    for folder in (mount, cache / "snapshots/abc"):
+        check_base(folder)
+        assert digest_base(folder) == digest_base(base)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_link_that_leaves_the_folder_is_refused(base: Path, tmp_path: Path, name: str) -> None:
+    """By the name of the file."""
+    shutil.move(base / name, tmp_path / name)
+    (base / name).symlink_to(tmp_path / name)
+    with pytest.raises(MissingPartError, match=rf"{name}: is a link to a file outside"):
+        check_base(base)
+
+
+def test_weights_elsewhere_are_refused(sharded: Path, tmp_path: Path) -> None:
+    """An index names files of its folder, in safetensors, and nothing else."""
+    shutil.copy(sharded / "a.safetensors", tmp_path / "a.safetensors")
+    (sharded / "pytorch_model.bin").write_bytes(b"")
+    index = json.loads((sharded / INDEX).read_text())
+    first = min(index["weight_map"])
+    for name in ("../a.safetensors", str(tmp_path / "a.safetensors"), "pytorch_model.bin"):
+        index["weight_map"][first] = name
+        (sharded / INDEX).write_text(json.dumps(index))
+        with pytest.raises(MissingPartError, match="weight_map names a file that"):
+            check_base(sharded)
+
+
+def test_code_of_a_base_never_runs(base: Path, tmp_path: Path) -> None:
+    """A tokenizer's and a model's own classes are named, and left where they are."""
+    mark = tmp_path / "ran"
+    (base / "own.py").write_text(CODE.format(mark=str(mark)))
+    config = json.loads((base / "config.json").read_text())
+    own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+    (base / "config.json").write_text(json.dumps({**config, "auto_map": own}))
+    load_base(base, ModelConfig(), half=None)  # transformers knows the family itself
+    (base / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": own}))
+    with pytest.raises(MissingPartError, match="needs code of its own"):
+        load_base(base, ModelConfig(), half=None)
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    for wrong in (7, [7], ["../tokenizer.4.0.0.json"]):
+        named = {**settings, "fast_tokenizer_files": wrong}
+        (base / "tokenizer_config.json").write_text(json.dumps(named))
+        with pytest.raises(MissingPartError, match="names other files"):
+            load_tokenizer(base)
+    own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}}
+    (base / "tokenizer_config.json").write_text(json.dumps({**settings, **own}))
+    with suppress(MissingPartError):
+        load_tokenizer(base)
+    assert not mark.exists()
+
+
+def test_a_config_that_asks_for_more_than_the_files_hold_is_refused(base: Path) -> None:
+    """Before it is built: what is not in the files would be made up in memory."""
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "vocab_size": 8_000_000}))
+    with pytest.raises(MissingPartError, match=r"config\.json asks for .* weights"):
+        load_base(base, ModelConfig(), half=None)
+    (base / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 10**7}))
+    with pytest.raises(MissingPartError, match="num_hidden_layers is 10000000"):
+        check_base(base)
+
+
+def test_an_adapter_that_asks_for_libraries_is_refused(tmp_path: Path) -> None:
+    """PEFT imports what megatron_core names; ours is LoRA alone."""
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    for description, words in (
+        ({"peft_type": "LORA", "megatron_config": {"a": 1}, "megatron_core": "os"}, "megatron"),
+        ({"peft_type": "IA3"}, "no LoRA adapter"),
+        ({"peft_type": ["LORA"]}, "no LoRA adapter"),
+    ):
+        (tmp_path / "adapter_config.json").write_text(json.dumps(description))
+        with pytest.raises(MissingPartError, match=words):
+            check_adapter_folder(tmp_path)
+
+
+def test_hostile_bases_are_named_or_harmless(base_folder: Path, tmp_path: Path) -> None:
+    """Each is looked at and its tokenizer loaded; only our own errors come of it."""
+    for number, (name, change) in enumerate(list(hostile_bases())[::7]):
+        base, outside = tmp_path / f"{number}/base", tmp_path / f"{number}/outside"
+        shutil.copytree(base_folder, base)
+        outside.mkdir()
+        (base / "own.py").write_text(CODE.format(mark=str(tmp_path / "ran")))
+        change(base, outside)
+        with suppress(MissingPartError, StorageError):
+            check_base(base)
+            load_tokenizer(base)
+        assert not any(outside.glob("ran")), name
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_base_that_cannot_write_is_named(base: Path) -> None:
+    """Some computes a pass over a row, and fails at the token after."""
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "sliding_window": -3}))
+    model = load_base(base, ModelConfig(), half=None)
+    with pytest.raises(MissingPartError, match="this base cannot write text"):
+        check_writes(model)
