@@ -9,8 +9,9 @@ from medlora.config import ColumnsConfig
 from medlora.data.problems import Problem
 from medlora.data.records import MARKS, TEXT, implied_form
 
-# A name that may be told: one of a column, and not a sentence of a table whose first line is a row.
-_NAME = re.compile(r"[^\W\d][\w.\-]{0,39}(?: [\w.\-]{1,20}){0,2}")
+# A name that may be told: one of a column, and not a sentence or a number of a table whose first
+# line is a row.
+_NAME = re.compile(r"(?!(?:.*\d){3})[^\W\d][\w.\-]{0,39}(?: [\w.\-]{1,20}){0,2}")
 _WORDS = {
     "asked": ("question", "prompt", "query", "instruction", "input", "user", "patient"),
     "answered": ("answer", "response", "reply", "output", "completion", "assistant", "doctor"),
@@ -21,7 +22,7 @@ _MOST = 20
 
 
 def wrong_columns(
-    names: Sequence[str], line: int, *, form: str, columns: ColumnsConfig
+    names: Sequence[str], line: int, *, form: str, columns: ColumnsConfig, certain: bool = True
 ) -> Problem | None:
     """Return what is wrong with a table's columns, None where they are of a form.
 
@@ -30,6 +31,7 @@ def wrong_columns(
         line: where they stand.
         form: `auto`, or the one form that every row must have.
         columns: our field -> the file's name for it.
+        certain: these are names, and not a row, or two lines that were joined; else none is told.
     """
     form = implied_form(form, columns)
     marks = {**MARKS, TEXT: (TEXT,)}
@@ -53,16 +55,17 @@ def wrong_columns(
     found = (
         f"no column {lacks}" if partly or form != "auto" else "no column of a name that is known"
     )
-    options = " ".join(f"--set {shlex.quote(one)}" for one in _options(wanted, others))
-    fix = f"name them: {options}"
-    if not any(map(_NAME.fullmatch, names)):
+    tellable = [name if certain and _NAME.fullmatch(name) else "" for name in names]
+    options = _options(wanted, [name for name in others if name in tellable])
+    fix = "name them: " + " ".join(f"--set {shlex.quote(one)}" for one in options)
+    if not any(tellable):
         fix = "if that is a row, write a first line that names the columns: question,answer"
-    return Problem(line, f"{found}; there are {_listed(names)}", fix)
+    return Problem(line, f"{found}; there are {_listed(tellable)}", fix)
 
 
 def _options(wanted: Sequence[str], others: Sequence[str]) -> Iterator[str]:
     """Yield an option for each mark that is wanted: names that are alike, in their order else."""
-    left = [name for name in others if _NAME.fullmatch(name)]
+    left = list(others)
     guessed: dict[str, str] = {}
     for mark in wanted:
         found = _alike(mark, left)
@@ -86,9 +89,9 @@ def _alike(mark: str, names: Sequence[str]) -> str | None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return the columns' names; one that may be a row's text is told by its number."""
+    """Return the columns' names; an empty one, which may be a row's text, by its number."""
     shown = [
-        f"'{name}'" if _NAME.fullmatch(name) else f"column {number}"
+        f"'{name}'" if name else f"column {number}"
         for number, name in enumerate(names[:_MOST], start=1)
     ]
     rest = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""

@@ -58,6 +58,17 @@ def test_what_there_is_and_the_option_to_paste(names: list[str], says: str, opti
     assert "Osterhagen" not in message
 
 
+def test_what_may_be_a_row_is_told_by_its_number(tmp_path: Path) -> None:
+    """A first line with other cells than the second, or the only one, is no line of names."""
+    for text in ("frage,antwortOsterhagen,b\na,b\n", "Osterhagen,b\n", "MRN 4711,Otto 123\na,b\n"):
+        (tmp_path / "train.csv").write_text(text)
+        problems: list[Problem] = []
+        source = locate(DataConfig(path=str(tmp_path))).train
+        assert not list(source.read(1 << 20, problems.append))
+        assert problems[0].found.partition("; ")[2].startswith("there are column 1, column 2")
+        assert "write a first line that names the columns" in problems[0].fix
+
+
 @pytest.mark.parametrize(
     ("names", "form", "columns"),
     [

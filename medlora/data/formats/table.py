@@ -57,11 +57,13 @@ def table_rows(
     cells = _cells(reader, feed, before, report)
     _, first = next(cells, (0, []))
     names = usual_names([name.strip() for name in first], columns)
-    wrong = _wrong(names, before + 1, form=form, columns=columns)
+    after = next(cells, None)
+    certain = after is not None and len(after[1]) == len(names)
+    wrong = _wrong(names, before + 1, form=form, columns=columns, certain=certain)
     if wrong:
         report(wrong)
         return
-    for line, row in cells:
+    for line, row in chain([after] if after else [], cells):
         if not any(cell.strip() for cell in row):
             continue  # a blank line, as spreadsheets write it: ;;;
         if len(row) == len(names):
@@ -146,7 +148,7 @@ def _why(error: str, line: int) -> tuple[Problem, bool]:
 
 
 def _wrong(
-    names: list[str], line: int, *, form: str | None, columns: ColumnsConfig
+    names: list[str], line: int, *, form: str | None, columns: ColumnsConfig, certain: bool
 ) -> Problem | None:
     named = [name for name in names if name]
     if not names:
@@ -154,7 +156,9 @@ def _wrong(
     if not named or len(set(named)) < len(named):
         found = "two columns of the same name" if named else "no column has a name"
         return Problem(line, found, "the first line names each column once")
-    return wrong_columns(named, line, form=form, columns=columns) if form else None
+    if not form:
+        return None
+    return wrong_columns(named, line, form=form, columns=columns, certain=certain)
 
 
 def _as_json(names: list[str], cells: list[str]) -> bytes:
