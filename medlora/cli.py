@@ -347,6 +347,10 @@ def evaluate(
         seal_network(environment)
     look_for_base(plan)
 
+    from medlora.jobs.suites import choose_suites
+
+    choose_suites(plan.resolved.config.gate, wishes["suites"])  # or they are refused, before torch
+
     from medlora.jobs import evaluate as job
 
     job.run(plan, job.Wishes(**wishes))

@@ -57,6 +57,25 @@ def test_an_error_in_the_config_does_not_import_torch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_suite_that_cannot_be_read_does_not_import_torch(tmp_path: Path) -> None:
+    """Rows of no kind are told at once, with 65."""
+    suite = tmp_path / "suite.jsonl"
+    suite.write_text('{"zebrafinch": 1}\n')
+    code = (
+        "import sys\n"
+        f"at, suite = {str(tmp_path)!r}, {str(suite)!r}\n"
+        "sys.argv = ['medlora', 'evaluate', '--model', at, '--suite', suite]\n"
+        "from medlora.cli import run\n"
+        "try:\n    run()\n"
+        "except SystemExit as end:\n    assert end.code == 65, end.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "suite.jsonl:1: no kind of suite has these fields" in done.stderr
+    assert "zebrafinch" not in done.stderr
+
+
 def test_doctor_reads_the_environment_without_torch() -> None:
     """The place as JSON, with nothing heavy imported; a contradiction ends with 78."""
     code = (

@@ -52,7 +52,7 @@ def told(name: str, rows: int, *, first: str) -> str:
         first: where the first of them stands.
     """
     if name == ANSWER:
-        return f"{rows} answers say nothing, as N/A or a dash do: they are taught, first {first}"
+        return f"answers that say nothing, N/A or a dash, are taught: {rows}, first {first}"
     if name.lower() in _LABELS:
         return (
             f"{rows} rows have '{name}', which is not learnt: an answer alone is "

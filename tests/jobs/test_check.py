@@ -235,8 +235,7 @@ def test_what_is_easily_forgotten_is_told_with_lines(
     for line in (
         "warning: train: 9 rows have 'label', which is not learnt",
         "warning: train: 9 rows have 'patient_id', and data.group_by names nothing",
-        "warning: train: 1 answers say nothing",
-        "first train.csv:5\n",
+        "train: answers that say nothing, N/A or a dash, are taught: 1, first train.csv:5\n",
         "label in train: 9 rows\n  train.csv:2\n",
         "verdict: warning",
     ):
