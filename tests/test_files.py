@@ -159,3 +159,17 @@ def test_an_append_that_the_disk_takes_in_parts_is_whole(
     monkeypatch.setattr(Path, "open", lambda path, *_, **__: Slow(path, "a"))
     files.disk.append(tmp_path / "x", b"seven..")
     assert os.stat(tmp_path / "x").st_size == 7  # noqa: PTH116  (`Path.open` is replaced)
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    """Root could: a report that is written to /dev/null would take its place, for everybody."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(StorageError, match="is a device, a pipe or a socket"):
+            write_bytes(path, b"x")
+        with pytest.raises(StorageError, match="is a device"), files.new_file(path):
+            pass
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
