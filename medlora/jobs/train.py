@@ -43,6 +43,7 @@ from medlora.jobs.release import Release, check_prompts, check_rejected, judge_a
 from medlora.jobs.rundir import change_checker, check_finished, run_folder, set_aside
 from medlora.jobs.saving import FINAL, REJECTED, Save
 from medlora.jobs.settings import Plan
+from medlora.jobs.steady import Steady
 from medlora.logs import logger, say
 from medlora.model.adapter import (
     adapted_modules,
@@ -225,9 +226,11 @@ def _train(
     statements = read_statements(plan.statements).facts()
     ready = _prepare(plan, found, team)
     prepared = ready.prepared
+    base = Steady(found.base)
     inputs = describe(found, plan)
     check_output(cfg.training.final_dir, run_folder(plan), inputs)
     model = _adapted_model(inputs.base, cfg)
+    base.check_loaded(inputs.facts["base_model"]["files"])
     questions = _questions(found, ready, cfg, model)
     check_prompts(found.suites, model, prepared.chat)
     facts = {
@@ -262,6 +265,7 @@ def _train(
         def conclude(result: TrainResult, device: torch.device) -> Save:
             releases.append(judge())
             release = releases[0]
+            base.check()
             return Save(release.folder, stated(result, device, release), files=release.files)
 
         result = huggingface.run(
@@ -270,7 +274,7 @@ def _train(
         release = releases[0]
     else:
         trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop, team=team)
-        trainer.committed = mirror.push
+        trainer.committed, trainer.before_commit = mirror.push, base.check
         trainer.resume(check=change_checker(inputs, allow))
         with stop.gently():  # a signal after the last step must not cost the result
             result = trainer.train(prompts=questions.prompts)
@@ -282,6 +286,7 @@ def _train(
                 facts={**final, "compute": trainer.compute_facts},
                 files=release.files,
             )
+    base.close()
     if plan.demo and not team.in_step:  # who would need the others to answer
         demo.show(before, demo.ask(model, prepared.chat))
     return result, release
