@@ -48,24 +48,38 @@ check: lint test ## lint and unit tests
 fuzz: setup ## damaged data, configs and model lists: a clear error or none, never a bug
 	$(BIN)/python tests/torture/fuzz.py --rounds 20000
 
-torture: setup ## SIGKILL, SIGTERM, a fault at every disk call, power loss: hostile bases, pairs of keys (three hours)
+torture: setup ## signals, faults at every disk call, hostile bases, pairs of keys: hundreds of times (four hours)
 	$(BIN)/python tests/torture/kill.py --kills 200
 	$(BIN)/python tests/torture/elastic.py --kills 40
 	$(BIN)/python tests/torture/power.py --states 3000
 	$(BIN)/python tests/torture/faults.py --every 1
 	$(BIN)/python tests/torture/signals.py --loads 40
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/last.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/readonly.py --points 40 || [ $$? = 77 ]
+	$(BIN)/python tests/torture/nfs.py
+	$(BIN)/python tests/torture/rivals.py --pairs 60
+	$(BIN)/python tests/torture/moving.py
+	$(BIN)/python tests/torture/pair.py --rounds 3
+	$(BIN)/python tests/torture/sockets.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/cloud.py --kills 60
 	$(BIN)/python tests/torture/leaks.py
 	PYTHONPATH=. $(BIN)/python tests/torture/bases.py
 	PYTHONPATH=. $(BIN)/python tests/torture/configs.py --configs 2000
 
-torture-short: setup ## the same in about three minutes, as CI does it
+torture-short: setup ## the same in a few minutes, as CI does it
 	$(BIN)/python tests/torture/kill.py --kills 20
 	$(BIN)/python tests/torture/power.py --states 300
 	$(BIN)/python tests/torture/faults.py --every 61
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/last.py --every 40 || [ $$? = 77 ]
+	$(BIN)/python tests/torture/readonly.py --points 3 || [ $$? = 77 ]
+	$(BIN)/python tests/torture/nfs.py --every 5
+	$(BIN)/python tests/torture/rivals.py --pairs 4
+	$(BIN)/python tests/torture/moving.py --every 11
+	$(BIN)/python tests/torture/pair.py --rounds 1 --signals 1
+	$(BIN)/python tests/torture/sockets.py --commands 1 || [ $$? = 77 ]
 	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/fuzz.py --rounds 200
 	$(BIN)/python tests/torture/leaks.py

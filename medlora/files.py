@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -141,6 +142,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
     with storage_errors(path):
+        _refuse_special(path)
         try:
             disk.create(temporary, content)
             _share(temporary)
@@ -172,6 +174,20 @@ def make_link(path: Path, target: str) -> bool:
         _remove_quietly(temporary)
         raise
     return True
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse a device or a pipe as a file's name: a rename would put the file in its place.
+
+    Raises:
+        StorageError: it is one.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise StorageError(f"{path}: is a device, a pipe or a socket", fix="name a file")
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -303,6 +319,7 @@ def _named_at_the_end(path: Path) -> Iterator[Path]:
     """Yield a temporary name for a file; what has it is `path` behind the block, or gone."""
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
     with storage_errors(path):
+        _refuse_special(path)
         try:
             yield temporary
             disk.sync(temporary)

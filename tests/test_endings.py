@@ -1,6 +1,7 @@
 """Every ending has a name: real processes, real signals, and no input that ends with 70."""
 
 import errno
+import importlib
 import os
 import re
 import resource
@@ -13,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from medlora.errors import DataError, MedloraError, MissingPartError, OutOfMemoryError, StorageError
+from medlora.config import Setting
+from medlora.errors import (
+    ConfigError,
+    DataError,
+    MedloraError,
+    MissingPartError,
+    OutOfMemoryError,
+    StorageError,
+)
 from medlora.runtime.foreign import as_ours, ran_out_of_memory
 from medlora.runtime.memory import container_limit
 
@@ -199,12 +208,12 @@ def odd_files(tmp_path: Path) -> dict[str, Path]:
     os.chdir(tmp_path)  # such a path may have 107 characters
     one.bind("socket.yaml")
     one.close()
-    (tmp_path / "large.yaml").write_bytes(b"#" * (1 << 20) + b"\n")
+    (tmp_path / "large.yaml").write_bytes(b"#" * (1 << 18) + b"\n")
     return {
         "is a pipe": tmp_path / "pipe.yaml",
         "is a socket": tmp_path / "socket.yaml",
         "is a device": Path("/dev/zero"),
-        "has 1,048,577 bytes": tmp_path / "large.yaml",
+        "has 262,145 bytes": tmp_path / "large.yaml",
     }
 
 
@@ -216,6 +225,23 @@ def test_a_config_that_is_no_file_is_refused_at_once(odd_files: dict[str, Path])
     folder.mkdir()
     os.mkfifo(folder / "config.yaml")
     assert "is a pipe" in one_error(run("config", "--config", str(folder)), 78)
+
+
+def test_a_file_of_something_else_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of keys that are none of ours, not each is compared with every key."""
+    looks: list[object] = []
+    loading = importlib.import_module("medlora.config.load")  # its name is the function's too
+    monkeypatch.setattr(loading, "nearest_key", looks.append)
+    settings = (Setting((f"key_{n}",), n, f"file:{n}") for n in range(10_000))
+    with pytest.raises(ConfigError, match="10000 problems"):
+        loading.load(settings)
+    assert len(looks) == 200
+
+
+def test_a_value_that_is_nested_too_deeply_is_a_wrong_value() -> None:
+    """Not data that cannot be used."""
+    nested = run("config", "--set", f"lora.r={'[' * 5000}")
+    assert "lora.r must be" in one_error(nested, 78)
 
 
 def test_resuming_needs_no_option() -> None:
@@ -309,6 +335,7 @@ def raised(error: BaseException) -> str:
         (ImportError("libx.so: failed to map segment from shared object"), 80),
         (OSError(errno.EROFS, "Read-only file system", "/x"), StorageError.exit_code),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), StorageError.exit_code),
+        (RuntimeError("Symlink loop from 'x'"), StorageError.exit_code),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), StorageError.exit_code),
     ],
 )  # fmt: skip

@@ -170,3 +170,17 @@ def test_json_holds_a_name_of_any_bytes() -> None:
     for content in (json_bytes(name), json_line(name)):
         assert json.loads(content.decode()) == name
     assert sha256_json(name) != sha256_json({"file": ".csv"})
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    """Root could: a report that is written to /dev/null would take its place, for everybody."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(StorageError, match="is a device, a pipe or a socket"):
+            write_bytes(path, b"x")
+        with pytest.raises(StorageError, match="is a device"), files.new_file(path):
+            pass
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]

@@ -12,7 +12,7 @@ from medlora.config.sources import Setting, construct
 
 _DEEPEST = 4  # sections within sections; a file that is deeper means none of ours
 _NULL = "tag:yaml.org,2002:null"
-_MOST_BYTES = 1 << 20  # every key, explained, is a hundredth of it
+_MOST_BYTES = 1 << 18  # every key, explained, is a tenth of it
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",

@@ -14,6 +14,7 @@ from medlora.config.sources import Setting
 from medlora.errors import ConfigError, below
 
 DEFAULT = "default"
+_MOST_HINTS = 200  # each takes a look at every key: a file of something else has thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def load(settings: Iterable[Setting]) -> Resolved:
     problems: list[str] = []
     for setting in settings:
         if setting.problem or setting.key not in KEYS:
-            problems.append(f"{setting.place}: {setting.problem or _unknown(setting)}")
+            hint = len(problems) < _MOST_HINTS
+            problems.append(f"{setting.place}: {setting.problem or _unknown(setting, hint=hint)}")
             continue
         chosen[setting.key] = setting
         _put(nested, setting.path, setting.value)
@@ -78,12 +80,12 @@ def _in_order(problem: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def _unknown(setting: Setting) -> str:
+def _unknown(setting: Setting, *, hint: bool) -> str:
     if section_at(setting.path):
         return f"{setting.key} is a section: set one of its keys"
-    guess = nearest_key(setting.path) or nearest_section(setting.path)
-    hint = f"; did you mean {guess}?" if guess else ""
-    return f"unknown key {setting.key}{hint}"
+    guess = nearest_key(setting.path) or nearest_section(setting.path) if hint else None
+    meant = f"; did you mean {guess}?" if guess else ""
+    return f"unknown key {setting.key}{meant}"
 
 
 def _put(nested: dict[str, Any], path: tuple[str, ...], value: object) -> None:

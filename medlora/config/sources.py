@@ -80,7 +80,7 @@ def read_text(text: str) -> Any:  # noqa: ANN401  (any YAML value)
     if text.lstrip().startswith("["):
         try:
             return yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, RecursionError):
             return text
     return text
 

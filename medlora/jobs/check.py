@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medlora.checkpoint.names import FINAL
+from medlora.checkpoint.resume import first_proven
+from medlora.checkpoint.store import read_manifest
 from medlora.config import RunConfig, refuse_conflicts
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
@@ -17,11 +20,14 @@ from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.chats import dated
+from medlora.jobs.delivery import check_output
 from medlora.jobs.device import this_machine
 from medlora.jobs.early import look_at_once
 from medlora.jobs.inputs import (
+    Found,
     Prepared,
     Tokenized,
+    describe,
     find_files,
     find_inputs,
     fit,
@@ -48,6 +54,7 @@ from medlora.jobs.preflight import (
     settled,
 )
 from medlora.jobs.privacy import scan_files
+from medlora.jobs.rundir import change_checker, check_finished
 from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
 from medlora.logs import show
@@ -175,6 +182,9 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     cfg = plan.resolved.config
     found = find_inputs(plan) if plan.has_model else None
     with checked.noting():
+        if found:
+            _check_results(plan, found)
+    with checked.noting():
         read_statements(plan.statements)
     files, sha256 = (found.files, found.sha256) if found else find_files(plan)
     privacy = scan_files(files, sha256, cfg)
@@ -195,6 +205,31 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     with checked.noting():
         if found and tokenized:
             checked.prepared = fit(tokenized, found, cfg, split=split)
+
+
+def _check_results(plan: Plan, found: Found) -> None:
+    """Refuse a run whose folders hold what was made of something else; nothing is written.
+
+    The base is read from end to end for it, so it is not where nothing is there.
+
+    Raises:
+        ConfigError: a result or a checkpoint has other inputs.
+        IntegrityError: a result is damaged for good.
+    """
+    training = plan.resolved.config.training
+    run = Path(training.output_dir) / plan.resolved.config.run_name
+    output = Path(training.final_dir) if training.final_dir else None
+    final, begun = run / FINAL, first_proven(run) if run.is_dir() else None
+    is_inside = output is not None and output.resolve().is_relative_to(run.resolve())
+    if not (final.exists() or begun or (output and output.is_dir()) or is_inside):
+        return
+    inputs = describe(found, plan)
+    if final.exists():
+        check_finished(final, inputs)
+    elif begun:
+        change_checker(inputs, ())(read_manifest(begun))
+    if output and (output.is_dir() or is_inside):
+        check_output(training, run, inputs)
 
 
 def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> list[str]:

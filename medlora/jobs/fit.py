@@ -96,9 +96,12 @@ class MedicalLoRATrainer:
     Attributes:
         committed: is told the names of folders once they are written, with `keep` and `step`, in
             the thread that writes; what it raises ends the run as a failed writing does.
+        before_commit: is called before anything is written; what it raises ends the run, and
+            what was committed before stays.
     """
 
     committed: Committed | None = None
+    before_commit: Callable[[], None] | None = None
     _prompts: tuple[str, ...] = ()
 
     def __init__(  # noqa: PLR0913  (the seed's five, and two for jobs)
@@ -417,6 +420,8 @@ class MedicalLoRATrainer:
         """
         if not self.team.leads:
             return
+        if self.before_commit:
+            self.before_commit()
         began = time.monotonic()
         self._writer.wait()
         self._snapshot.take(self._adamw)

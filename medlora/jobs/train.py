@@ -49,6 +49,7 @@ from medlora.jobs.release import Release, check_prompts, check_rejected, judge_a
 from medlora.jobs.rundir import change_checker, check_finished, reopen, run_folder, set_aside
 from medlora.jobs.saving import Save
 from medlora.jobs.settings import Plan
+from medlora.jobs.steady import Steady
 from medlora.logs import logger, say
 from medlora.model.adapter import (
     adapted_modules,
@@ -267,6 +268,8 @@ def _prepare(plan: Plan, found: Found, team: Team, *, kept: bool) -> _Ready:
         refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
         check_one_example_a_row(cfg, prepared.facts["changes"]["train"])
+        if team.size == 1:
+            foresee(found.base, cfg, prepared=prepared)
     facts = {**prepared.counts, "audit": stated_of(found_out), "privacy": privacy}
     return _Ready(prepared, facts, found_out)
 
@@ -315,14 +318,13 @@ def _train(
     started, cfg = datetime.now(UTC), plan.resolved.config
     statements = read_statements(plan.statements).facts()
     ready = _prepare(plan, found, team, kept=not attempt.fresh)
-    prepared = ready.prepared
-    if team.size == 1:
-        foresee(found.base, cfg, prepared=prepared)
+    base = Steady(found.base)
     inputs = describe(found, plan)
     check_output(cfg.training, attempt.folder, inputs)
     model = _adapted_model(inputs.base, cfg)
+    base.check_loaded(inputs.facts["base_model"]["files"])
     questions = _questions(found, ready, cfg, model)
-    check_prompts(found.suites, model, prepared.chat)
+    check_prompts(found.suites, model, ready.prepared.chat)
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
@@ -337,16 +339,18 @@ def _train(
         "software": software(),
         "image": image(),
     }
-    before = demo.ask(model, prepared.chat) if plan.demo else []
+    before = demo.ask(model, ready.prepared.chat) if plan.demo else []
 
     def judge(
         poll: Callable[[], None] = lambda: None,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> Release:
-        return judge_adapter(model, prepared.chat, cfg, found.suites, poll=poll, autocast=autocast)
+        return judge_adapter(
+            model, ready.prepared.chat, cfg, found.suites, poll=poll, autocast=autocast
+        )
 
     def stated(result: TrainResult, device: torch.device, release: Release) -> dict[str, Any]:
-        final = _final_facts(plan, prepared, model, result, started)
+        final = _final_facts(plan, ready.prepared, model, result, started)
         return {**final, **release.facts, "compute": None, "hardware": hardware(device)}
 
     if cfg.training.engine == "huggingface":
@@ -357,15 +361,16 @@ def _train(
         def conclude(result: TrainResult, device: torch.device) -> Save:
             releases.append(judge())
             release = releases[0]
+            base.check()
             return Save(release.folder, stated(result, device, release), files=release.files)
 
         result = huggingface.run(
-            model, prepared, cfg, facts=facts, conclude=conclude, prompts=questions.prompts
+            model, ready.prepared, cfg, facts=facts, conclude=conclude, prompts=questions.prompts
         )
         release = releases[0]
     else:
-        trainer = _trainer(model, prepared, cfg, facts=facts, stop=stop, team=team)
-        trainer.committed = attempt.mirror.push
+        trainer = _trainer(model, ready.prepared, cfg, facts=facts, stop=stop, team=team)
+        trainer.committed, trainer.before_commit = attempt.mirror.push, base.check
         attempt.start_over(ready.audit)
         trainer.resume(check=change_checker(inputs, attempt.allow))
         attempt.go_on()
@@ -373,14 +378,17 @@ def _train(
             result = trainer.train(prompts=questions.prompts)
             autocast = trainer.accelerator.autocast
             release = trainer.interruptibly(lambda poll: judge(poll, autocast))
-            final = stated(result, trainer.accelerator.device, release)
             trainer.save(
                 release.folder,
-                facts={**final, "compute": trainer.compute_facts},
+                facts={
+                    **stated(result, trainer.accelerator.device, release),
+                    "compute": trainer.compute_facts,
+                },
                 files=release.files,
             )
+    base.close()
     if plan.demo and not team.in_step:  # who would need the others to answer
-        demo.show(before, demo.ask(model, prepared.chat))
+        demo.show(before, demo.ask(model, ready.prepared.chat))
     return result, release
 
 

@@ -36,6 +36,7 @@ _MEMORY = (
     "can't start new thread",
 )
 _OTHER_CAUSES = ("static TLS block", "Operation not permitted")  # of the same words
+_LOOP = "Symlink loop from "
 _STORAGE = frozenset(
     getattr(errno, name)
     for name in (
@@ -65,6 +66,11 @@ def as_ours(error: BaseException) -> MedloraError | None:
         return _out_of_memory()
     if isinstance(error, OSError) and error.errno in _STORAGE:
         return _storage(error)
+    if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # pathlib's, no OSError
+        return StorageError(
+            f"{str(error).removeprefix(_LOOP)}: a symbolic link that leads to itself",
+            fix="name a file or a folder, or mend the link",
+        )
     if isinstance(error, RecursionError):
         return DataError(
             f"something that was read is nested too deeply ({place_of(error)})",

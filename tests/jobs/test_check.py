@@ -1,6 +1,7 @@
 """`medlora check` says what is in the data; a run keeps the same report beside its result."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from medlora.checkpoint.store import read_manifest
 from medlora.cli import cli
-from medlora.errors import DataError, RejectedError
+from medlora.errors import ConfigError, DataError, RejectedError
 from medlora.files import sha256_file
 from medlora.jobs import check, train
 from medlora.jobs.audit import AUDITS, REPORT, audit_files
@@ -245,3 +246,30 @@ def test_what_is_easily_forgotten_is_told_with_lines(
     grouped = options(tmp_path, tmp_path, "data.group_by=patient_id")
     check.run(plan_of(grouped, tmp_path))
     assert "'patient_id'" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_the_folders_hold_is_told_as_training_tells_it(
+    tough_plan: Make, tmp_path: Path
+) -> None:
+    """A result and a checkpoint of other inputs, an output of another run; nothing is moved."""
+    output = f"training.final_dir={tmp_path / 'copy'}"
+    train.run(tough_plan("a", output))
+    (tmp_path / "out/b").mkdir()
+    newest = max((tmp_path / "out/a").glob("step_*"), key=lambda path: int(path.name[5:]))
+    shutil.copytree(newest, tmp_path / "out/b" / newest.name)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for name, *changed in (
+        ("a", "training.learning_rate=0.5"),
+        ("b", "training.learning_rate=0.5"),
+        ("c", "training.learning_rate=0.5", output),
+        ("a", f"training.final_dir={tmp_path / 'out/a/copy'}"),
+    ):
+        plan, told = tough_plan(name, *changed), []
+        for act in (check.run, train.run):
+            with pytest.raises(ConfigError) as error:
+                act(plan)
+            told.append(str(error.value))
+        assert told[0] == told[1]
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path in before}
+    assert {path for path in before if path.is_file()} <= after.keys()

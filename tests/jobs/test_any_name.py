@@ -1,4 +1,4 @@
-"""Whatever folders and files are called, their names are told so that nothing is forged."""
+"""Whatever folders and files are called, a run tells their names so that nothing is forged."""
 
 import os
 import shutil
