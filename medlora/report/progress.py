@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 
 from medlora import logs
 from medlora.report.view import Seen, render
@@ -49,20 +50,37 @@ class ProgressView:
         self._every_s = logs.interval_s()
         self._last_line: float | None = None
         self._stack = ExitStack()
+        self._live: Live | None = None
+        self._widths: list[int] = []  # of the lines of the last picture, in columns
 
     def __enter__(self) -> Self:
         """Start to show."""
         self.seen.began = self._clock()
         if self._terminal:
             console = Console(file=sys.stderr)
-            live = Live(
-                get_renderable=lambda: render(self.seen, now=self._clock()),
+            self._live = Live(
+                get_renderable=lambda: self._picture(console),
                 console=console,
                 refresh_per_second=_A_SECOND,
                 redirect_stdout=sys.stdout.isatty(),
             )
-            self._stack.enter_context(live)
+            self._stack.enter_context(self._live)
         return self
+
+    def _picture(self, console: Console) -> RenderableType:
+        """Return the next picture, which is drawn over the last one as the terminal shows it.
+
+        A terminal that got narrower has broken the last one's lines into more, of which rich
+        knows nothing: what it does not go back over would stay as a torn copy.
+        """
+        columns = console.width
+        if self._live and max(self._widths, default=0) > columns:
+            rows = sum(max(1, -(-width // columns)) for width in self._widths)
+            self._live._live_render._shape = (columns, rows)  # noqa: SLF001  (nothing else sets it)
+        picture = render(self.seen, now=self._clock())
+        lines = console.render_lines(picture, pad=False)
+        self._widths = [Segment.get_line_length(line) for line in lines]
+        return picture
 
     def __exit__(
         self,

@@ -137,6 +137,37 @@ def on_terminal(
         return drained(leader)
 
 
+def test_a_terminal_that_gets_narrower_keeps_no_torn_copy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it has broken into more lines is gone over; a wider one changes nothing."""
+    columns = [120]
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    size = os.terminal_size
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: size((columns[0], 40)))
+    ups = []
+    leader, follower = pty.openpty()
+    with capsys.disabled(), os.fdopen(follower, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setattr("rich.live._RefreshThread.run", lambda _: None)  # only when asked to
+        progress = view(terminal=True)
+        with progress:
+            live = progress._live
+            assert live is not None
+            for columns[0] in (120, 120, 48, 48, 200):
+                terminal.flush()
+                drained(os.dup(leader))
+                wide = [-(-width // columns[0]) for width in progress._widths]
+                live.refresh()
+                terminal.flush()
+                ups.append((drained(os.dup(leader)).count("\x1b[1A"), sum(wide) - 1))
+    os.close(leader)
+    assert all(up == rows for up, rows in ups[1:]), ups  # before the first there is nothing
+    assert ups[2][0] > ups[1][0]
+    assert live.console.width == 200
+
+
 def drained(leader: int) -> str:
     """Return what a terminal was sent; its other end stays open meanwhile."""
     os.set_blocking(leader, False)
