@@ -828,10 +828,12 @@ def _end_by(error: BaseException) -> NoReturn:
     from medlora import logs
     from medlora.runtime.foreign import as_ours
     from medlora.runtime.stop import EXIT_CODE
+    from medlora.runtime.streams import tell_at_once
 
     if isinstance(error, SystemExit):
         raise error
     if isinstance(error, click.Abort | KeyboardInterrupt):
+        tell_at_once(f"stopped by {signal.SIGINT.name}")
         sys.exit(EXIT_CODE)
     if isinstance(error, click.ClickException):
         told = escaped(error.format_message())  # a name may be among the words

@@ -130,8 +130,10 @@ def test_an_adapter_that_fails_is_rejected_and_stays_so(
 
 def test_another_gate_judges_the_same_adapter_anew(gated, tmp_path: Path) -> None:
     """10 of 10 clear 0.7 and not 0.9; the trained adapter is kept, its bits are the same."""
-    with pytest.raises(RejectedError, match="INCONCLUSIVE"):
+    with pytest.raises(RejectedError, match="INCONCLUSIVE") as undecided:
         train.run(gated("gate.min_escalation=0.9"))
+    assert "add prompts to the suites of the gate" in str(undecided.value)
+    assert "train another" not in str(undecided.value)
     run = tmp_path / "out/gated"
     weights = sha256_file(run / "rejected/adapter_model.safetensors")
     steps = (run / "metrics.jsonl").read_bytes()
