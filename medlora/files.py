@@ -543,7 +543,8 @@ def _rename_unless_taken(temporary: Path, path: Path) -> None:
     try:
         disk.rename(temporary, path)
     except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+        taken = error.errno in (errno.EEXIST, errno.ENOTEMPTY)
+        if not (taken and path.is_dir()):  # a network's file system says so of a free name too
             raise
         _remove(temporary)
 

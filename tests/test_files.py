@@ -1,5 +1,6 @@
 """Writes are whole or not at all, and shared with the group."""
 
+import errno
 import io
 import json
 import os
@@ -148,6 +149,19 @@ def test_the_first_of_two_growing_folders_keeps_the_name(tmp_path: Path) -> None
             early.append("x", b"early")
     assert (tmp_path / "a/x").read_bytes() == b"early"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_free_name_that_is_called_taken_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a network's file system may: nobody else has the folder, so it must not be given up."""
+
+    def refuse(_old: Path, new: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(new))
+
+    monkeypatch.setattr(files.disk, "rename", refuse)
+    with pytest.raises(StorageError, match="not empty"), new_folder(tmp_path / "a") as folder:
+        folder.append("x", b"one")
 
 
 def test_an_append_that_the_disk_takes_in_parts_is_whole(

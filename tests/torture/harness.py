@@ -91,6 +91,7 @@ class Arena:
         self.attempts += 1
         log = self.root / f"log-{self.attempts}"
         log.touch()  # the child may be killed before it gets there
+        sys.stdout.flush()  # or the child would have it in its log as well
         process = os.fork()
         if process:
             self.logs[process] = log
