@@ -288,10 +288,11 @@ def test_variables_of_others_stay() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_cheap_refusals_come_before_torch(tmp_path: Path, data_file: Path) -> None:
+def test_cheap_refusals_come_before_torch(
+    tmp_path: Path, data_file: Path, base_folder: Path
+) -> None:
     """A part that is not there, a folder that is none: without the seconds that torch takes."""
-    none, out, data, base = str(tmp_path / "none"), str(tmp_path / "o"), str(data_file), tmp_path
-    (base / "config.json").write_text("{}")
+    none, out, data, base = str(tmp_path / "none"), str(tmp_path / "o"), str(data_file), base_folder
     rest = ("--config", "recommended", "--checkpoints")
     for what, code in {
         ("train", "--data", none, "--model", str(base), *rest, out): 69,

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,7 @@ def test_a_signal_ends_tokenizing_at_once(
         try:
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT)
             os.dup2(descriptor, 2)
+            sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
             Stop().listen()
             original = stream.from_reply
 
