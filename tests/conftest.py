@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 # Before torch is imported anywhere: models this small only lose by a second thread, and much
 # when the machine is busy.
@@ -24,6 +25,8 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 SPECIAL = ["<|end|>", "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>"]
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's choice is inherited; tests make their own
 
 
 @pytest.fixture(autouse=True)

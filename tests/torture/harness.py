@@ -22,6 +22,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's choice is inherited
+
 # The variants in turn: packed, grouped by length, as the rows come with recomputation.
 VARIANTS = (
     {
