@@ -77,13 +77,15 @@ def as_ours(error: BaseException) -> MedloraError | None:
             fix="look for lists or objects within lists in the data, the base's JSON files or its "
             "chat template",
         )
-    if is_panic(error):
-        return MissingPartError(
-            f"a library that reads the base's tokenizer or the data gave up ({place_of(error)})",
-            fix="take another copy of the base: most often it is a pattern in its tokenizer.json; "
-            "what the library says is withheld, for it may quote a row",
-        )
-    return None
+    return _gave_up(error) if is_panic(error) else None
+
+
+def _gave_up(error: BaseException) -> MissingPartError:
+    return MissingPartError(
+        f"a library that reads the base's tokenizer or the data gave up ({place_of(error)})",
+        fix="take another copy of the base: most often it is a pattern or a class that its "
+        "tokenizer's files name; what the library says is withheld, for it may quote a row",
+    )
 
 
 @contextmanager
@@ -97,7 +99,8 @@ def in_our_words() -> Iterator[None]:
         with unheard():
             yield
     except BaseException as error:
-        ours = as_ours(error) if is_panic(error) else None
+        gave_up = is_panic(error) or type(error) is Exception  # what tokenizers raises
+        ours = _gave_up(error) if gave_up else None
         if ours is None:
             raise
         raise ours from None

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from medlora.config import ModelConfig
+from medlora.data.chat.chat import Chat
+from medlora.data.records import Message
 from medlora.errors import MedloraError, MissingPartError, StorageError
 from medlora.evaluate.generate import check_writes
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
@@ -208,3 +210,12 @@ def test_a_base_that_cannot_write_is_named(base: Path) -> None:
     model = load_base(base, ModelConfig(), half=None)
     with pytest.raises(MissingPartError, match="this base cannot write text"):
         check_writes(model)
+
+
+def test_a_tokenizer_of_another_class_gives_up_by_name(base: Path) -> None:
+    """WordPiece over a vocabulary without its [UNK]: tokenizers raises a bare Exception."""
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    named = {**settings, "tokenizer_class": "BertTokenizer"}
+    (base / "tokenizer_config.json").write_text(json.dumps(named))
+    with pytest.raises(MissingPartError, match="gave up"):
+        Chat(load_tokenizer(base)).prompt([Message("user", "pain in chest")])
