@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 ROWS = 24
 SMALL = {  # what is added, so that a command takes seconds
     "train": "--set training.max_steps=2 --set training.warmup_steps=1 --set lora.r=4",
-    "check": "--no-probe",
+    "check": "--no-probe --set run_name=another",
     "evaluate": "--limit 2 --max-new-tokens 8",
     "generate": "--max-new-tokens 8",
     "plant": "--copies 1 --each 1",

@@ -139,11 +139,6 @@ CONFLICTS: Sequence[Rule] = (
         "what is sharded is not trained with a loss scaler here; change one of the two",
     ),
     Rule(
-        ("training.packing", "model.attn_implementation"),
-        lambda c, _: c.training.packing and c.model.attn_implementation == "eager",
-        "eager attention cannot keep packed rows apart; leave packing unset, or set sdpa",
-    ),
-    Rule(
         (_DP,),
         lambda c, m: _private(c) and m.workers > 1,
         "a private run has one worker, and several are asked for; set MEDLORA_NPROC=1 and ask for "

@@ -30,7 +30,6 @@ BROKEN: list[tuple[dict[str, Any], Machine]] = [
     ({**SHARDED, "model.load_in_4bit": True}, TWO),
     ({**SHARDED, "training.torch_compile": True}, TWO),
     ({**SHARDED, "training.fp16": True}, TWO),
-    ({"training.packing": True, "model.attn_implementation": "eager"}, ANY),
     (DP, TWO),
     (HF, TWO),
     ({"training.fp16": True}, CPU),

@@ -80,7 +80,7 @@ def test_4_bits_without_bitsandbytes_end_before_anything_is_read(
     tough_plan: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """69, even where data and model are missing too."""
-    monkeypatch.setattr("medlora.model.quantize.find_spec", lambda _name: None)
+    monkeypatch.setattr("medlora.config.conflicts.find_spec", lambda _name: None)
     plan = tough_plan("run", "model.load_in_4bit=true", "data.path=none", "model.base_model_name=x")
     with pytest.raises(MissingPartError, match="bitsandbytes is not installed"):
         train.run(plan)

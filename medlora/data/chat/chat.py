@@ -99,6 +99,7 @@ class Chat:
 
         Raises:
             ConfigError: the tokenizer or its template cannot be used.
+            DataError: a token that ends an answer is none of the base's.
         """
         self.tokenizer, self.rules = tokenizer, rules or ChatRules()
         self.is_plain = ensure_template(tokenizer, self.rules)
@@ -108,6 +109,7 @@ class Chat:
         self.stops = sorted({*stops, *(() if end is None else (end,))})
         self.counts: Counter[str] = Counter()
         self._embeddings = embeddings
+        self._check_embedded(self.stops)
         self._controls = Controls.of(tokenizer, written=self._written(), stops=self.stops)
         self._encoder = Encoder(tokenizer, self._controls)
         self._renderers = {False: self._renderer(self.template)}
@@ -166,13 +168,29 @@ class Chat:
             with row_limit():
                 own, _ = self._texts_kept(messages)
                 text = self._renderer_for(tools).prompt(own, tools)
-            return self._encoder.ids(text)
+            ids = self._encoder.ids(text)
         except UnfitError as error:
             raise DataError(error.found, fix=error.fix) from None
         except RefusedError as error:
             raise DataError(f"the chat template {error}", fix="use another template") from None
         except CannotEncodeError as error:
             raise DataError(f"a message {error}", fix="take it out") from None
+        self._check_embedded(ids)
+        return ids
+
+    def _check_embedded(self, ids: Sequence[int]) -> None:
+        """Refuse ids that the base has no embeddings for.
+
+        Raises:
+            DataError: there are such ids.
+        """
+        largest = max(ids, default=0)
+        if self._embeddings is not None and largest >= self._embeddings:
+            raise DataError(
+                f"the tokenizer makes the id {largest}, and the base has {self._embeddings} "
+                "embeddings",
+                fix="use the tokenizer that belongs to the base",
+            )
 
     def said(self, ids: Sequence[int], prompt: Sequence[int]) -> Said:
         """Return what some tokens say, the thought before an answer apart.
