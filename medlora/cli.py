@@ -786,7 +786,7 @@ def end(code: int) -> NoReturn:
 
     A signal is not heard any more: what there was to do is done.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()  # noqa: SLF001  (temporary folders, trackers; only this runs them)
     for stream in (sys.stdout, sys.stderr):

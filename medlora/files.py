@@ -502,6 +502,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOMEM:  # no matter of a disk
+            raise
         where = error.filename if isinstance(error.filename, str) else path
         problem = f"{where}: {error.strerror or error}"
         if isinstance(error, PermissionError):

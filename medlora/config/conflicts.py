@@ -53,10 +53,6 @@ _ENGINE = "training.engine"
 _SHARDING = "training.sharding"
 
 
-def _private(cfg: RunConfig) -> bool:
-    return cfg.privacy.dp.target_epsilon is not None
-
-
 def _hugging(cfg: RunConfig) -> bool:
     return cfg.training.engine == "huggingface"
 
@@ -68,37 +64,37 @@ def _sharded(cfg: RunConfig, machine: Machine) -> bool:
 CONFLICTS: Sequence[Rule] = (
     Rule(
         ("training.packing", _DP),
-        lambda c, _: _private(c) and c.training.packing,
+        lambda c, _: c.is_private and c.training.packing,
         "a row must stand alone; leave packing unset",
     ),
     Rule(
         ("training.gradient_checkpointing", _DP),
-        lambda c, _: _private(c) and c.training.gradient_checkpointing is True,
+        lambda c, _: c.is_private and c.training.gradient_checkpointing is True,
         "rows' gradients are taken in one pass; leave it auto, which is off here",
     ),
     Rule(
         ("training.torch_compile", _DP),
-        lambda c, _: _private(c) and c.training.torch_compile,
+        lambda c, _: c.is_private and c.training.torch_compile,
         "what is compiled passes by the layers whose rows are told apart; set it false",
     ),
     Rule(
         ("training.fp16", _DP),
-        lambda c, _: _private(c) and c.training.fp16,
+        lambda c, _: c.is_private and c.training.fp16,
         "its loss scaler skips steps by what they computed; leave it unset or set training.bf16",
     ),
     Rule(
         ("training.convergence_window", _DP),
-        lambda c, _: _private(c) and c.training.convergence_window is not None,
+        lambda c, _: c.is_private and c.training.convergence_window is not None,
         "it decides by the training loss, which no noise covers; leave it unset",
     ),
     Rule(
         (_ENGINE, _DP),
-        lambda c, _: _private(c) and _hugging(c),
+        lambda c, _: c.is_private and _hugging(c),
         "Trainer has no private steps; set the engine medlora",
     ),
     Rule(
         ("lora.use_dora", _DP),
-        lambda c, _: _private(c) and c.lora.use_dora,
+        lambda c, _: c.is_private and c.lora.use_dora,
         "its magnitudes pass by the layers whose rows are told apart; set it false",
     ),
     Rule(
@@ -140,7 +136,7 @@ CONFLICTS: Sequence[Rule] = (
     ),
     Rule(
         (_DP,),
-        lambda c, m: _private(c) and m.workers > 1,
+        lambda c, m: c.is_private and m.workers > 1,
         "a private run has one worker, and several are asked for; set MEDLORA_NPROC=1 and ask for "
         "one machine",
     ),
@@ -181,7 +177,7 @@ MISSING: Sequence[Rule] = (
     ),
     Rule(
         (_DP,),
-        lambda c, _: _private(c) and _lacks("opacus"),
+        lambda c, _: c.is_private and _lacks("opacus"),
         "Opacus is not installed, without which no privacy can be vouched for; use the image, or "
         "leave it unset",
     ),

@@ -558,6 +558,11 @@ class RunConfig(Section):
     gate: GateConfig = GateConfig()
 
     @property
+    def is_private(self) -> bool:
+        """Whether the run is to be differentially private."""
+        return self.privacy.dp.target_epsilon is not None
+
+    @property
     def cache_dir(self) -> str:
         """Where tokens, audits and scans of the data are kept."""
         return self.data.cache_dir or self.training.output_dir

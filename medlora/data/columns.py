@@ -11,7 +11,7 @@ from medlora.data.records import MARKS, TEXT, implied_form
 
 # A name that may be told: one of a column, and not a sentence or a number of a table whose first
 # line is a row.
-_NAME = re.compile(r"(?!(?:.*\d){3})[^\W\d][\w.\-]{0,39}(?: [\w.\-]{1,20}){0,2}")
+_NAME = re.compile(r"(?!(?:.*\d){3})[^\W\d][\w.\-]{0,39}(?P<more>(?: [\w.\-]{1,20}){0,2})")
 _WORDS = {
     "asked": ("question", "prompt", "query", "instruction", "input", "user", "patient"),
     "answered": ("answer", "response", "reply", "output", "completion", "assistant", "doctor"),
@@ -55,12 +55,19 @@ def wrong_columns(
     found = (
         f"no column {lacks}" if partly or form != "auto" else "no column of a name that is known"
     )
-    tellable = [name if certain and _NAME.fullmatch(name) else "" for name in names]
+    tellable = [name if certain and _is_name(name) else "" for name in names]
     options = _options(wanted, [name for name in others if name in tellable])
     fix = "name them: " + " ".join(f"--set {shlex.quote(one)}" for one in options)
     if not any(tellable):
         fix = "if that is a row, write a first line that names the columns: question,answer"
     return Problem(line, f"{found}; there are {_listed(tellable)}", fix)
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a text is a column's name: of several words, one that columns are called by."""
+    found = _NAME.fullmatch(text)
+    known = (word for words in _WORDS.values() for word in words)
+    return found is not None and (not found["more"] or any(one in text.lower() for one in known))
 
 
 def _options(wanted: Sequence[str], others: Sequence[str]) -> Iterator[str]:

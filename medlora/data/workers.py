@@ -185,5 +185,7 @@ def _told(error: BaseException) -> bytes:
 
 def _failure(told: bytes) -> Exception:
     name, problem, fix = json.loads(told)
-    failure: Exception = getattr(errors, name)(problem, fix=fix) if name else RuntimeError(problem)
+    failure: Exception = (
+        getattr(errors, name)(errors.Lines(problem), fix=fix) if name else RuntimeError(problem)
+    )
     return failure

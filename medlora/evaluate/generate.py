@@ -26,6 +26,7 @@ from medlora.data.records import Message
 from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.batching import in_batches
 from medlora.model.kinds import position_limit
+from medlora.runtime.foreign import ran_out_of_memory
 from medlora.train.forward import evaluation_mode, rounding_tolerance
 
 Poll = Callable[[], None]
@@ -64,9 +65,9 @@ def check_writes(model: Any) -> None:  # noqa: ANN401
     try:
         with _asked_plainly(model), torch.no_grad():
             model.generate(ids, attention_mask=ids, max_new_tokens=2)
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
     except Exception as error:  # whatever a family's own code raises
+        if ran_out_of_memory(error):
+            raise
         reason = (str(error).splitlines() or ["no reason given"])[0][:200]
         raise MissingPartError(
             f"this base cannot write text ({type(error).__name__}: {reason})",

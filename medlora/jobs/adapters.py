@@ -22,6 +22,7 @@ from medlora.logs import logger
 from medlora.model.adapter import WEIGHTS
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, find_base
+from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
@@ -181,9 +182,9 @@ def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:
     try:
         with no_input():
             adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
     except Exception as error:  # whatever an adapter's description makes PEFT raise
+        if ran_out_of_memory(error):
+            raise
         raise MissingPartError(
             f"{adapter}: PEFT cannot put it on this base ({type(error).__name__})",
             fix="name the base that the adapter was trained on",

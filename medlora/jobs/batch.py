@@ -19,7 +19,6 @@ from medlora.config.schema import DEFAULT_ROWS
 from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
 from medlora.jobs.device import Device, this_device
-from medlora.jobs.dp import is_private
 from medlora.jobs.footprint import Forecast
 from medlora.jobs.rundir import run_folder
 from medlora.jobs.settings import Plan
@@ -80,7 +79,7 @@ def _decided(plan: Plan, team: Team, *, fresh: bool) -> dict[str, bytes]:
 def choose_rows(plan: Plan, device: Device, *, workers: int = 1) -> tuple[int, str]:
     """Return how many rows a micro-batch gets on a device, and why."""
     cfg = plan.resolved.config
-    if is_private(cfg):
+    if cfg.is_private:
         return DEFAULT_ROWS, "the default, for rows have gradients of their own"
     where = f"{device.memory / _GIB:.1f} GiB of {device.name}"
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import FINAL
+from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import first_proven
 from medlora.checkpoint.store import read_manifest
 from medlora.config import RunConfig, refuse_conflicts
@@ -22,9 +22,10 @@ from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output
 from medlora.jobs.device import this_machine
+from medlora.jobs.dp import check_one_example_a_row
 from medlora.jobs.early import look_at_once
 from medlora.jobs.inputs import (
-    Found,
+    Inputs,
     Prepared,
     Tokenized,
     describe,
@@ -54,6 +55,7 @@ from medlora.jobs.preflight import (
     settled,
 )
 from medlora.jobs.privacy import scan_files
+from medlora.jobs.release import check_rejected
 from medlora.jobs.rundir import change_checker, check_finished
 from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
@@ -181,9 +183,10 @@ def _tell(checked: Checked, output: Path | None) -> None:
 def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> None:
     cfg = plan.resolved.config
     found = find_inputs(plan) if plan.has_model else None
+    inputs = describe(found, plan) if found and _has_results(plan) else None
+    is_done = False
     with checked.noting():
-        if found:
-            _check_results(plan, found)
+        is_done = inputs is not None and _check_ends(plan, inputs)
     with checked.noting():
         read_statements(plan.statements)
     files, sha256 = (found.files, found.sha256) if found else find_files(plan)
@@ -205,31 +208,65 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     with checked.noting():
         if found and tokenized:
             checked.prepared = fit(tokenized, found, cfg, split=split)
+            check_one_example_a_row(cfg, checked.prepared.facts["changes"]["train"])
+    with checked.noting():
+        if inputs and not is_done:
+            _check_begun(plan, inputs)
 
 
-def _check_results(plan: Plan, found: Found) -> None:
-    """Refuse a run whose folders hold what was made of something else; nothing is written.
-
-    The base is read from end to end for it, so it is not where nothing is there.
+def _check_ends(plan: Plan, inputs: Inputs) -> bool:
+    """Refuse a result of other inputs, or one that the gate has rejected; tell if it is there.
 
     Raises:
-        ConfigError: a result or a checkpoint has other inputs.
-        IntegrityError: a result is damaged for good.
+        ConfigError: it has other inputs.
+        RejectedError: it was rejected, by the same gate.
+        IntegrityError: it is damaged for good.
     """
-    training = plan.resolved.config.training
-    run = Path(training.output_dir) / plan.resolved.config.run_name
-    output = Path(training.final_dir) if training.final_dir else None
-    final, begun = run / FINAL, first_proven(run) if run.is_dir() else None
-    is_inside = output is not None and output.resolve().is_relative_to(run.resolve())
-    if not (final.exists() or begun or (output and output.is_dir()) or is_inside):
-        return
-    inputs = describe(found, plan)
-    if final.exists():
-        check_finished(final, inputs)
-    elif begun:
+    run = _run_of(plan)
+    if (run / FINAL).exists():
+        return check_finished(run / FINAL, inputs)
+    if (run / REJECTED).exists():
+        check_rejected(run / REJECTED, inputs)
+    return False
+
+
+def _check_begun(plan: Plan, inputs: Inputs) -> None:
+    """Refuse checkpoints of other inputs, and an output that holds something else.
+
+    Raises:
+        ConfigError: says which.
+    """
+    run = _run_of(plan)
+    if _has_output(plan):
+        check_output(plan.resolved.config.training, run, inputs)
+    begun = first_proven(run) if run.is_dir() else None
+    if begun:
         change_checker(inputs, ())(read_manifest(begun))
-    if output and (output.is_dir() or is_inside):
-        check_output(training, run, inputs)
+
+
+def _has_results(plan: Plan) -> bool:
+    """Tell whether there is anything that a run's inputs are held against.
+
+    Only then is the base read, from end to end.
+    """
+    run = _run_of(plan)
+    ends = any((run / name).exists() for name in (FINAL, REJECTED))
+    return ends or _has_output(plan) or (run.is_dir() and first_proven(run) is not None)
+
+
+def _has_output(plan: Plan) -> bool:
+    """Tell whether the result would go to a folder that is there, or into the run's own."""
+    final_dir = plan.resolved.config.training.final_dir
+    if final_dir is None:
+        return False
+    return Path(final_dir).is_dir() or Path(final_dir).resolve().is_relative_to(
+        _run_of(plan).resolve()
+    )
+
+
+def _run_of(plan: Plan) -> Path:
+    cfg = plan.resolved.config
+    return Path(cfg.training.output_dir) / cfg.run_name
 
 
 def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> list[str]:

@@ -26,11 +26,6 @@ _log = logger(__name__)
 FACTS = "differential_privacy"  # where a manifest has it
 
 
-def is_private(cfg: RunConfig) -> bool:
-    """Tell whether the run is to be differentially private."""
-    return cfg.privacy.dp.target_epsilon is not None
-
-
 def check_one_example_a_row(cfg: RunConfig, changes: Mapping[str, int]) -> None:
     """Refuse rows that are several examples where what one row may tell is limited.
 
@@ -38,7 +33,7 @@ def check_one_example_a_row(cfg: RunConfig, changes: Mapping[str, int]) -> None:
         ConfigError: there are some, and privacy.dp is set.
     """
     rows = changes.get("rows_taught_turn_by_turn", 0)
-    if is_private(cfg) and rows:
+    if cfg.is_private and rows:
         raise ConfigError(
             f"privacy.dp limits what one example tells, and {rows} rows are several: the base's "
             "chat template has them taught turn by turn",

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from medlora.checkpoint.names import FINAL
 from medlora.data.locate import locate
 from medlora.errors import MissingPartError, StorageError
 from medlora.jobs.settings import Plan
 from medlora.model.folder import check_base_folder, find_base
 
-_FINAL = "final"
 _LEAST_FREE = 1 << 20  # bytes: not even a manifest and a log would fit
 
 
@@ -93,7 +93,7 @@ def _refuse_full(plan: Plan) -> None:
     cfg = plan.resolved.config
     output = Path(cfg.training.output_dir)
     free = shutil.disk_usage(nearest(output)).free
-    if free < _LEAST_FREE and not (output / cfg.run_name / _FINAL).exists():
+    if free < _LEAST_FREE and not (output / cfg.run_name / FINAL).exists():
         raise StorageError(
             f"{output} has {free:,} bytes free", fix="make room, or mount a larger disk"
         )

@@ -29,7 +29,6 @@ from medlora.jobs.asking import check_questions
 from medlora.jobs.device import device_type, has_bf16, memory_in_use, this_machine
 from medlora.jobs.dp import (
     PrivateTraining,
-    is_private,
     paid_first,
     releasable,
 )
@@ -124,7 +123,7 @@ class MedicalLoRATrainer:
         self.team = team or Team()
         check_local(self.config.training.output_dir)
         refuse_conflicts(self.config, this_machine(workers=self.team.size))
-        cfg, private = self.config.training, is_private(self.config)
+        cfg, private = self.config.training, self.config.is_private
         self.precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
         set_deterministic(cfg.deterministic)
         sharded = cfg.sharding == "full" and self.team.size > 1

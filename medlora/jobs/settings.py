@@ -189,7 +189,8 @@ def wrong_variables(environment: Environment) -> Iterator[Setting]:
     So do the keys, `MEDLORA_SECTION__KEY`, which are looked at with the file's.
     """
     for name, value in environment.variables.items():
-        problem = _wrong_name(name) or (_quoted(value) if name.startswith(PREFIX) else "")
+        is_ours = name.startswith(PREFIX) and not is_of_others(name)
+        problem = _wrong_name(name) or (_quoted(value) if is_ours else "")
         if problem:
             yield Setting((), None, f"variable {name}", problem=problem)
 

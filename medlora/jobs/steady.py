@@ -5,17 +5,17 @@ stated its digest.  A file that another one takes the place of is no harm once i
 """
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from medlora.errors import StorageError
+from medlora.model.folder import loaded_files
 
 _Signature = tuple[int, int, int, int]
 
 
 class Steady:
-    """Knows a folder's files as they are now; the descriptors that it opens stay with it.
+    """Knows the files that a base is loaded from as they are now, and keeps them open.
 
     Args:
         folder: of the base model.
@@ -24,24 +24,17 @@ class Steady:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, int] = {}
-        for path in sorted(folder.rglob("*")):
+        for name in loaded_files(folder):
             with suppress(OSError):  # whoever needs it tells what is wrong with it
-                if path.is_file():
-                    self._open[path.relative_to(folder).as_posix()] = os.open(path, os.O_RDONLY)
+                self._open[name] = os.open(folder / name, os.O_RDONLY)
         self._before = {name: _signature(os.fstat(file)) for name, file in self._open.items()}
 
-    def check_loaded(self, names: Iterable[str]) -> None:
+    def check_loaded(self) -> None:
         """Refuse a base that is not the one that was hashed; call it when all is mapped.
-
-        Args:
-            names: of the files that have a digest; others are forgotten.
 
         Raises:
             StorageError: one of them changed, or another took its place.
         """
-        named = set(names)
-        for name in [name for name in self._open if name not in named]:
-            os.close(self._open.pop(name))
         for name in self._open:
             try:
                 now = _signature((self._folder / name).stat())

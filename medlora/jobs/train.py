@@ -24,7 +24,7 @@ from medlora.jobs.best import mend_best, refuse_lost
 from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output, deliver
 from medlora.jobs.device import device_type, has_bf16, this_machine
-from medlora.jobs.dp import check_one_example_a_row, is_private
+from medlora.jobs.dp import check_one_example_a_row
 from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
@@ -97,8 +97,7 @@ def run(
             _lead(plan, stop=stop or Stop(), fresh=fresh, allow=allow, team=team)
         elif decided := team.together(tuple):  # by the first one, if there is something to do
             plan = dated(plan, date.fromordinal(int(decided[0])))
-            with _memory_errors(plan.resolved.config):
-                _help(plan, find_inputs(plan), stop=stop or Stop(), team=team)
+            _help(plan, find_inputs(plan), stop=stop or Stop(), team=team)
             team.wait()
     finally:
         team.leave()
@@ -122,7 +121,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         team.wait()
         refuse_lost(folder, lost)
         return
-    with ExitStack() as lock, _memory_errors(cfg):
+    with ExitStack() as lock:
         lock.enter_context(only_writer(folder))
         for line in sweep(folder):
             _log.warning("left where it is: %s", line)
@@ -317,12 +316,12 @@ def _train(
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
     statements = read_statements(plan.statements).facts()
-    ready = _prepare(plan, found, team, kept=not attempt.fresh)
     base = Steady(found.base)
+    ready = _prepare(plan, found, team, kept=not attempt.fresh)
     inputs = describe(found, plan)
     check_output(cfg.training, attempt.folder, inputs)
     model = _adapted_model(inputs.base, cfg)
-    base.check_loaded(inputs.facts["base_model"]["files"])
+    base.check_loaded()
     questions = _questions(found, ready, cfg, model)
     check_prompts(found.suites, model, ready.prepared.chat)
     facts = {
@@ -419,8 +418,9 @@ def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
     device = device_type()
     half = halves.get(_precision(cfg)) if device == "cuda" else None
     waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
-    loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
-    model = attach(loaded, cfg.lora, seed=cfg.training.seed)
+    with _memory_errors(cfg):
+        loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
+        model = attach(loaded, cfg.lora, seed=cfg.training.seed)
     refuse_full(cfg, model)
     modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
     _log.info(
@@ -444,18 +444,19 @@ def _trainer(
 ) -> MedicalLoRATrainer:
     training = cfg.training
     loaders = make_loaders(
-        prepared, training, pin_memory=device_type() == "cuda", private=is_private(cfg)
+        prepared, training, pin_memory=device_type() == "cuda", private=cfg.is_private
     )
-    trainer = MedicalLoRATrainer(
-        model,
-        prepared.chat,
-        loaders.train,
-        loaders.evaluation,
-        cfg,
-        facts=facts,
-        stop=stop,
-        team=team,
-    )
+    with _memory_errors(cfg):
+        trainer = MedicalLoRATrainer(
+            model,
+            prepared.chat,
+            loaders.train,
+            loaders.evaluation,
+            cfg,
+            facts=facts,
+            stop=stop,
+            team=team,
+        )
     if not trainer.forward.packs:
         loaders.unpack(training)
     _log.info(

@@ -29,10 +29,6 @@ def note_idle_workers(cfg: RunConfig, workers: int) -> None:
 
 def useful_workers(cfg: RunConfig, gpus: int) -> int:
     """Return how many of a machine's GPUs a run can use, where nobody asked for a number."""
-    if _is_private(cfg) or cfg.training.engine == "huggingface":
+    if cfg.is_private or cfg.training.engine == "huggingface":
         return 1
     return max(1, min(gpus, cfg.training.gradient_accumulation_steps))
-
-
-def _is_private(cfg: RunConfig) -> bool:
-    return cfg.privacy.dp.target_epsilon is not None

@@ -30,7 +30,7 @@ from medlora.model.kinds import (
 )
 from medlora.model.quantize import keep_trainable, quantization
 from medlora.model.skeleton import skeleton
-from medlora.runtime.foreign import in_our_words
+from medlora.runtime.foreign import in_our_words, ran_out_of_memory
 from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
@@ -86,9 +86,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-    except (MedloraError, MemoryError):
+    except MedloraError:
         raise
     except Exception as error:  # whatever a tokenizer's file makes of its library
+        if ran_out_of_memory(error):
+            raise
         raise MissingPartError(
             f"{folder}: no tokenizer can be loaded ({type(error).__name__})",
             fix="the folder needs tokenizer.json and tokenizer_config.json",
@@ -149,9 +151,9 @@ def load_base(
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    except (torch.OutOfMemoryError, MemoryError):
-        raise  # told by whoever knows what was loaded besides
     except Exception as error:  # whatever a family's own code raises
+        if ran_out_of_memory(error):
+            raise  # told by whoever knows what was loaded besides
         raise _cannot_load(folder, error) from error
     _check_filled(folder, filled["missing_keys"])
     model.requires_grad_(requires_grad=False)

@@ -13,6 +13,7 @@ from transformers import (
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.model.folder import read_object
+from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input, time_limit
 
 # What the families call the cap on attention's scores, which `sdpa` leaves out.
@@ -34,6 +35,8 @@ def read_config(folder: Path) -> PretrainedConfig:
                 folder, local_files_only=True, trust_remote_code=False
             )
     except Exception as error:  # a config can make any of transformers' classes raise anything
+        if ran_out_of_memory(error):
+            raise
         if "auto_map" in read_object(folder / "config.json"):
             raise MissingPartError(
                 f"{folder}: the model needs code of its own (auto_map), which is never run",

@@ -16,6 +16,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.model.kinds import attention_of, model_class, no_such_class, read_config
+from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import TooSlowError, time_limit
 
 _NAME = "medlora-shapes"
@@ -48,6 +49,8 @@ def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pre
             fix="copy the whole folder again",
         ) from None
     except Exception as error:  # whatever a family's own code raises
+        if ran_out_of_memory(error):
+            raise
         raise no_such_class(folder, error) or MissingPartError(
             f"{folder}: the model cannot be built ({type(error).__name__})",
             fix="use a base model whose architecture transformers knows",

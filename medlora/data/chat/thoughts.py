@@ -20,7 +20,6 @@ TAGS = {
 }
 # Those that mean nothing else; gpt-oss ends whole messages with what closes a thought.
 OWN_TAGS = tuple(sorted({*TAGS, *TAGS.values()} - {"<|end|>"}, key=len, reverse=True))
-_CLOSERS = tuple(set(TAGS.values()) - {"<|end|>"})
 # White space before the tag that closes a thought, and behind it, where it is not nothing.
 _SPACE = {
     "<think>": ("\n", "\n\n"),
@@ -102,11 +101,6 @@ def goes_on(prompt: str, text: str) -> bool:
     """
     tag = opened_thought(prompt)
     return tag is None or (TAGS[tag] in text and not _WRITTEN.match(text))
-
-
-def closes_thought(prompt: str) -> bool:
-    """Tell whether a prompt ends with a thought that it has closed itself."""
-    return prompt[-64:].rstrip().endswith(_CLOSERS)
 
 
 def written_thought(prompt: str, thought: str, *, closed: str = "") -> str:
