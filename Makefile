@@ -77,9 +77,6 @@ torture-short: setup ## the same in a few minutes, as CI does it
 	$(BIN)/python tests/torture/readonly.py --points 3 || [ $$? = 77 ]
 	$(BIN)/python tests/torture/nfs.py --every 5
 	$(BIN)/python tests/torture/rivals.py --pairs 4
-	$(BIN)/python tests/torture/moving.py --every 11
-	$(BIN)/python tests/torture/pair.py --rounds 1 --signals 1
-	$(BIN)/python tests/torture/sockets.py --commands 1 || [ $$? = 77 ]
 	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/fuzz.py --rounds 200
 	$(BIN)/python tests/torture/leaks.py

@@ -210,8 +210,8 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
             checked.prepared = fit(tokenized, found, cfg, split=split)
             check_one_example_a_row(cfg, checked.prepared.facts["changes"]["train"])
     with checked.noting():
-        if inputs and not is_done:
-            _check_begun(plan, inputs)
+        if inputs:
+            _check_begun(plan, inputs, is_done=is_done)
 
 
 def _check_ends(plan: Plan, inputs: Inputs) -> bool:
@@ -230,7 +230,7 @@ def _check_ends(plan: Plan, inputs: Inputs) -> bool:
     return False
 
 
-def _check_begun(plan: Plan, inputs: Inputs) -> None:
+def _check_begun(plan: Plan, inputs: Inputs, *, is_done: bool) -> None:
     """Refuse checkpoints of other inputs, and an output that holds something else.
 
     Raises:
@@ -239,7 +239,7 @@ def _check_begun(plan: Plan, inputs: Inputs) -> None:
     run = _run_of(plan)
     if _has_output(plan):
         check_output(plan.resolved.config.training, run, inputs)
-    begun = first_proven(run) if run.is_dir() else None
+    begun = first_proven(run) if run.is_dir() and not is_done else None
     if begun:
         change_checker(inputs, ())(read_manifest(begun))
 

@@ -129,9 +129,13 @@ def described_files(model: PeftModel) -> dict[str, bytes]:
 
 
 def saved_files(thing: Any) -> dict[str, bytes]:  # noqa: ANN401  (anything with save_pretrained)
-    """Return what an object's `save_pretrained` writes, as {file name: content}."""
+    """Return what an object's `save_pretrained` writes, as {file name: content}.
+
+    Several chat templates go into tokenizer_config.json: as files they would need a folder.
+    """
+    several = isinstance(getattr(thing, "chat_template", None), dict)
     with TemporaryDirectory(prefix="medlora-") as folder:
-        thing.save_pretrained(folder)
+        thing.save_pretrained(folder, **({"save_jinja_files": False} if several else {}))
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 

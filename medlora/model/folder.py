@@ -108,6 +108,7 @@ def check_base_folder(folder: Path) -> dict[str, Any]:
             asks for what no model has.
         StorageError: a file cannot be read.
     """
+    _check_inside(folder, [_CONFIG])
     config = read_object(folder / _CONFIG)
     _check_config(folder, config)
     if _there(folder, [_ADAPTER]):
@@ -139,7 +140,7 @@ def check_tokenizer_folder(folder: Path) -> None:
         StorageError: a file cannot be read.
     """
     names = _of_tokenizer(folder)
-    _check_inside(folder, names)
+    _check_inside(folder, [*names, *_there(folder, _SETTINGS)])
     for name in names:
         if name.endswith(".json") and name not in ("vocab.json", "tekken.json"):
             read_object(folder / name)

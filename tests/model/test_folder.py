@@ -15,6 +15,7 @@ from medlora.data.chat.chat import Chat
 from medlora.data.records import Message
 from medlora.errors import MedloraError, MissingPartError, StorageError
 from medlora.evaluate.generate import check_writes
+from medlora.model.adapter import saved_files
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, loaded_files
 from tests.hostile import CODE, hostile_bases
@@ -125,6 +126,9 @@ def test_a_link_that_leaves_the_folder_is_refused(base: Path, tmp_path: Path, na
     (base / name).symlink_to(tmp_path / name)
     with pytest.raises(MissingPartError, match=rf"{name}: is a link to a file outside"):
         check_base(base)
+    if name != "model.safetensors":
+        with pytest.raises(MissingPartError, match=rf"{name}: is a link to a file outside"):
+            load_tokenizer(base)
 
 
 def test_weights_elsewhere_are_refused(sharded: Path, tmp_path: Path) -> None:
@@ -219,3 +223,13 @@ def test_a_tokenizer_of_another_class_gives_up_by_name(base: Path) -> None:
     (base / "tokenizer_config.json").write_text(json.dumps(named))
     with pytest.raises(MissingPartError, match="gave up"):
         Chat(load_tokenizer(base)).prompt([Message("user", "pain in chest")])
+
+
+def test_several_templates_are_saved_with_the_tokenizer(sharded: Path, tmp_path: Path) -> None:
+    """In its config: a checkpoint has files alone; loaded again they are all there."""
+    tokenizer = load_tokenizer(sharded)
+    for name, content in saved_files(tokenizer).items():
+        (tmp_path / name).write_bytes(content)
+    again = load_tokenizer(tmp_path)
+    assert again.chat_template == tokenizer.chat_template
+    assert set(again.chat_template) == {"default", "short"}
