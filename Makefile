@@ -74,9 +74,7 @@ torture-short: setup ## the same in a few minutes, as CI does it
 	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/last.py --every 40 || [ $$? = 77 ]
-	$(BIN)/python tests/torture/readonly.py --points 3 || [ $$? = 77 ]
 	$(BIN)/python tests/torture/nfs.py --every 5
-	$(BIN)/python tests/torture/rivals.py --pairs 4
 	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/fuzz.py --rounds 200
 	$(BIN)/python tests/torture/leaks.py
