@@ -128,7 +128,7 @@ def _commands(place: Arena) -> Iterator[Command]:
     base, declared = str(_package() / "demo/base"), place.root / _DECLARED
     data, suite = str(place.root / "train.jsonl"), str(place.root / "suite.jsonl")
     final = place.root / "out/run"
-    yield "check", 0, ["check", "--data", data, "--model", base, *_out(place)], nothing
+    yield "check", 0, ["check", "--data", data, "--model", base, *_another(place)], nothing
     yield "scan", 0, ["scan", data], nothing
     identifier = str(place.root / "bad/identifier.jsonl")
     yield "blocked scan", 77, ["scan", identifier], nothing
@@ -176,6 +176,11 @@ def _uses(place: Arena, final: Path) -> Iterator[Command]:
 
 def _package() -> Path:
     return Path(str(files("medlora")))
+
+
+def _another(place: Arena) -> tuple[str, ...]:
+    """Return what names another run: the one that is there has other inputs."""
+    return (*_out(place), "--set", "run_name=another")
 
 
 def _out(place: Arena) -> tuple[str, ...]:
