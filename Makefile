@@ -7,7 +7,7 @@ BIN := .venv/bin
 IMAGE ?= medlora:dev
 BASE_IMAGE ?=
 
-.PHONY: help setup demo demo-data test test-slow test-exact check torture torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures conformance conformance-short
+.PHONY: help setup demo demo-data test test-slow test-exact check torture torture-runs torture-disks torture-inputs torture-short torture-containers bench bench-short bench-128k bench-ablation bench-scaling memorisation memorisation-short gpu format image smoke clean parity batch lint fuzz pull sbom scan airgap airgap-test reproducible image-figures pictures conformance conformance-short
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -48,21 +48,27 @@ check: lint test ## lint and unit tests
 fuzz: setup ## damaged data, configs and model lists: a clear error or none, never a bug
 	$(BIN)/python tests/torture/fuzz.py --rounds 20000
 
-torture: setup ## signals, faults at every disk call, hostile bases, pairs of keys: hundreds of times (four hours)
+torture: torture-runs torture-disks torture-inputs ## signals, faults at every disk call, hostile bases, pairs of keys: hundreds of times (four hours)
+
+torture-runs: setup ## of these: signals, kills, workers that come and go, rivals, buckets
 	$(BIN)/python tests/torture/kill.py --kills 200
 	$(BIN)/python tests/torture/elastic.py --kills 40
+	$(BIN)/python tests/torture/signals.py --loads 40
+	$(BIN)/python tests/torture/rivals.py --pairs 60
+	$(BIN)/python tests/torture/pair.py --rounds 3
+	$(BIN)/python tests/torture/sockets.py || [ $$? = 77 ]
+	$(BIN)/python tests/torture/cloud.py --kills 60
+
+torture-disks: setup ## of these: power loss, faults at every call, full and read-only disks
 	$(BIN)/python tests/torture/power.py --states 3000
 	$(BIN)/python tests/torture/faults.py --every 1
-	$(BIN)/python tests/torture/signals.py --loads 40
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/last.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/readonly.py --points 40 || [ $$? = 77 ]
 	$(BIN)/python tests/torture/nfs.py
-	$(BIN)/python tests/torture/rivals.py --pairs 60
+
+torture-inputs: setup ## of these: hostile bases, pairs of keys, files that change, words of rows in logs
 	$(BIN)/python tests/torture/moving.py
-	$(BIN)/python tests/torture/pair.py --rounds 3
-	$(BIN)/python tests/torture/sockets.py || [ $$? = 77 ]
-	$(BIN)/python tests/torture/cloud.py --kills 60
 	$(BIN)/python tests/torture/leaks.py
 	PYTHONPATH=. $(BIN)/python tests/torture/bases.py
 	PYTHONPATH=. $(BIN)/python tests/torture/configs.py --configs 2000
