@@ -21,9 +21,10 @@ from medlora.files import json_bytes, write_bytes
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output
-from medlora.jobs.device import this_machine
+from medlora.jobs.device import this_device, this_machine
 from medlora.jobs.dp import check_one_example_a_row
 from medlora.jobs.early import look_at_once
+from medlora.jobs.footprint import Forecast
 from medlora.jobs.inputs import (
     Inputs,
     Prepared,
@@ -51,6 +52,7 @@ from medlora.jobs.preflight import (
     memory_lines,
     memory_warnings,
     predicted_of_steps,
+    probe_lines,
     refuse_too_small,
     settled,
 )
@@ -64,6 +66,7 @@ from medlora.model.base import check_base
 from medlora.model.folder import find_base
 from medlora.report.audit import page
 from medlora.report.statements import read_statements
+from medlora.train.footprint import CannotTellError
 
 
 @dataclass(slots=True)
@@ -282,20 +285,28 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
     cfg, mount = plan.resolved.config, plan.mount("model")
     base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
     check_base(base)
-    memory = look_at_memory(base, cfg, prepared=checked.prepared, workers=workers)
-    checked.report["memory"] = memory
-    checked.add("disk", look_at_disk(cfg, adapter_bytes=memory["parts"]["adapter"]))
-    checked.report["warnings"] += memory_warnings(memory)
-    with checked.noting():
-        refuse_too_small(memory)
-    measured = None
+    forecast = Forecast(base, cfg, this_device(), workers=workers)
+    checked.add("disk", look_at_disk(cfg, adapter_bytes=forecast.adapter))
+    try:
+        memory = look_at_memory(forecast, prepared=checked.prepared)
+    except CannotTellError as error:  # it trains all the same
+        memory = None
+        checked.report["warnings"].append(str(error).splitlines()[0])
+    if memory:
+        checked.report["memory"] = memory
+        checked.report["warnings"] += memory_warnings(memory)
+        checked.lines += memory_lines(memory)
+        with checked.noting():
+            refuse_too_small(memory)
     if checked.prepared and not checked.errors and can_be_timed(cfg, wanted=timed):
         from medlora.jobs.probe import probe  # all of training
 
         measured = probe(base, checked.prepared, cfg)
-        measured["predicted_bytes"] = predicted_of_steps(memory)
+        if memory:
+            measured["predicted_bytes"] = predicted_of_steps(memory)
         checked.report["probe"] = measured
-    checked.lines += [*memory_lines(memory, measured), disk_line(checked.report["disk"])]
+        checked.lines += probe_lines(measured)
+    checked.lines.append(disk_line(checked.report["disk"]))
 
 
 def _split(

@@ -91,10 +91,11 @@ class Forecast:
     @property
     def trainable(self) -> int:
         """How many numbers the adapter has."""
-        return self._adapter // 4
+        return self.adapter // 4
 
     @cached_property
-    def _adapter(self) -> int:
+    def adapter(self) -> int:
+        """Bytes of the adapter's numbers, in float32."""
         return adapter_bytes(self._model)
 
     def footprint(self, rows: int, accumulated: int, *, known: Known | None = None) -> Footprint:
@@ -140,9 +141,9 @@ class Forecast:
         evaluated = self._evaluation(self._shape(batch, known.evaluation))
         return Footprint(
             weights=self._weights,
-            adapter=self._adapter,
-            optimizer=optimizer_bytes(self._adapter),
-            gradients=self._adapter * sums_held(accumulated),
+            adapter=self.adapter,
+            optimizer=optimizer_bytes(self.adapter),
+            gradients=self.adapter * sums_held(accumulated),
             training=training + self._scratch,
             evaluation=evaluated + self._scratch,
             other=_PROCESS[self.device.kind],

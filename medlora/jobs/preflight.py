@@ -37,23 +37,18 @@ def settled(plan: Plan, *, workers: int) -> Plan:
     return with_rows(plan, rows, why=why)
 
 
-def look_at_memory(
-    base: Path, cfg: RunConfig, *, prepared: Prepared | None, workers: int = 1
-) -> dict[str, Any]:
-    """Return the predicted memory of a run on this device as JSON values.
+def look_at_memory(forecast: Forecast, *, prepared: Prepared | None) -> dict[str, Any]:
+    """Return the predicted memory of a run as JSON values.
 
     Args:
-        base: folder of the base model.
-        cfg: with a number for the rows of a micro-batch.
+        forecast: of a config with a number for the rows of a micro-batch.
         prepared: the rows, where they are known.
-        workers: that share a step.
 
     Raises:
-        ConfigError: the base has no such target modules.
-        MissingPartError: the base cannot be built, or its memory cannot be told from shapes.
+        CannotTellError: it cannot be told from shapes.
     """
-    device, training = this_device(), cfg.training
-    forecast = Forecast(base, cfg, device, workers=workers)
+    device, cfg = forecast.device, forecast.cfg
+    training = cfg.training
     rows, parts = training.micro_batch_rows, training.gradient_accumulation_steps
     known = known_packs(prepared, cfg, limit=forecast.length) if prepared else Known()
     told = forecast.footprint(rows, parts, known=known)
@@ -152,7 +147,7 @@ def foresee(base: Path, cfg: RunConfig, *, prepared: Prepared) -> None:
     if device_type() != "cpu" or not _may_be_near(base):
         return
     try:
-        memory = look_at_memory(base, cfg, prepared=prepared)
+        memory = look_at_memory(Forecast(base, cfg, this_device()), prepared=prepared)
     except (ConfigError, MissingPartError):  # whoever loads the base says it better
         return
     refuse_too_small(memory)
@@ -181,7 +176,7 @@ def memory_warnings(memory: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def memory_lines(memory: dict[str, Any], probe: dict[str, Any] | None) -> Iterator[str]:
+def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
     """Yield the same for people."""
     parts, device = memory["parts"], memory["device"]
     yield (
@@ -195,17 +190,16 @@ def memory_lines(memory: dict[str, Any], probe: dict[str, Any] | None) -> Iterat
         f"  a micro-batch has {memory['rows']} rows, {memory['positions']:,} positions at most; "
         f"activations {kept}; up to {memory['largest_rows'] or 0:,} rows would fit"
     )
-    if probe:
-        yield from _probe_lines(probe)
 
 
-def _probe_lines(probe: dict[str, Any]) -> Iterator[str]:
+def probe_lines(probe: dict[str, Any]) -> Iterator[str]:
+    """Yield what a few steps took, for people."""
     yield (
         f"time: about {duration(probe['expected_s'])} for {probe['steps']:,} steps and "
         f"{probe['evaluations']} evaluations, by {probe['probed_steps']} steps of "
         f"{probe['step_s']:.2f} s ({probe['tokens_per_s']:,.0f} tokens/s)"
     )
-    if probe.get("peak_bytes"):
+    if probe.get("peak_bytes") and "predicted_bytes" in probe:
         error = probe["predicted_bytes"] / probe["peak_bytes"] - 1
         yield (
             f"  these steps took {_size(probe['peak_bytes'])} of memory, "

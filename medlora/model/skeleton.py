@@ -58,8 +58,10 @@ def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pre
     return model.requires_grad_(requires_grad=False)
 
 
-def attend_by_shape(model: PreTrainedModel, *, joins: bool) -> None:
+def attend_by_shape(model: PreTrainedModel, *, joins: bool) -> bool:
     """Let a skeleton that attends by `sdpa` keep what flash attention keeps, and no [T, T].
+
+    Returns whether it does; with `eager` it has the [T, T] that is its own.
 
     Args:
         model: a skeleton.
@@ -68,6 +70,8 @@ def attend_by_shape(model: PreTrainedModel, *, joins: bool) -> None:
     if model.config._attn_implementation == "sdpa":  # noqa: SLF001  (its only name)
         AttentionInterface.register(_NAME, _attend_joining if joins else _attend)
         model.set_attn_implementation(_NAME)
+        return True
+    return False
 
 
 def _attend(_: nn.Module, query: Tensor, key: Tensor, value: Tensor, *__: Any, **___: Any) -> Any:  # noqa: ANN401

@@ -75,6 +75,10 @@ class Footprint:
         return self.lasting + max(self.step, self.evaluation)
 
 
+class CannotTellError(MissingPartError):
+    """What a model does depends on its numbers: it can be trained, and its memory not be told."""
+
+
 class Walker:
     """Walks through a model's passes on the meta device.
 
@@ -97,7 +101,7 @@ class Walker:
     ) -> None:
         self._model, self._autocast = model, autocast
         base: Any = model.get_base_model()
-        attend_by_shape(base, joins=joins)
+        self._by_shape = attend_by_shape(base, joins=joins)
         if lean:
             lean_linears(model)
         self._causal = base
@@ -112,7 +116,7 @@ class Walker:
         """Return the bytes that a micro-batch needs at most, its own gradient among them.
 
         Raises:
-            MissingPartError: the model does something that depends on numbers.
+            CannotTellError: the model does something that depends on numbers.
         """
         if recompute and not self._recomputes:
             self._model.gradient_checkpointing_enable(
@@ -125,7 +129,11 @@ class Walker:
         return self._most(shape, backward=True)
 
     def evaluating(self, shape: Shape) -> int:
-        """Return the bytes that an evaluation batch needs at most."""
+        """Return the bytes that an evaluation batch needs at most.
+
+        Raises:
+            CannotTellError: the model does something that depends on numbers.
+        """
         self._model.eval()
         with torch.no_grad():
             return self._most(shape, backward=False)
@@ -141,7 +149,7 @@ class Walker:
                     nats.backward()  # type: ignore[no-untyped-call]
                 del nats
         except (RuntimeError, NotImplementedError, TypeError) as error:
-            raise MissingPartError(
+            raise CannotTellError(
                 "what this base model does depends on its numbers, so that its memory cannot be "
                 f"told from shapes ({type(error).__name__})",
                 fix="train a few steps (training.max_steps: 3) and look at memory_peak_bytes",
@@ -154,10 +162,12 @@ class Walker:
 
     def _nats(self, ids: Tensor) -> Tensor:
         positions = torch.zeros_like(ids)
+        # Where one record ends and the next begins would be read from the positions' numbers.
+        mask = None if self._by_shape else torch.ones_like(ids)
+        given = {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
         if self._body is None:
-            logits = self._causal(input_ids=ids, position_ids=positions, use_cache=False).logits
-            return summed_nats(logits, ids)
-        states = self._body(input_ids=ids, position_ids=positions, use_cache=False)
+            return summed_nats(self._causal(**given, use_cache=False).logits, ids)
+        states = self._body(**given, use_cache=False)
         hidden = states.last_hidden_state.flatten(0, 1)
         del states
         everywhere = positions.flatten()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from medlora.checkpoint.store import read_manifest
@@ -18,6 +19,7 @@ from medlora.jobs.inputs import TOKENS, find_files
 from medlora.jobs.privacy import SCANS
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.runtime import Environment
+from medlora.train.footprint import Walker
 
 Make = Callable[..., Plan]
 CARE = "Call for help at once, sit down, rest, and do not drive yourself to the hospital."
@@ -273,3 +275,29 @@ def test_what_the_folders_hold_is_told_as_training_tells_it(
         assert told[0] == told[1]
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path in before}
     assert {path for path in before if path.is_file()} <= after.keys()
+
+
+def test_a_base_with_eager_attention_has_its_memory_told(
+    two_files: Path, tmp_path: Path, base_folder: Path
+) -> None:
+    """Soft caps ask for it: Gemma 2 and VaultGemma."""
+    given = options(two_files, tmp_path, "model.attn_implementation=eager", model=base_folder)
+    check.run(plan_of(given, tmp_path), output=tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_bytes())["memory"]["fits"]
+
+
+def test_memory_that_cannot_be_told_is_no_reason_not_to_train(
+    two_files: Path, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`train` takes such a base too: a warning, and disk is looked at all the same."""
+
+    def asks(*_: object) -> None:
+        torch.zeros(1, device="meta").item()
+
+    monkeypatch.setattr(Walker, "_nats", asks)
+    given = options(two_files, tmp_path, model=base_folder)
+    check.run(plan_of(given, tmp_path), output=tmp_path / "r.json")
+    report = json.loads((tmp_path / "r.json").read_bytes())
+    assert any("cannot be told from shapes" in line for line in report["warnings"])
+    assert "disk" in report
+    assert "memory" not in report

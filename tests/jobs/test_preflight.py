@@ -79,7 +79,7 @@ def test_too_small_a_device_is_told_before_anything_is_loaded(
     tough_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """80 where not even a row fits; a warning with a number where fewer rows do."""
-    monkeypatch.setattr(preflight, "this_device", lambda: Device("cpu", 10**6, name="a watch"))
+    monkeypatch.setattr(check, "this_device", lambda: Device("cpu", 10**6, name="a watch"))
     with pytest.raises(OutOfMemoryError, match=r"a single row does not fit: a watch has 0\.0 GiB"):
         report_of(tough_plan("a"), tmp_path)
     memory = {"fits": False, "largest_rows": 3, "rows": 8, "peak_bytes": 9, "capacity_bytes": 5}
