@@ -66,7 +66,7 @@ def test_everything_that_would_stop_a_run_is_told_at_once(
     errors = json.loads((tmp_path / "report.json").read_bytes())["errors"]
     assert len(errors) == 3
     assert "the base model has no c_attn" in errors[-1]
-    assert "error: lora.target_modules: the base model has no c_attn" in capsys.readouterr().err
+    assert "also: lora.target_modules: the base model has no c_attn" in capsys.readouterr().err
 
 
 def test_a_missing_target_module_alone_is_a_config_error(tough_plan: Make, tmp_path: Path) -> None:
