@@ -1,9 +1,10 @@
 """`medlora train`: data, model and config in; adapter and evidence out."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ from medlora.jobs.device import device_type, this_machine
 from medlora.jobs.dp import check_one_example_a_row
 from medlora.jobs.inputs import (
     Found,
+    Inputs,
     Prepared,
     describe,
     find_inputs,
     fit,
-    read_inputs,
     split_rows,
     tokenize_files,
 )
@@ -106,19 +107,19 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
     folder, mirror = run_folder(plan), open_mirror(plan)
     mirror.restore(fresh=fresh)
     plan = dated(plan, fresh=fresh)
-    if not fresh and _is_finished(plan, folder):
-        lost = _complete(plan, folder, mirror)
-        mirror.finish()
-        mirror.deliver()
-        team.wait()
-        refuse_lost(folder, lost)
-        return
-    with ExitStack() as lock:
+    with closing(_Given(plan)) as given, ExitStack() as lock:
+        if not fresh and _is_finished(plan, folder, given):
+            lost = _complete(plan, folder, mirror)
+            mirror.finish()
+            mirror.deliver()
+            team.wait()
+            refuse_lost(folder, lost)
+            return
         lock.enter_context(only_writer(folder))
         for line in sweep(folder):
             _log.warning("left where it is: %s", line)
         # Meanwhile: by the run that held the lock until now.
-        if not fresh and _is_finished(plan, folder):
+        if not fresh and _is_finished(plan, folder, given):
             team.wait()
             return
         day = plan.resolved.config.data.chat_template_date
@@ -127,7 +128,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         with mirror.claimed(fresh=fresh):
             result, release = _train(
                 plan,
-                find_inputs(plan),
+                given,
                 stop=stop,
                 team=team,
                 attempt=_Attempt(folder, mirror, lock, allow, fresh=fresh),
@@ -159,6 +160,36 @@ def _conclude(plan: Plan, result: TrainResult, release: Release, mirror: Mirror)
     mirror.deliver()
     delete_old_runs(folder, keep=training.keep_old_runs)
     return lost
+
+
+class _Given:
+    """What a run is given, each part read once, when it is first asked for.
+
+    The base is watched from before it is hashed.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._watched = plan, ExitStack()
+
+    @cached_property
+    def found(self) -> Found:
+        """Where the inputs are."""
+        return find_inputs(self._plan)
+
+    @cached_property
+    def base(self) -> Steady:
+        """The base's files."""
+        return self._watched.enter_context(closing(Steady(self.found.base)))
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What a manifest states of them."""
+        _ = self.base
+        return describe(self.found, self._plan)
+
+    def close(self) -> None:
+        """Watch the base no longer."""
+        self._watched.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +242,15 @@ def _complete(plan: Plan, folder: Path, mirror: Mirror) -> str | None:
         return lost
 
 
-def _is_finished(plan: Plan, folder: Path) -> bool:
+def _is_finished(plan: Plan, folder: Path, given: _Given) -> bool:
     """Tell whether the result is there, and say so; refuse one of other inputs, or rejected."""
     if not (folder / FINAL).exists():
         if (folder / REJECTED).exists():
-            check_rejected(folder / REJECTED, read_inputs(plan))
+            check_rejected(folder / REJECTED, given.inputs)
         return False
-    inputs = read_inputs(plan)
-    if not check_finished(folder / FINAL, inputs):
+    if not check_finished(folder / FINAL, given.inputs):
         return False
-    check_output(plan.resolved.config.training, folder, inputs)
+    check_output(plan.resolved.config.training, folder, given.inputs)
     say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     return True
@@ -291,7 +321,7 @@ def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
 
 def _train(
     plan: Plan,
-    found: Found,
+    given: _Given,
     *,
     stop: Stop,
     team: Team,
@@ -300,9 +330,9 @@ def _train(
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
     statements = read_statements(plan.statements).facts()
-    base = Steady(found.base)
+    found, base = given.found, given.base
     ready = _prepare(plan, found, team, kept=not attempt.fresh)
-    inputs = describe(found, plan)
+    inputs = given.inputs
     check_output(cfg.training, attempt.folder, inputs)
     model = build_model(inputs.base, cfg, suites=found.suites)
     base.check_loaded()
@@ -372,7 +402,6 @@ def _train(
                 },
                 files=release.files,
             )
-    base.close()
     if plan.demo and not team.in_step:  # who would need the others to answer
         demo.show(before, demo.ask(model, ready.prepared.chat))
     return result, release
