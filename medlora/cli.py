@@ -258,7 +258,8 @@ def doctor(*, as_json: bool) -> None:
     "--probe/--no-probe",
     "timed",
     default=None,
-    help="Take a few steps to tell how long a run would be.  [default: on a GPU]",
+    help="Take a few steps to tell how long a run would be; with --no-probe, the base is not even "
+    "loaded.  [default: steps on a GPU alone]",
 )
 def check(
     *,

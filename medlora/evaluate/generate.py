@@ -167,7 +167,7 @@ def _question(
     max_new_tokens: int,
 ) -> _Question:
     limit = position_limit(model.config)
-    ids = encode_prompt(model, chat, prompt)["input_ids"][0]
+    ids = encode_prompt(chat, prompt, limit=limit)["input_ids"][0]
     room = max_new_tokens if limit is None else min(max_new_tokens, limit - len(ids))
     return _Question(ids, room)
 
@@ -180,11 +180,14 @@ def _asked_plainly(model: Any) -> Iterator[set[int]]:  # noqa: ANN401
 
 
 def encode_prompt(
-    model: Any,  # noqa: ANN401
-    chat: Chat,
-    prompt: str | Conversation,
+    chat: Chat, prompt: str | Conversation, *, limit: int | None
 ) -> dict[str, Tensor]:
     """Return what is asked as the model takes it: input_ids and attention_mask, int64 [1, T].
+
+    Args:
+        chat: of the base.
+        prompt: a question, or a conversation.
+        limit: positions that the base has, see `position_limit`.
 
     Raises:
         DataError: the chat template refuses it, or it leaves no position for an answer.
@@ -192,7 +195,7 @@ def encode_prompt(
     turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     ids = torch.tensor([chat.prompt([Message(one["role"], one["content"]) for one in turns])])
     tokens = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    length, limit = tokens["input_ids"].shape[1], position_limit(model.config)
+    length = ids.shape[1]
     if limit is not None and length >= limit:
         raise DataError(
             f"a prompt has {length} tokens, the model takes {limit} with the answer",

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-
-from medlora.config import TrainingConfig
+from medlora.config import RunConfig, TrainingConfig
 from medlora.data.chat.chat import Chat
 from medlora.data.folding import folded
 from medlora.data.locate import find
 from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError, MissingPartError, StorageError
-from medlora.evaluate.generate import check_writes, encode_prompt
+from medlora.evaluate.generate import encode_prompt
+from medlora.jobs.inputs import Found, Prepared, held_out_records, positions
 
 HELD_OUT = 8  # questions, where no file names them
 
@@ -27,22 +26,15 @@ class Questions:
     facts: dict[str, Any] | None = None
 
 
-def choose_questions(
-    cfg: TrainingConfig,
-    held_out: Iterable[Record],
-    *,
-    folder: Path,
-    model: PeftModel,
-    chat: Chat,
-) -> Questions:
+def choose_questions(found: Found, prepared: Prepared, config: RunConfig) -> Questions:
     """Return the questions that the config asks for: those of a file, or of held-out rows.
 
+    One of a file that the base has too few positions for is refused now, not when it is asked.
+
     Args:
-        cfg: the training section.
-        held_out: the evaluation rows.
-        folder: where a relative file may also be, besides the working directory.
-        model: what will be asked; a question that it cannot take is refused now, not then.
-        chat: of the base.
+        found: where the inputs are.
+        prepared: the rows.
+        config: of the run.
 
     Raises:
         ConfigError: there is nothing to ask.
@@ -50,16 +42,18 @@ def choose_questions(
         MissingPartError: there is no such file.
         StorageError: it cannot be read.
     """
+    cfg = config.training
     if cfg.generation_steps is None:
         return Questions()
-    check_writes(model)
+    chat, limit = prepared.chat, positions(found.base)
     if cfg.generation_prompts is None:
-        prompts = _first_fitting(held_out, model, chat)
+        held_out = held_out_records(found, prepared, config.data)
+        prompts = _first_fitting(held_out, chat, limit)
         facts: dict[str, Any] = {"from": "held-out rows"}
     else:
-        file = find(cfg.generation_prompts, "training.generation_prompts", folder)
+        file = find(cfg.generation_prompts, "training.generation_prompts", found.files.train.folder)
         content = _read(file)
-        prompts = _lines(file, content, model, chat)
+        prompts = _lines(file, content, chat, limit)
         facts = {"from": str(file), "sha256": hashlib.sha256(content).hexdigest()}
     check_questions(cfg, prompts)
     return Questions(prompts, {**facts, "prompts": len(prompts)})
@@ -78,21 +72,21 @@ def check_questions(cfg: TrainingConfig, prompts: Sequence[str]) -> None:
         )
 
 
-def _first_fitting(held_out: Iterable[Record], model: PeftModel, chat: Chat) -> tuple[str, ...]:
+def _first_fitting(held_out: Iterable[Record], chat: Chat, limit: int | None) -> tuple[str, ...]:
     """Return the first user turns of a few held-out rows, each question once."""
     chosen: dict[str, str] = {}
     for record in held_out:
         prompt = record.question
-        if prompt and folded(prompt) not in chosen and _fits(model, chat, prompt):
+        if prompt and folded(prompt) not in chosen and _fits(chat, prompt, limit):
             chosen[folded(prompt)] = prompt
         if len(chosen) == HELD_OUT:
             break
     return tuple(chosen.values())
 
 
-def _fits(model: PeftModel, chat: Chat, prompt: str) -> bool:
+def _fits(chat: Chat, prompt: str, limit: int | None) -> bool:
     try:
-        encode_prompt(model, chat, prompt)
+        encode_prompt(chat, prompt, limit=limit)
     except DataError:
         return False
     return True
@@ -109,7 +103,7 @@ def _read(file: Path) -> bytes:
         raise StorageError(f"{file}: {error.strerror}", fix="make it readable") from error
 
 
-def _lines(file: Path, content: bytes, model: PeftModel, chat: Chat) -> tuple[str, ...]:
+def _lines(file: Path, content: bytes, chat: Chat, limit: int | None) -> tuple[str, ...]:
     """Return the questions of a file; its errors name the line and never quote it."""
     if file.suffix in (".json", ".jsonl"):
         raise DataError(
@@ -127,7 +121,7 @@ def _lines(file: Path, content: bytes, model: PeftModel, chat: Chat) -> tuple[st
         if not line.strip():
             continue
         try:
-            encode_prompt(model, chat, line.strip())
+            encode_prompt(chat, line.strip(), limit=limit)
         except DataError as error:
             problem, _, fix = str(error).partition("\n  fix: ")
             raise DataError(f"{file}:{number}: {problem}", fix=fix) from None

@@ -18,6 +18,7 @@ from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes
+from medlora.jobs.asking import choose_questions
 from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output
@@ -26,6 +27,7 @@ from medlora.jobs.dp import check_one_example_a_row
 from medlora.jobs.early import look_at_once
 from medlora.jobs.footprint import Forecast
 from medlora.jobs.inputs import (
+    Found,
     Inputs,
     Prepared,
     Tokenized,
@@ -47,6 +49,7 @@ from medlora.jobs.place import (
     place_lines,
 )
 from medlora.jobs.preflight import (
+    can_be_loaded,
     can_be_timed,
     look_at_memory,
     memory_lines,
@@ -57,7 +60,7 @@ from medlora.jobs.preflight import (
     settled,
 )
 from medlora.jobs.privacy import scan_files
-from medlora.jobs.release import check_rejected
+from medlora.jobs.release import check_prompts, check_rejected
 from medlora.jobs.rundir import change_checker, check_finished
 from medlora.jobs.settings import Plan, no_config
 from medlora.jobs.targets import judge_targets
@@ -76,6 +79,7 @@ class Checked:
     report: dict[str, Any] = field(default_factory=lambda: {"warnings": []})
     errors: list[MedloraError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    found: Found | None = None
     prepared: Prepared | None = None
 
     @contextmanager
@@ -128,7 +132,8 @@ def run(
         plan: what would be run; without a base model nothing is said of tokens and memory.
         suites: files whose prompts must not stand in the data, beside our own.
         output: where the report goes, as JSON.
-        timed: whether a few steps are taken to tell how long a run would be; on a GPU where None.
+        timed: whether a few steps are taken to tell how long a run would be, on a GPU where None;
+            where False, the base is not even loaded.
         around: where it would run.
 
     Raises:
@@ -210,8 +215,13 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
         refuse_leakage(checked.report, cfg.data)
     with checked.noting():
         if found and tokenized:
-            checked.prepared = fit(tokenized, found, cfg, split=split)
+            checked.found, checked.prepared = found, fit(tokenized, found, cfg, split=split)
             check_one_example_a_row(cfg, checked.prepared.facts["changes"]["train"])
+    if found and checked.prepared:
+        with checked.noting():
+            choose_questions(found, checked.prepared, cfg)
+        with checked.noting():
+            check_prompts(found, checked.prepared.chat)
     with checked.noting():
         if inputs:
             _check_begun(plan, inputs, is_done=is_done)
@@ -281,16 +291,16 @@ def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> li
 
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:
-    """Look at model, adapter, memory and disk; time a few steps where that is quick."""
+    """Look at model, adapter, memory and disk; ask the base, and time a few steps on a GPU."""
     cfg, mount = plan.resolved.config, plan.mount("model")
     base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
     check_base(base)
     forecast = Forecast(base, cfg, this_device(), workers=workers)
     checked.add("disk", look_at_disk(cfg, adapter_bytes=forecast.adapter))
+    memory = None
     try:
         memory = look_at_memory(forecast, prepared=checked.prepared)
     except CannotTellError as error:  # it trains all the same
-        memory = None
         checked.report["warnings"].append(str(error).splitlines()[0])
     if memory:
         checked.report["memory"] = memory
@@ -298,10 +308,14 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
         checked.lines += memory_lines(memory)
         with checked.noting():
             refuse_too_small(memory)
-    if checked.prepared and not checked.errors and can_be_timed(cfg, wanted=timed):
-        from medlora.jobs.probe import probe  # all of training
+    measured, steps = None, can_be_timed(cfg, wanted=timed)
+    loaded = steps or can_be_loaded(forecast, memory, workers=workers, wanted=timed)
+    if checked.found and checked.prepared and not checked.errors and loaded:
+        from medlora.jobs.probe import try_out  # all of training
 
-        measured = probe(base, checked.prepared, cfg)
+        with checked.noting():
+            measured = try_out(checked.found, checked.prepared, cfg, timed=steps)
+    if measured:
         if memory:
             measured["predicted_bytes"] = predicted_of_steps(memory)
         checked.report["probe"] = measured

@@ -18,6 +18,22 @@ from medlora.train.stopping import EarlyStopping, detect_convergence
 _log = logger(__name__)
 
 
+def check_base_computes(model: nn.Module, *, is_finite: bool) -> None:
+    """Refuse a base of which no number is finite, before anything else is said of it.
+
+    Raises:
+        DivergedError: names the weight that is the cause, if one is.
+    """
+    if is_finite:
+        return
+    _refuse_broken_weights(model)
+    raise DivergedError(
+        "no number that this base computes is finite (NaN or Inf), and all of its weights are",
+        fix="compare its config.json with that of the source (rms_norm_eps, rope_parameters), or "
+        "take another precision (model.dtype: bfloat16 has the range that float16 lacks)",
+    )
+
+
 def check_base_loss(loss: float | None, model: nn.Module) -> None:
     """Refuse a base whose own held-out loss is not finite because its weights are not.
 

@@ -33,7 +33,13 @@ from medlora.jobs.dp import (
     releasable,
 )
 from medlora.jobs.due import Due, due_after
-from medlora.jobs.ending import check_base_loss, check_diverged, note_convergence, note_standstill
+from medlora.jobs.ending import (
+    check_base_computes,
+    check_base_loss,
+    check_diverged,
+    note_convergence,
+    note_standstill,
+)
 from medlora.jobs.learnt import nothing_learnt
 from medlora.jobs.outcome import TrainResult
 from medlora.jobs.rundir import check_local
@@ -91,6 +97,7 @@ class MedicalLoRATrainer:
 
     Raises:
         ConfigError: the config or the device cannot do what was asked.
+        DivergedError: no number that the model computes is finite.
 
     Attributes:
         committed: is told the names of folders once they are written, with `keep` and `step`, in
@@ -139,6 +146,7 @@ class MedicalLoRATrainer:
         self.forward = Forward(
             self.model, autocast=self.accelerator.autocast, targets_only=cfg.targets_only_loss
         )
+        check_base_computes(model, is_finite=self.forward.is_finite)
         self.recomputes = False if private else self._choose_recomputation()
         self._private = self._make_private() if private else None
         if cfg.torch_compile:  # after the probes, whose shapes never come again

@@ -66,14 +66,14 @@ class Forecast:
             self._model = attach(weights, cfg.lora, seed=cfg.training.seed)
         limit = position_limit(read_config(base))
         self.length = min(filter(None, (cfg.data.max_length, limit)))
-        self._weights = weight_bytes(
+        self.weights = weight_bytes(
             self._model,
             four_bits=cfg.model.load_in_4bit,
             double_quant=cfg.model.bnb_4bit_use_double_quant,
         )
         if cfg.training.sharding == "full" and workers > 1:
             # Its own part of all layers, and two of them whole: one computes, one is fetched.
-            self._weights = self._weights // workers + 2 * _largest_layer(self._model)
+            self.weights = self.weights // workers + 2 * _largest_layer(self._model)
         self._walker = Walker(
             self._model,
             lean=cfg.training.lean_lora and not cfg.model.load_in_4bit,
@@ -140,7 +140,7 @@ class Forecast:
         batch = self.cfg.training.per_device_eval_batch_size
         evaluated = self._evaluation(self._shape(batch, known.evaluation))
         return Footprint(
-            weights=self._weights,
+            weights=self.weights,
             adapter=self.adapter,
             optimizer=optimizer_bytes(self.adapter),
             gradients=self.adapter * sums_held(accumulated),

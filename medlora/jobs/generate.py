@@ -26,6 +26,7 @@ from medlora.jobs.adapters import (
 )
 from medlora.jobs.settings import Plan
 from medlora.logs import logger, show
+from medlora.model.kinds import position_limit
 from medlora.model.quantize import check_quantizer
 from medlora.train.memory import is_out_of_memory
 
@@ -56,6 +57,11 @@ class _Speaker:
     chat: Chat
     names: tuple[str, ...]  # of those who answer: the adapter, and the base before it if wanted
     wishes: Wishes
+
+    @property
+    def limit(self) -> int | None:
+        """How many positions the base has."""
+        return position_limit(self.model.config)
 
     def each(self, answer: Callable[[str], Any]) -> dict[str, Any]:
         """Return what each of them answers."""
@@ -176,7 +182,7 @@ def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
     problems = []
     for one in asked:
         try:
-            encode_prompt(speaker.model, speaker.chat, one.turns)
+            encode_prompt(speaker.chat, one.turns, limit=speaker.limit)
         except DataError as error:
             problems.append(f"prompt {one.line}: {str(error).partition(chr(10))[0]}")
     if problems:
@@ -240,7 +246,7 @@ def _exchange(speaker: _Speaker, history: dict[str, list[dict[str, str]]], line:
     """Have each of them answer a line; it joins the histories only once all have."""
     turn = {"role": "user", "content": line}
     for said in history.values():
-        encode_prompt(speaker.model, speaker.chat, [*said, turn])  # or nobody answers
+        encode_prompt(speaker.chat, [*said, turn], limit=speaker.limit)  # or nobody answers
 
     def answer(name: str) -> list[dict[str, str]]:
         click.echo(f"{name}> " if len(speaker.names) > 1 else "", nl=False)

@@ -332,8 +332,13 @@ def _log_split(split: Split) -> None:
         _log.warning("held-out rows may have the same %s as training rows", kind.replace("_", " "))
 
 
+def positions(base: Path) -> int | None:
+    """Return how many positions the base was built for, None where its config does not say."""
+    return position_limit(read_config(base))
+
+
 def _length_limit(base: Path, cfg: DataConfig) -> int:
-    limit = position_limit(read_config(base))
+    limit = positions(base)
     if limit is not None and limit < cfg.max_length:
         _log.info("data.max_length is %d, the base model's limit %d holds", cfg.max_length, limit)
         return limit

@@ -216,6 +216,22 @@ def can_be_timed(cfg: RunConfig, *, wanted: bool | None) -> bool:
     return possible and (device_type() == "cuda" if wanted is None else wanted)
 
 
+def can_be_loaded(
+    forecast: Forecast, memory: dict[str, Any] | None, *, workers: int, wanted: bool | None
+) -> bool:
+    """Tell whether the base is loaded and asked what a run asks it before its first step.
+
+    Args:
+        forecast: of the run.
+        memory: what `look_at_memory` predicts, None where it cannot.
+        workers: that share a step.
+        wanted: whether somebody wants it or not, None where nobody has said.
+    """
+    spread = forecast.cfg.training.sharding == "full" and workers > 1  # not tried on one device
+    fits = memory["fits"] if memory else 2 * forecast.weights <= forecast.capacity
+    return wanted is not False and fits and not spread
+
+
 def predicted_of_steps(memory: dict[str, Any]) -> int:
     """Return what was predicted of what a probe measures: on a CPU, what steps add alone."""
     parts = memory["parts"]

@@ -1,43 +1,50 @@
-"""How long a run will take, by a few of its own steps on its own device; nothing is written."""
+"""What a base answers before the first step of a run, and how long its steps take.
+
+Nothing is written.
+"""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from medlora.config import RunConfig
-from medlora.jobs.device import begin_peak, device_type, has_bf16, peak_since
+from medlora.jobs.build import build_model, build_trainer
+from medlora.jobs.device import begin_peak, peak_since
 from medlora.jobs.fit import MedicalLoRATrainer
-from medlora.jobs.inputs import Prepared
-from medlora.jobs.loaders import make_loaders
-from medlora.model.adapter import attach
-from medlora.model.base import load_base
-from medlora.train.precision import choose_precision
+from medlora.jobs.inputs import Found, Prepared
 
 _STEPS, _LONG_S = 3, 4.0  # probed at most; no further step begins after so long
 _FORWARD = 0.4  # of a step's time a token, which has a backward pass as well
-_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def probe(base: Path, prepared: Prepared, cfg: RunConfig) -> dict[str, Any]:
-    """Train a few steps in memory; return times in seconds and bytes, as JSON values.
+def try_out(
+    found: Found, prepared: Prepared, cfg: RunConfig, *, timed: bool
+) -> dict[str, Any] | None:
+    """Load the base and ask it what a run asks it before its first step; time a few steps.
 
     Args:
-        base: folder of the base model.
+        found: where the inputs are.
         prepared: the rows.
         cfg: the run's config, with a number for the rows of a micro-batch.
+        timed: whether steps are taken, in memory.
+
+    Returns:
+        Times in seconds and bytes, as JSON values; None if no step was taken.
+
+    Raises:
+        MedloraError: what would end a run; see `build_model` and `build_trainer`.
     """
-    device = device_type()
-    precision = choose_precision(cfg.training, device=device, bf16_supported=has_bf16())
-    half = _HALVES.get(precision) if device == "cuda" else None
-    loaded = load_base(base, cfg.model, half=half, device=device)
-    model = attach(loaded, cfg.lora, seed=cfg.training.seed)
-    loaders = make_loaders(prepared, cfg.training, pin_memory=False)
-    trainer = MedicalLoRATrainer(model, prepared.chat, loaders.train, None, cfg)
-    if not trainer.forward.packs:
-        loaders.unpack(cfg.training)
-    before = begin_peak(trainer.accelerator.device)
+    model = build_model(found.base, cfg, suites=found.suites)
+    if cfg.training.engine != "medlora":
+        return None
+    trainer = build_trainer(model, prepared, cfg)
+    return _timed(trainer, prepared, cfg) if timed else None
+
+
+def _timed(trainer: MedicalLoRATrainer, prepared: Prepared, cfg: RunConfig) -> dict[str, Any]:
+    device = trainer.accelerator.device
+    before = begin_peak(device)
     steps, seconds, tokens = _time_steps(trainer)
     step_s = seconds / max(1, steps)
     evaluations = 1 + -(-trainer.total_steps // cfg.training.eval_steps)
@@ -50,7 +57,7 @@ def probe(base: Path, prepared: Prepared, cfg: RunConfig) -> dict[str, Any]:
         "step_s": step_s,
         "tokens_per_s": tokens / max(seconds, 1e-9),
         "expected_s": trainer.total_steps * step_s + evaluated * a_token_s * _FORWARD,
-        "peak_bytes": peak_since(trainer.accelerator.device) - (before if device == "cpu" else 0),
+        "peak_bytes": peak_since(device) - (before if device.type == "cpu" else 0),
     }
 
 

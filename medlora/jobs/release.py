@@ -13,12 +13,12 @@ from medlora.config import RunConfig
 from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, listed
 from medlora.evaluate.evaluation import evaluate_suites
-from medlora.evaluate.generate import check_writes, encode_prompt
+from medlora.evaluate.generate import encode_prompt
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import remove
 from medlora.jobs.evaluate import evaluation_facts, refuse
-from medlora.jobs.inputs import Inputs
+from medlora.jobs.inputs import Found, Inputs, positions
 from medlora.jobs.rundir import read_end
 from medlora.logs import logger, say
 from medlora.report.evaluation import gate_lines, report_bytes
@@ -48,20 +48,21 @@ class Release:
         return {} if self.report is None else {REPORT: report_bytes(self.report)}
 
 
-def check_prompts(suites: Sequence[Suite], model: PeftModel, chat: Chat) -> None:
-    """Refuse a prompt that the model cannot take, before hours are spent on an adapter.
+def check_prompts(found: Found, chat: Chat) -> None:
+    """Refuse a prompt of the gate that the base cannot take, before hours are spent on an adapter.
+
+    Args:
+        found: has the base and the gate's suites.
+        chat: of the base.
 
     Raises:
         DataError: there are such prompts, all of them in one message.
-        MissingPartError: the base cannot write text at all.
     """
-    if suites:
-        check_writes(model)
-    problems = []
-    for suite in suites:
+    problems, limit = [], positions(found.base)
+    for suite in found.suites:
         for item in suite.items if suite.kind == "generation" else ():
             try:
-                encode_prompt(model, chat, item.prompt)
+                encode_prompt(chat, item.prompt, limit=limit)
             except DataError as error:
                 problem = str(error).partition("\n")[0]
                 problems.append(f"{suite.file}:{item.line}: {problem}")

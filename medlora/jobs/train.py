@@ -1,9 +1,10 @@
 """`medlora train`: data, model and config in; adapter and evidence out."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,33 @@ from peft import PeftModel
 
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.config import RunConfig, refuse_conflicts
+from medlora.config import refuse_conflicts
 from medlora.distributed.team import Team
-from medlora.errors import OutOfMemoryError
 from medlora.files import sweep
 from medlora.jobs import demo, huggingface, record, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on, stated_of
 from medlora.jobs.batch import settle_batch
 from medlora.jobs.best import mend_best, refuse_lost
+from medlora.jobs.build import build_model, build_trainer, precision_of
 from medlora.jobs.chats import dated
 from medlora.jobs.delivery import check_output, deliver
-from medlora.jobs.device import device_type, has_bf16, this_machine
+from medlora.jobs.device import device_type, this_machine
 from medlora.jobs.dp import check_one_example_a_row
-from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.jobs.inputs import (
     Found,
+    Inputs,
     Prepared,
     describe,
     find_inputs,
     fit,
-    held_out_records,
-    read_inputs,
     split_rows,
     tokenize_files,
 )
-from medlora.jobs.loaders import make_loaders
 from medlora.jobs.mirror import Mirror, open_mirror
 from medlora.jobs.nightly import delete_old_runs, point_to_latest
 from medlora.jobs.outcome import TrainResult
-from medlora.jobs.place import cache_warnings, refuse_full
+from medlora.jobs.place import cache_warnings
 from medlora.jobs.preflight import foresee
 from medlora.jobs.privacy import check_privacy
 from medlora.jobs.recovery import lost_best, stated_best
@@ -53,17 +51,12 @@ from medlora.jobs.steady import Steady
 from medlora.logs import logger, say
 from medlora.model.adapter import (
     adapted_modules,
-    attach,
     frozen_parameters,
     trainable_parameters,
 )
-from medlora.model.base import load_base
 from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
 from medlora.runtime import Stop
-from medlora.train.memory import is_out_of_memory
-from medlora.train.optim import warmup_steps
-from medlora.train.precision import Precision, choose_precision
 
 _log = logger(__name__)
 
@@ -114,19 +107,19 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
     folder, mirror = run_folder(plan), open_mirror(plan)
     mirror.restore(fresh=fresh)
     plan = dated(plan, fresh=fresh)
-    if not fresh and _is_finished(plan, folder):
-        lost = _complete(plan, folder, mirror)
-        mirror.finish()
-        mirror.deliver()
-        team.wait()
-        refuse_lost(folder, lost)
-        return
-    with ExitStack() as lock:
+    with closing(_Given(plan)) as given, ExitStack() as lock:
+        if not fresh and _is_finished(plan, folder, given):
+            lost = _complete(plan, folder, mirror)
+            mirror.finish()
+            mirror.deliver()
+            team.wait()
+            refuse_lost(folder, lost)
+            return
         lock.enter_context(only_writer(folder))
         for line in sweep(folder):
             _log.warning("left where it is: %s", line)
         # Meanwhile: by the run that held the lock until now.
-        if not fresh and _is_finished(plan, folder):
+        if not fresh and _is_finished(plan, folder, given):
             team.wait()
             return
         day = plan.resolved.config.data.chat_template_date
@@ -135,7 +128,7 @@ def _lead(plan: Plan, *, stop: Stop, fresh: bool, allow: tuple[str, ...], team: 
         with mirror.claimed(fresh=fresh):
             result, release = _train(
                 plan,
-                find_inputs(plan),
+                given,
                 stop=stop,
                 team=team,
                 attempt=_Attempt(folder, mirror, lock, allow, fresh=fresh),
@@ -167,6 +160,36 @@ def _conclude(plan: Plan, result: TrainResult, release: Release, mirror: Mirror)
     mirror.deliver()
     delete_old_runs(folder, keep=training.keep_old_runs)
     return lost
+
+
+class _Given:
+    """What a run is given, each part read once, when it is first asked for.
+
+    The base is watched from before it is hashed.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._watched = plan, ExitStack()
+
+    @cached_property
+    def found(self) -> Found:
+        """Where the inputs are."""
+        return find_inputs(self._plan)
+
+    @cached_property
+    def base(self) -> Steady:
+        """The base's files."""
+        return self._watched.enter_context(closing(Steady(self.found.base)))
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What a manifest states of them."""
+        _ = self.base
+        return describe(self.found, self._plan)
+
+    def close(self) -> None:
+        """Watch the base no longer."""
+        self._watched.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +242,15 @@ def _complete(plan: Plan, folder: Path, mirror: Mirror) -> str | None:
         return lost
 
 
-def _is_finished(plan: Plan, folder: Path) -> bool:
+def _is_finished(plan: Plan, folder: Path, given: _Given) -> bool:
     """Tell whether the result is there, and say so; refuse one of other inputs, or rejected."""
     if not (folder / FINAL).exists():
         if (folder / REJECTED).exists():
-            check_rejected(folder / REJECTED, read_inputs(plan))
+            check_rejected(folder / REJECTED, given.inputs)
         return False
-    inputs = read_inputs(plan)
-    if not check_finished(folder / FINAL, inputs):
+    if not check_finished(folder / FINAL, given.inputs):
         return False
-    check_output(plan.resolved.config.training, folder, inputs)
+    check_output(plan.resolved.config.training, folder, given.inputs)
     say(f"{plan.resolved.config.run_name} is finished already: {folder / FINAL}")
     deliver(folder / FINAL, plan.resolved.config.training.final_dir)
     return True
@@ -236,11 +258,12 @@ def _is_finished(plan: Plan, folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """The rows of a run, what its manifest states of them, and the audit."""
+    """The rows of a run, what its manifest states of them, the audit, and what will be asked."""
 
     prepared: Prepared
     facts: dict[str, Any]
     audit: dict[str, Any]
+    questions: Questions
 
 
 def _prepare(plan: Plan, found: Found, team: Team, *, kept: bool) -> _Ready:
@@ -267,32 +290,23 @@ def _prepare(plan: Plan, found: Found, team: Team, *, kept: bool) -> _Ready:
         refuse_leakage(found_out, cfg.data)
         prepared = fit(tokenized, found, cfg, split=split)
         check_one_example_a_row(cfg, prepared.facts["changes"]["train"])
+        questions = choose_questions(found, prepared, cfg)
+        check_prompts(found, prepared.chat)
         if team.size == 1:
             foresee(found.base, cfg, prepared=prepared)
     facts = {**prepared.counts, "audit": stated_of(found_out), "privacy": privacy}
-    return _Ready(prepared, facts, found_out)
-
-
-def _questions(found: Found, ready: _Ready, cfg: RunConfig, model: PeftModel) -> Questions:
-    return choose_questions(
-        cfg.training,
-        held_out_records(found, ready.prepared, cfg.data),
-        folder=found.files.train.folder,
-        model=model,
-        chat=ready.prepared.chat,
-    )
+    return _Ready(prepared, facts, found_out, questions)
 
 
 def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
     """Do the part of a worker that is not the first: share the computing, write nothing."""
     cfg = plan.resolved.config
     ready = _prepare(plan, found, team, kept=False)
-    model = _adapted_model(found.base, cfg)
-    prompts = _questions(found, ready, cfg, model).prompts
-    trainer = _trainer(model, ready.prepared, cfg, facts={}, stop=stop, team=team)
+    model = build_model(found.base, cfg, suites=found.suites)
+    trainer = build_trainer(model, ready.prepared, cfg, facts={}, stop=stop, team=team)
     trainer.resume()
     with stop.gently():
-        trainer.train(prompts=prompts)
+        trainer.train(prompts=ready.questions.prompts)
         autocast = trainer.accelerator.autocast
         trainer.interruptibly(
             lambda poll: (
@@ -307,7 +321,7 @@ def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
 
 def _train(
     plan: Plan,
-    found: Found,
+    given: _Given,
     *,
     stop: Stop,
     team: Team,
@@ -316,14 +330,12 @@ def _train(
     """Train, judge, and write the final folder, or the one of what is rejected."""
     started, cfg = datetime.now(UTC), plan.resolved.config
     statements = read_statements(plan.statements).facts()
-    base = Steady(found.base)
+    found, base = given.found, given.base
     ready = _prepare(plan, found, team, kept=not attempt.fresh)
-    inputs = describe(found, plan)
+    inputs = given.inputs
     check_output(cfg.training, attempt.folder, inputs)
-    model = _adapted_model(inputs.base, cfg)
+    model = build_model(inputs.base, cfg, suites=found.suites)
     base.check_loaded()
-    questions = _questions(found, ready, cfg, model)
-    check_prompts(found.suites, model, ready.prepared.chat)
     facts = {
         "schema": SCHEMA,
         "demo": plan.demo,
@@ -334,7 +346,7 @@ def _train(
         "statements": statements,
         "data": {**inputs.facts["data"], **ready.facts},
         "allowed_changes": [],  # a resumed checkpoint may know of some
-        "asked": questions.facts,
+        "asked": ready.questions.facts,
         "software": software(),
         "image": image(),
     }
@@ -364,17 +376,22 @@ def _train(
             return Save(release.folder, stated(result, device, release), files=release.files)
 
         result = huggingface.run(
-            model, ready.prepared, cfg, facts=facts, conclude=conclude, prompts=questions.prompts
+            model,
+            ready.prepared,
+            cfg,
+            facts=facts,
+            conclude=conclude,
+            prompts=ready.questions.prompts,
         )
         release = releases[0]
     else:
-        trainer = _trainer(model, ready.prepared, cfg, facts=facts, stop=stop, team=team)
+        trainer = build_trainer(model, ready.prepared, cfg, facts=facts, stop=stop, team=team)
         trainer.committed, trainer.before_commit = attempt.mirror.push, base.check
         attempt.start_over(ready.audit)
         trainer.resume(check=change_checker(inputs, attempt.allow))
         attempt.go_on()
         with stop.gently():  # a signal after the last step must not cost the result
-            result = trainer.train(prompts=questions.prompts)
+            result = trainer.train(prompts=ready.questions.prompts)
             autocast = trainer.accelerator.autocast
             release = trainer.interruptibly(lambda poll: judge(poll, autocast))
             trainer.save(
@@ -385,7 +402,6 @@ def _train(
                 },
                 files=release.files,
             )
-    base.close()
     if plan.demo and not team.in_step:  # who would need the others to answer
         demo.show(before, demo.ask(model, ready.prepared.chat))
     return result, release
@@ -408,72 +424,9 @@ def _final_facts(
             "trainable_parameters": trainable_parameters(model),
             "modules": adapted_modules(model),
         },
-        "precision": _precision(plan.resolved.config),
+        "precision": precision_of(plan.resolved.config),
         "result": asdict(result),
     }
-
-
-def _adapted_model(base: Path, cfg: RunConfig) -> PeftModel:
-    halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    device = device_type()
-    half = halves.get(_precision(cfg)) if device == "cuda" else None
-    waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
-    with _memory_errors(cfg):
-        loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
-        model = attach(loaded, cfg.lora, seed=cfg.training.seed)
-    refuse_full(cfg, model)
-    modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
-    _log.info(
-        "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)
-    )
-    return model
-
-
-def _precision(cfg: RunConfig) -> Precision:
-    return choose_precision(cfg.training, device=device_type(), bf16_supported=has_bf16())
-
-
-def _trainer(
-    model: PeftModel,
-    prepared: Prepared,
-    cfg: RunConfig,
-    *,
-    facts: dict[str, Any],
-    stop: Stop,
-    team: Team,
-) -> MedicalLoRATrainer:
-    training = cfg.training
-    loaders = make_loaders(
-        prepared, training, pin_memory=device_type() == "cuda", private=cfg.is_private
-    )
-    with _memory_errors(cfg):
-        trainer = MedicalLoRATrainer(
-            model,
-            prepared.chat,
-            loaders.train,
-            loaders.evaluation,
-            cfg,
-            facts=facts,
-            stop=stop,
-            team=team,
-        )
-    if not trainer.forward.packs:
-        loaders.unpack(training)
-    _log.info(
-        "precision %s, %d steps, rows %s",
-        trainer.precision,
-        trainer.total_steps,
-        trainer.compute_facts["layout"],
-    )
-    warmup = warmup_steps(training, total_steps=trainer.total_steps)
-    if training.warmup_steps not in (None, warmup):
-        _log.info(
-            "the warm-up has %d steps, a tenth of the run: with training.warmup_steps, %d, it "
-            "would end before it reached its learning rate",
-            warmup,
-            training.warmup_steps,
-        )
-    return trainer
 
 
 def _summary(result: TrainResult, *, is_demo: bool) -> list[str]:
@@ -486,18 +439,3 @@ def _summary(result: TrainResult, *, is_demo: bool) -> list[str]:
     if result.nothing_learnt:
         lines.append(f"NOTHING LEARNT: {result.nothing_learnt}")
     return lines
-
-
-@contextmanager
-def _memory_errors(cfg: RunConfig) -> Iterator[None]:
-    """Turn a refusal of memory outside of the loop, which helps itself, into advice."""
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"out of memory while {cfg.model.base_model_name} was loaded or moved",
-            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or take a device with "
-            "more memory",
-        ) from error

@@ -46,6 +46,10 @@ class Forward:
         model: a causal language model, with or without an adapter; left in its mode.
         autocast: makes the context that it computes in.
         targets_only: whether logits may be left out where there is no target.
+
+    Attributes:
+        is_finite: whether any number that it computes is; without one, nothing can be learnt.
+        packs: whether records that share a row stay apart.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class Forward:
         self._head: Any = causal.get_output_embeddings() if targets_only and self._body else None
         self._config = causal.config
         self._embeddings: Callable[[], Any] = causal.get_input_embeddings
-        self.targets_only = self.packs = False
+        self.targets_only = self.packs = self.is_finite = False
         with torch.no_grad(), evaluation_mode(model):
             self._probe()
 
@@ -134,6 +138,7 @@ class Forward:
             alone = torch.cat(
                 [self._logits(_padded(p)) for p in torch.split(ids, list(_PROBE), dim=1)], dim=1
             )
+            self.is_finite = bool(torch.isfinite(alone).any())
             with windows_seen() as windows:
                 together = _succeeds(lambda: self._logits(_packed(ids)))
             self.packs = (

@@ -11,6 +11,7 @@ from medlora.errors import DataError
 from medlora.evaluate.generate import Answer, _Arbiter, answers, encode_prompt, generate
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
+from medlora.model.kinds import position_limit
 
 
 def test_answers_are_repeatable_and_disturb_nothing(base_folder: Path, chat) -> None:
@@ -77,7 +78,7 @@ def test_an_answer_ends_at_its_own_limit(base_folder: Path, chat) -> None:
 def encode_prompt_length(model, chat, text: str) -> int:
     """Tokens of a prompt; 99 where it does not fit."""
     try:
-        return encode_prompt(model, chat, text)["input_ids"].shape[1]
+        return encode_prompt(chat, text, limit=position_limit(model.config))["input_ids"].shape[1]
     except DataError:
         return 99
 
@@ -98,7 +99,7 @@ def test_the_base_s_end_tokens_end_an_answer(base_folder: Path, chat) -> None:
     """Chat models have several; the chat names one of them."""
     model = load_base(base_folder, ModelConfig(), half=None)
     (whole,) = generate(model, chat, ["pain"], max_new_tokens=8, batch_size=1)
-    prompt = encode_prompt(model, chat, "pain")["input_ids"]
+    prompt = encode_prompt(chat, "pain", limit=None)["input_ids"]
     with torch.no_grad():
         first = int(model(prompt).logits[0, -1].argmax())
     model.generation_config.eos_token_id = [first, 7]

@@ -64,11 +64,11 @@ def test_an_interruption_while_answering_changes_nothing(
     while True:
         stop, calls, original = Stop(), [], generate.encode_prompt
 
-        def encode(*args, _stop=stop, _calls=calls, _original=original):
+        def encode(*args, _stop=stop, _calls=calls, _original=original, **named):
             _calls.append(1)
             if len(_calls) == 4:
                 _stop.requested = signal.SIGTERM.name
-            return _original(*args)
+            return _original(*args, **named)
 
         with monkeypatch.context() as patch:
             patch.setattr(generate, "encode_prompt", encode)

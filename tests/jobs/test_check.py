@@ -1,6 +1,7 @@
 """`medlora check` says what is in the data; a run keeps the same report beside its result."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 
 from medlora.checkpoint.store import read_manifest
 from medlora.cli import cli
-from medlora.errors import ConfigError, DataError, RejectedError
+from medlora.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    MedloraError,
+    MissingPartError,
+    RejectedError,
+)
 from medlora.files import sha256_file
-from medlora.jobs import check, train
+from medlora.jobs import build, check, train
 from medlora.jobs.audit import AUDITS, REPORT, audit_files
 from medlora.jobs.inputs import TOKENS, find_files
 from medlora.jobs.privacy import SCANS
@@ -301,3 +310,78 @@ def test_memory_that_cannot_be_told_is_no_reason_not_to_train(
     assert any("cannot be told from shapes" in line for line in report["warnings"])
     assert "disk" in report
     assert "memory" not in report
+
+
+def _eps(base: Path) -> None:
+    """Let every number that the base computes be NaN."""
+    _set_in_config(base, rms_norm_eps=-9.0)
+
+
+def _untied(base: Path) -> None:
+    """Take the head's weights away, which are no copy of the embeddings here."""
+    weights = load_file(base / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+
+
+def _chunked(base: Path) -> None:
+    """State what keeps packed rows from being held apart."""
+    _set_in_config(base, attention_chunk_size=8)
+
+
+def _set_in_config(base: Path, **values: object) -> None:
+    file = base / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    ("change", "overrides", "error", "says"),
+    [
+        (_eps, ("training.packing=true",), DivergedError, "no number that this base computes"),
+        (_untied, (), MissingPartError, "1 weights .* are missing, first lm_head.weight"),
+        (_chunked, ("training.packing=true",), ConfigError, "cannot keep rows apart"),
+    ],
+)
+def test_a_base_is_asked_what_a_run_would_ask_it(
+    change: Callable[[Path], None],
+    overrides: tuple[str, ...],
+    error: type[MedloraError],
+    says: str,
+    tough_plan: Make,
+    base_folder: Path,
+    tmp_path: Path,
+) -> None:
+    """What only the loaded base can tell ends a check as it ends a run; --no-probe loads none."""
+    base = shutil.copytree(base_folder, tmp_path / "base")
+    change(base)
+    plan = tough_plan("a", f"model.base_model_name={base}", *overrides)
+    told = _told(error, lambda: train.run(plan))
+    assert re.search(says, told)
+    assert _told(error, lambda: check.run(plan)) == told
+    check.run(plan, timed=False)
+
+
+def _told(error: type[MedloraError], act: Callable[[], object]) -> str:
+    with pytest.raises(error) as caught:
+        act()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "asked", ["gate.suites=long.jsonl", "training.generation_prompts=long.txt"]
+)
+def test_prompts_that_are_too_long_are_refused_before_the_base_is_loaded(
+    asked: str, tough_plan: Make, data_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By check as by train, with file and line: the config alone says how many tokens it takes."""
+    folder, long = data_file.parent, "chest " * 90
+    (folder / "long.txt").write_text(f"pain\n{long}\n")
+    row = {"prompt": long, "expect": "escalate"}
+    (folder / "long.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.setattr(build, "load_base", None)
+    more = ("gate.min_escalation=0.5",) if "gate" in asked else ("training.generation_steps=2",)
+    plan = tough_plan("a", asked, *more)
+    told = _told(DataError, lambda: train.run(plan))
+    assert re.search(r"long\.\w+:\d: a prompt has \d+ tokens, the model takes 64", told)
+    for timed in (None, False):
+        assert _told(DataError, lambda timed=timed: check.run(plan, timed=timed)) == told

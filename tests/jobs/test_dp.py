@@ -158,13 +158,14 @@ def test_a_loader_with_an_order_is_refused(tough_plan: Make, base_folder: Path) 
     """In Python, rows come from a loader of the caller's own."""
     from transformers import AutoTokenizer
 
+    from medlora.jobs.build import build_model
     from medlora.jobs.inputs import find_inputs, prepare
     from medlora.jobs.loaders import make_loaders
 
     plan = tough_plan("a", *PRIVATE)
     cfg = plan.resolved.config
     loaders = make_loaders(prepare(find_inputs(plan), cfg), cfg.training, pin_memory=False)
-    model = train._adapted_model(base_folder, cfg)
+    model = build_model(base_folder, cfg, suites=())
     tokenizer = AutoTokenizer.from_pretrained(base_folder)
     with pytest.raises(ConfigError, match="drawn one by one"):
         fit.MedicalLoRATrainer(model, tokenizer, loaders.train, None, cfg)

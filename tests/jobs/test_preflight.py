@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medlora.errors import ConfigError, OutOfMemoryError, StorageError
-from medlora.jobs import check, early, place, preflight, train
+from medlora.jobs import build, check, early, place, preflight, train
 from medlora.jobs.device import Device
 from medlora.jobs.place import driver_version, look_at_disk, look_at_folders
 from medlora.jobs.preflight import duration
@@ -93,7 +93,7 @@ def test_train_tells_of_too_little_memory_before_the_system_kills_it(
     tough_plan: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By the container's limit and the prediction; nothing of the base is loaded."""
-    monkeypatch.setattr(train, "load_base", None)
+    monkeypatch.setattr(build, "load_base", None)
     monkeypatch.setattr(logging.getLogger("medlora"), "propagate", True)
     for memory, warned in ((10**6, False), (1050 << 20, True)):
         caplog.clear()

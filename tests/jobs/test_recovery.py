@@ -11,7 +11,7 @@ from medlora import logs
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import IntegrityError
 from medlora.files import sha256_file, sha256_files
-from medlora.jobs import record, train, verify
+from medlora.jobs import inputs, record, train, verify
 from medlora.jobs.fit import MedicalLoRATrainer
 from tests.jobs.conftest import rewrite
 from tests.jobs.test_verify import spoil
@@ -195,3 +195,33 @@ def test_a_link_is_not_gone_on_from(
     assert re.search(r"going on from step_6", said)
     assert weights(finished) == before
     assert sha256_files(other) == kept
+
+
+@pytest.mark.parametrize("end", ["final", "rejected"])
+def test_a_repair_reads_its_inputs_once(
+    end: str, finished: Path, tough_plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged result, or one that was rejected under other inputs, costs no further reading."""
+    if end == "final":
+        spoil(finished / "final" / ADAPTER)
+    else:
+        stated = read_manifest(finished / "final")["inputs"]
+        rewrite(
+            finished / "final",
+            name="rejected",
+            status="rejected",
+            inputs={**stated, "gate.min_escalation": 0.5},
+        )
+        shutil.rmtree(finished / "final")
+    read: list[str] = []
+    for name in ("digest_base", "find_files"):
+        plain = getattr(inputs, name)
+
+        def counted(*given: object, name: str = name, plain=plain) -> object:
+            read.append(name)
+            return plain(*given)
+
+        monkeypatch.setattr(inputs, name, counted)
+    train.run(tough_plan("run"))
+    assert sorted(read) == ["digest_base", "find_files"]
+    assert (finished / "final").is_dir()

@@ -3,8 +3,8 @@
     python tests/torture/bases.py [--every N] [--commands train,check]
 
 For each base and command: none of its code runs, no file outside of its folder is read, it ends by
-name (never with 70, never by a signal), within 20 s.  What a base may not spoil may go on: a run
-that trains is no fault.
+name (never with 70, never by a signal), within 20 s; and `check` ends as `train` does.  What a base
+may not spoil may go on: a run that trains is no fault.
 """
 
 import argparse
@@ -74,12 +74,17 @@ def main() -> int:
             base = _made(good, place.root / "base", outside)
             change(base, outside)
             watch = Watch(outside)
+            ends: dict[str, tuple[int, str]] = {}
             for command in chosen.commands.split(","):
                 began = time.monotonic()
                 code, text = _attempt(place, _arguments(command, place, base, adapter))
                 slowest = max(slowest, time.monotonic() - began)
                 codes[f"{command} {code}"] += 1
-                for fault in _faults(code, text, place.root / "ran", watch.opened()):
+                ends[command] = code, _told(text)
+                found = _faults(code, text, place.root / "ran", watch.opened())
+                if command == "check":
+                    found += _differs(ends)
+                for fault in found:
                     faults.append(f"{command}, {name}: {fault}")
                     print(faults[-1], flush=True)
             watch.close()
@@ -100,6 +105,21 @@ def _faults(code: int, text: str, mark: Path, opened: set[str]) -> list[str]:
     if "Traceback" in text or "panicked" in text:
         found.append("a library's words reach the terminal")
     return found
+
+
+def _told(text: str) -> str:
+    """Return the first line of the error that a command ended with."""
+    told = [line for line in text.splitlines() if line.startswith("error: ")]
+    return told[-1] if told else ""
+
+
+def _differs(ends: dict[str, tuple[int, str]]) -> list[str]:
+    """Say so where a check has not ended as the training before it did."""
+    train = ends.get("train", ends["check"])
+    if train == ends["check"]:
+        return []
+    (there, told), (here, told_here) = train, ends["check"]
+    return [f"train ended with {there} ({told}), it with {here} ({told_here})"]
 
 
 def _attempt(place: Arena, arguments: Sequence[str]) -> tuple[int, str]:

@@ -30,8 +30,8 @@ POINTS = {
     "inputs are found": ("medlora.jobs.train", "find_inputs", 1),
     "rows become tokens": ("medlora.jobs.train", "tokenize_files", 1),
     "inputs are described": ("medlora.jobs.train", "describe", 1),
-    "base is loaded": ("medlora.jobs.train", "load_base", 1),
-    "adapter is attached": ("medlora.jobs.train", "attach", 1),
+    "base is loaded": ("medlora.jobs.build", "load_base", 1),
+    "adapter is attached": ("medlora.jobs.build", "attach", 1),
     "first step": ("medlora.train.loop", "seed_micro_batch", 1),
     "result is written": ("medlora.jobs.fit", "MedicalLoRATrainer.save", 1),
 }
