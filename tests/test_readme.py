@@ -21,6 +21,7 @@ README = TEXTS["README.md"]
 CI = [ROOT / ".ci/run", *sorted((ROOT / ".github/workflows").glob("*.yml"))]
 ELSEWHERE = {  # targets that no job of CI names, and where they are run
     "setup": "Makefile",  # before every other one
+    "check": ".ci/run",  # its two halves, one after the other
     "demo": "tests/image/test_demo.py",  # its only command
 }
 
