@@ -32,9 +32,9 @@ from benchmarks.training.show import commit
 from medlora.data.chat.chat import ensure_template
 from medlora.jobs import audit_memory, plant, train
 from medlora.jobs.audit_memory import Settings
-from medlora.jobs.dp import FACTS
 from medlora.jobs.settings import Options, Plan, resolve
 from medlora.logs import set_up
+from medlora.report.history import PRIVATE
 from medlora.runtime import Environment
 
 _MTS = Path(__file__).parents[2] / "shared/data/mts_dialog_train.jsonl"
@@ -102,7 +102,7 @@ def _audited(plan: Plan, *, short: bool) -> dict[str, Any]:
             for name in ("base", "adapter")
         },
         "held_out_loss": {"base": result["base_eval_loss"], "adapter": result["eval_loss"]},
-        FACTS: report[FACTS],
+        PRIVATE: report[PRIVATE],
         "train_s": round(trained - began, 1),
         "audit_s": round(time.monotonic() - trained, 1),
     }
@@ -116,7 +116,7 @@ def _must(reports: dict[str, dict[str, Any]]) -> dict[str, bool]:
         "seen once, without privacy: >= 8": bits("lora", 1) >= _SEEN,
         "seen once, epsilon 8: <= 3": bits("lora_dp", 1) <= _HIDDEN,
         "never planted: <= 3": max(bits("lora", 0), bits("lora_dp", 0)) <= _HIDDEN,
-        "epsilon within its target": reports["lora_dp"][FACTS]["epsilon"] <= _EPSILON,
+        "epsilon within its target": reports["lora_dp"][PRIVATE]["epsilon"] <= _EPSILON,
     }
 
 

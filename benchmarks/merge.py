@@ -22,8 +22,8 @@ from medlora.files import json_bytes
 from medlora.jobs import merge
 from medlora.jobs.adapters import DESCRIPTION, adapter_chat, find_adapter, put_on
 from medlora.jobs.settings import Options, resolve
-from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base
+from medlora.model.names import WEIGHTS
 from medlora.runtime import Stop, snapshot
 
 

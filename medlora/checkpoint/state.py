@@ -19,7 +19,8 @@ from torch.optim import AdamW
 
 from medlora.checkpoint.names import PROGRESS
 from medlora.files import json_bytes
-from medlora.model.adapter import WEIGHTS, adapter_bytes, adapter_parameters
+from medlora.model.adapter import adapter_bytes, adapter_parameters
+from medlora.model.names import WEIGHTS
 
 OPTIMIZER = "optimizer.safetensors"
 

@@ -19,9 +19,9 @@ from medlora.jobs.chats import load_chat
 from medlora.jobs.device import device_type, has_bf16
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.model.adapter import WEIGHTS
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, find_base
+from medlora.model.names import WEIGHTS
 from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input
 

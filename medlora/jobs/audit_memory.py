@@ -25,18 +25,18 @@ from medlora.files import json_bytes, storage_errors, write_bytes
 from medlora.jobs.adapters import put_on
 from medlora.jobs.audit import prepare_as_trained
 from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import Found, describe, find_inputs
+from medlora.jobs.papers import MEMORY
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.logs import logger, show
-from medlora.model.adapter import WEIGHTS
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
+from medlora.model.names import WEIGHTS
+from medlora.report.history import PRIVATE
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
-REPORT = "memory-audit.json"  # in the run's folder
 SCHEMA = 1
 _DIGITS = 6  # decimals of a report: below them is rounding
 
@@ -93,7 +93,7 @@ def run(
         "adapter_sha256": manifest["files"][WEIGHTS],
         "base_sha256": manifest["base_model"]["sha256"],
         "data_sha256": found.sha256["train"],
-        FACTS: manifest.get(FACTS),
+        PRIVATE: manifest.get(PRIVATE),
         "canaries": None,
         "extraction": _extraction(adapted, prepared.train, settings),
     }
@@ -101,7 +101,7 @@ def run(
         planted = _Planted.read(file, found, prepared.train, cfg.data)
         report["canaries"] = _exposures(adapted, prepared.chat, planted, settings)
     report = {key: _rounded(value) for key, value in report.items()}
-    path = out or final.resolve().parent / REPORT
+    path = out or final.resolve().parent / MEMORY
     write_bytes(path, json_bytes(report))
     show(*_table(report))
     show(f"report: {path}")

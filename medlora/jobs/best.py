@@ -11,11 +11,10 @@ from medlora.checkpoint.state import OPTIMIZER
 from medlora.checkpoint.store import write_checkpoint
 from medlora.errors import IntegrityError
 from medlora.files import ForbiddenError
-from medlora.jobs.dp import FACTS, releasable
 from medlora.jobs.papers import EVALUATION, PAPERS
 from medlora.jobs.recovery import Best, lost_best, source_of_best, stated_best
 from medlora.logs import logger
-from medlora.report.history import METRICS
+from medlora.report.history import METRICS, PRIVATE, releasable
 
 _log = logger(__name__)
 _NOT_IN_IT = (OPTIMIZER, PROGRESS, EVALUATION, *PAPERS)
@@ -69,7 +68,7 @@ def _make(run: Path, best: Best, source: Path) -> None:
     manifest = prove(source)
     names = [name for name in manifest["files"] if name not in _NOT_IN_IT]
     files = {name: (source / name).read_bytes() for name in names}
-    if manifest.get(FACTS) and METRICS in files:
+    if manifest.get(PRIVATE) and METRICS in files:
         files[METRICS] = releasable(files[METRICS])
     if (run / BEST).exists():
         set_aside(run / BEST)

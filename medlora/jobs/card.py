@@ -9,7 +9,7 @@ from medlora.files import make_folder, write_bytes
 from medlora.jobs.papers import EVALUATION
 from medlora.jobs.past import final_of, finished_manifest
 from medlora.logs import show
-from medlora.model.adapter import WEIGHTS
+from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes

@@ -28,7 +28,6 @@ from medlora.jobs.early import look_at_once
 from medlora.jobs.footprint import Forecast
 from medlora.jobs.inputs import (
     Found,
-    Inputs,
     Prepared,
     Tokenized,
     describe,
@@ -68,6 +67,7 @@ from medlora.logs import show
 from medlora.model.base import check_base
 from medlora.model.folder import find_base
 from medlora.report.audit import page
+from medlora.report.fingerprint import Inputs
 from medlora.report.statements import read_statements
 from medlora.train.footprint import CannotTellError
 

@@ -29,9 +29,8 @@ from medlora.files import (
     storage_errors,
     write_bytes,
 )
-from medlora.jobs.inputs import Inputs
 from medlora.logs import logger
-from medlora.report.fingerprint import differences
+from medlora.report.fingerprint import Inputs, differences
 
 _log = logger(__name__)
 _NEW, _OLD = f"{TEMPORARY}copy-", f"{REPLACED}copy-"  # in a folder that cannot be renamed

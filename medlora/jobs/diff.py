@@ -6,7 +6,7 @@ from medlora.files import json_bytes, write_bytes
 from medlora.jobs.papers import EVALUATION
 from medlora.jobs.past import final_of, finished_manifest
 from medlora.logs import show
-from medlora.model.adapter import WEIGHTS
+from medlora.model.names import WEIGHTS
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page, as_table
 from medlora.report.evidence import document

@@ -1,6 +1,5 @@
 """What `privacy.dp` asks of a run: which settings it refuses, and what it spends."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from medlora.errors import ConfigError
 from medlora.evaluate.generate import Poll
 from medlora.jobs.saving import Save, checkpoint
 from medlora.logs import logger
+from medlora.report.history import PRIVATE
 from medlora.train.budget import Ledger, plan_budget
 from medlora.train.dp import private_steps, system_entropy
 from medlora.train.forward import Forward
@@ -23,7 +23,6 @@ from medlora.train.memory import Fit
 from medlora.train.rowgrads import RowGradients, check_rows_apart
 
 _log = logger(__name__)
-FACTS = "differential_privacy"  # where a manifest has it
 
 
 def check_one_example_a_row(cfg: RunConfig, changes: Mapping[str, int]) -> None:
@@ -131,7 +130,7 @@ class PrivateTraining:
     @property
     def facts(self) -> dict[str, Any]:
         """What every manifest of the run states: the guarantee so far."""
-        return {FACTS: self.ledger.facts}
+        return {PRIVATE: self.ledger.facts}
 
 
 def paid_first(saves: Sequence[Save], *, step: int) -> list[Save]:
@@ -148,13 +147,3 @@ def paid_first(saves: Sequence[Save], *, step: int) -> list[Save]:
     if not resumable and step:
         resumable = [checkpoint(f"step_{step}", needed=True)]
     return [*resumable, *(one for one in saves if not one.resumable)]
-
-
-def releasable(metrics: bytes) -> bytes:
-    """Return the metrics without the lines of training steps.
-
-    A step's loss and counts tell which rows were drawn, and the guarantee lives on nobody
-    knowing that.
-    """
-    lines = metrics.splitlines(keepends=True)
-    return b"".join(line for line in lines if json.loads(line)["kind"] != "train")

@@ -26,9 +26,9 @@ from medlora.jobs.adapters import (
 from medlora.jobs.settings import Plan
 from medlora.jobs.suites import choose_suites, gate_names
 from medlora.logs import logger, show
-from medlora.model.adapter import WEIGHTS
 from medlora.model.base import check_base, digest_base
 from medlora.model.folder import find_base
+from medlora.model.names import WEIGHTS
 from medlora.model.quantize import check_quantizer
 from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes, table
 from medlora.report.manifest import image, software

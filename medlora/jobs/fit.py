@@ -27,11 +27,7 @@ from medlora.files import make_folder
 from medlora.jobs import outcome
 from medlora.jobs.asking import check_questions
 from medlora.jobs.device import device_type, has_bf16, memory_in_use, this_machine
-from medlora.jobs.dp import (
-    PrivateTraining,
-    paid_first,
-    releasable,
-)
+from medlora.jobs.dp import PrivateTraining, paid_first
 from medlora.jobs.due import Due, due_after
 from medlora.jobs.ending import (
     check_base_computes,
@@ -52,13 +48,14 @@ from medlora.jobs.saving import (
     write_all,
 )
 from medlora.logs import logger
-from medlora.model.adapter import WEIGHTS, described_files, saved_files
+from medlora.model.adapter import described_files, saved_files
 from medlora.model.attention import attend_by_record
 from medlora.model.frozen import frozen_linears
 from medlora.model.kernels import compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
+from medlora.model.names import WEIGHTS
 from medlora.model.sharded import shard_base
-from medlora.report.history import METRICS
+from medlora.report.history import METRICS, releasable
 from medlora.report.monitor import TrainingMonitor
 from medlora.report.progress import ProgressView
 from medlora.runtime import Stop

@@ -35,7 +35,7 @@ from medlora.logs import logger
 from medlora.model.base import check_base, digest_base
 from medlora.model.folder import find_base
 from medlora.model.kinds import position_limit, read_config
-from medlora.report.fingerprint import fingerprint
+from medlora.report.fingerprint import Inputs, fingerprint
 
 _log = logger(__name__)
 TOKENS = ".tokens"  # may lie beside the runs, which cannot have such a name
@@ -49,14 +49,6 @@ class Found:
     files: DataFiles
     sha256: dict[str, str]
     suites: tuple[Suite, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The inputs of a run as its manifests state them."""
-
-    base: Path
-    facts: dict[str, Any]
 
 
 def find_inputs(plan: Plan) -> Found:

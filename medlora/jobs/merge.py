@@ -49,10 +49,9 @@ from medlora.jobs.adapters import (
     read_adapter,
 )
 from medlora.jobs.device import device_type
-from medlora.jobs.dp import FACTS as PRIVATE
 from medlora.jobs.settings import Plan
 from medlora.logs import logger, show
-from medlora.model.adapter import WEIGHTS, saved_files
+from medlora.model.adapter import saved_files
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
 from medlora.model.merge import (
@@ -65,7 +64,9 @@ from medlora.model.merge import (
     saver,
     weight_bytes,
 )
+from medlora.model.names import WEIGHTS
 from medlora.model.quantize import check_quantizer
+from medlora.report.history import PRIVATE
 from medlora.report.manifest import software
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory

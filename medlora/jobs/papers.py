@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medlora.files import sha256_bytes
-from medlora.model.adapter import WEIGHTS
+from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
@@ -16,6 +16,7 @@ from medlora.report.statements import Statements, from_facts
 from medlora.report.subject import Subject
 
 EVALUATION = "evaluation.json"  # what the gate wrote, where there is one
+MEMORY = "memory-audit.json"  # in the folder of a run, beside its final/
 PAPERS = (FACTS, card.CARD, chai.CARD)
 
 

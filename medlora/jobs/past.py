@@ -8,10 +8,9 @@ from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, re
 from medlora.config import Setting, load
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import storage_errors
-from medlora.jobs.inputs import Inputs
 from medlora.jobs.rundir import GATE
 from medlora.jobs.settings import Plan
-from medlora.report.fingerprint import differences
+from medlora.report.fingerprint import Inputs, differences
 
 
 def final_of(folder: Path) -> Path:

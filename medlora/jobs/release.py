@@ -18,11 +18,11 @@ from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import remove
 from medlora.jobs.evaluate import evaluation_facts, refuse
-from medlora.jobs.inputs import Found, Inputs, positions
+from medlora.jobs.inputs import Found, positions
 from medlora.jobs.rundir import read_end
 from medlora.logs import logger, say
 from medlora.report.evaluation import gate_lines, report_bytes
-from medlora.report.fingerprint import differences
+from medlora.report.fingerprint import Inputs, differences
 
 _log = logger(__name__)
 REPORT = "evaluation.json"

@@ -10,16 +10,13 @@ from medlora.checkpoint.proof import prove
 from medlora.checkpoint.store import DamagedError
 from medlora.errors import DataError, IntegrityError, MissingPartError
 from medlora.files import make_folder, storage_errors, write_bytes
-from medlora.jobs.audit_memory import REPORT as MEMORY
 from medlora.jobs.card import read_evaluation
-from medlora.jobs.dp import FACTS as PRIVATE
-from medlora.jobs.dp import releasable
-from medlora.jobs.papers import EVALUATION
+from medlora.jobs.papers import EVALUATION, MEMORY
 from medlora.jobs.past import final_of, finished_manifest
 from medlora.logs import logger, show
-from medlora.model.adapter import WEIGHTS
+from medlora.model.names import WEIGHTS
 from medlora.report.evidence import Document, document
-from medlora.report.history import METRICS
+from medlora.report.history import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
 

@@ -8,12 +8,12 @@ from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, IntegrityError
 from medlora.files import remove
 from medlora.jobs import train
-from medlora.jobs.dp import FACTS
 from medlora.jobs.inputs import read_inputs
 from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.jobs.rundir import note_other_software
 from medlora.logs import show
-from medlora.model.adapter import WEIGHTS
+from medlora.model.names import WEIGHTS
+from medlora.report.history import PRIVATE
 from medlora.runtime import Stop
 
 
@@ -53,7 +53,7 @@ def run(
 
 
 def _refuse_unrepeatable(manifest: dict[str, Any], final: Path) -> None:
-    if FACTS in manifest:
+    if PRIVATE in manifest:
         raise ConfigError(
             f"{final} was trained with differential privacy: its noise was drawn once and is kept "
             "nowhere, so no second run can have the same bits",

@@ -15,11 +15,10 @@ from medlora.errors import ConfigError, StorageError, below
 from medlora.files import make_folder, rename
 from medlora.jobs import record
 from medlora.jobs.early import refuse_volatile
-from medlora.jobs.inputs import Inputs
 from medlora.jobs.recovery import check_recoverable
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
-from medlora.report.fingerprint import changed_names, differences
+from medlora.report.fingerprint import Inputs, changed_names, differences
 from medlora.report.manifest import software
 from medlora.storage.location import is_location
 

@@ -28,7 +28,6 @@ from medlora.jobs.device import device_type, this_machine
 from medlora.jobs.dp import check_one_example_a_row
 from medlora.jobs.inputs import (
     Found,
-    Inputs,
     Prepared,
     describe,
     find_inputs,
@@ -54,6 +53,7 @@ from medlora.model.adapter import (
     frozen_parameters,
     trainable_parameters,
 )
+from medlora.report.fingerprint import Inputs
 from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
 from medlora.runtime import Stop

@@ -20,10 +20,10 @@ from transformers import PreTrainedModel
 from medlora.config import LoraConfig
 from medlora.errors import ConfigError, MedloraError
 from medlora.logs import logger
+from medlora.model.names import WEIGHTS
 from medlora.model.targets import ALL, AUTO, choose_targets
 
 _log = logger(__name__)
-WEIGHTS = "adapter_model.safetensors"
 
 
 def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from medlora.files import json_bytes
-from medlora.model.adapter import WEIGHTS
+from medlora.model.names import WEIGHTS
 
 FACTS = "facts.json"
 SCHEMA = 1

@@ -1,5 +1,7 @@
 """What decides an adapter: config, data, base model; and how two runs differ in it."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from medlora.config import Resolved
@@ -31,6 +33,14 @@ _NOT_MATHEMATICS = (
     "data.chat_template",  # its content counts
 )
 _VERDICT = "gate."  # decides what an adapter may be called, not what it is
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs of a run as its manifests state them."""
+
+    base: Path
+    facts: dict[str, Any]
 
 
 def fingerprint(

@@ -5,13 +5,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from medlora.evaluate.loss import HeldOut
 from medlora.files import append_line, write_bytes
-from medlora.train.loop import StepResult
+
+if TYPE_CHECKING:  # pages are read where torch takes longer to import than they do
+    from medlora.evaluate.loss import HeldOut
+    from medlora.train.loop import StepResult
 
 METRICS = "metrics.jsonl"
+PRIVATE = "differential_privacy"  # where the manifest of a private run has its guarantee
 # What a clock or the machine says; all other numbers are the same in every repetition of a run.
 MEASURED = ("tokens_per_s", "wall_s", "memory_bytes", "memory_peak_bytes")
 
@@ -34,7 +37,7 @@ class History:
         write_bytes(self._file, content)
         self._content = content
 
-    def record_step(self, result: StepResult, **more: float) -> dict[str, Any]:
+    def record_step(self, result: "StepResult", **more: float) -> dict[str, Any]:
         """Add the metrics of a training step; a number that is not finite is null.
 
         Returns:
@@ -42,7 +45,7 @@ class History:
         """
         return self._write({"kind": "train", **asdict(result), **more})
 
-    def record_eval(self, held_out: HeldOut, *, step: int, epoch: float) -> dict[str, Any]:
+    def record_eval(self, held_out: "HeldOut", *, step: int, epoch: float) -> dict[str, Any]:
         """Add an evaluation; step 0 is the base model."""
         return self._write(
             {
@@ -72,3 +75,13 @@ def finite_or_null(record: dict[str, Any]) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in record.items()
     }
+
+
+def releasable(metrics: bytes) -> bytes:
+    """Return the metrics without the lines of training steps.
+
+    A step's loss and counts tell which rows were drawn, and the guarantee lives on nobody
+    knowing that.
+    """
+    lines = metrics.splitlines(keepends=True)
+    return b"".join(line for line in lines if json.loads(line)["kind"] != "train")

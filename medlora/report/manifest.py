@@ -6,13 +6,14 @@ import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from medlora.config import Resolved
 from medlora.files import sha256_file
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
+
+if TYPE_CHECKING:
+    import torch
 
 SCHEMA = 1
 _LIBRARIES = (
@@ -34,6 +35,8 @@ def config_facts(resolved: Resolved) -> dict[str, Any]:
 
 def software() -> dict[str, Any]:
     """Return the versions of what computed, and the digest of the lock that pinned it."""
+    import torch
+
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
@@ -55,8 +58,10 @@ def lock_digest(prefix: Path = Path(sys.prefix)) -> str | None:
     return sha256_file(lock) if lock.is_file() else None
 
 
-def hardware(device: torch.device) -> dict[str, Any]:
+def hardware(device: "torch.device") -> dict[str, Any]:
     """Return what the run computed on."""
+    import torch
+
     facts: dict[str, Any] = {
         "machine": platform.machine(),
         "cpu": _cpu_name(),

@@ -1,7 +1,7 @@
 """The memorisation benchmark: notes of its own, and a verdict that follows the figures."""
 
 from benchmarks import memorisation
-from medlora.jobs.dp import FACTS
+from medlora.report.history import PRIVATE
 
 
 def test_notes_made_here_are_many_and_differ() -> None:
@@ -18,7 +18,7 @@ def test_the_verdict_names_what_does_not_show() -> None:
 
     def report(once: float, never: float, epsilon: float | None = None) -> dict:
         groups = {copies: {"adapter": {"mean": bits}} for copies, bits in ((0, never), (1, once))}
-        return {"exposure": groups, FACTS: {"epsilon": epsilon}}
+        return {"exposure": groups, PRIVATE: {"epsilon": epsilon}}
 
     good = {"lora": report(9.6, 1.2), "lora_dp": report(1.5, 1.7, 7.99)}
     assert all(memorisation._must(good).values())

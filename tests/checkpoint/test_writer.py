@@ -13,8 +13,9 @@ from medlora.checkpoint.state import OPTIMIZER, Progress, Snapshot
 from medlora.checkpoint.writer import Writer
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
 from medlora.errors import StorageError
-from medlora.model.adapter import WEIGHTS, adapter_bytes, attach
+from medlora.model.adapter import adapter_bytes, attach
 from medlora.model.base import load_base
+from medlora.model.names import WEIGHTS
 from medlora.train.optim import build_optimizer
 
 

@@ -12,8 +12,8 @@ pytest.importorskip("opacus", reason="opacus is not installed (uv sync --extra d
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, MissingPartError, StoppedError
 from medlora.jobs import fit, reproduce, saving, train
-from medlora.jobs.dp import FACTS
 from medlora.jobs.settings import Plan
+from medlora.report import history
 from medlora.runtime import Stop
 from medlora.train import dp
 
@@ -34,7 +34,7 @@ class KilledError(BaseException):
 
 def stated(run: Path, name: str = "final") -> dict:
     """What a folder's manifest says of privacy."""
-    return read_manifest(run / name)[FACTS]
+    return read_manifest(run / name)[history.PRIVATE]
 
 
 def test_what_cannot_be_private_is_refused_at_once(tough_plan: Make) -> None:

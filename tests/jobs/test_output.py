@@ -13,7 +13,7 @@ from medlora.config import TrainingConfig
 from medlora.errors import ConfigError, StorageError
 from medlora.files import sha256_bytes
 from medlora.jobs.delivery import check_output, deliver
-from medlora.jobs.inputs import Inputs
+from medlora.report.fingerprint import Inputs
 
 INPUTS = Inputs(Path("base"), {"inputs": {"lora.r": 4}})
 OLD = {"adapter_model.safetensors": b"old", "a.json": b"{}", "evaluation.json": b"{}"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medlora.model.adapter import WEIGHTS
+from medlora.model.names import WEIGHTS
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import from_facts
