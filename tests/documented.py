@@ -75,3 +75,9 @@ def _commands() -> Iterator[Command]:
 
 
 COMMANDS = list(_commands())
+
+
+def exit_codes() -> dict[int, str]:
+    """Return for each exit code of the page how it is seen, as the page has it."""
+    row = re.compile(r"^\| (\d+) \|.*\| ([^|]*) \|$", re.MULTILINE)
+    return {int(code): how for code, how in row.findall(TEXTS["docs/troubleshooting.md"])}

@@ -3,7 +3,6 @@
 import errno
 import importlib
 import os
-import re
 import resource
 import signal
 import socket
@@ -18,7 +17,6 @@ from medlora.config import Setting
 from medlora.errors import (
     ConfigError,
     DataError,
-    MedloraError,
     MissingPartError,
     OutOfMemoryError,
     StorageError,
@@ -425,37 +423,9 @@ QUICK: dict[int, Callable[[Path], tuple[str, ...]]] = {
     77: _identifiers,
     78: lambda _: ("config", "--set", "lora.rank=8"),
 }
-# Those that take a run: the tests that end with them.
-SLOW = {
-    70: "test_cli.py::test_a_bug_ends_with_70_and_keeps_its_message_to_itself",
-    73: "checkpoint/test_lock.py",
-    74: "test_endings.py::test_output_that_does_not_fit_ends_with_74",
-    79: "jobs/test_broken_base.py::test_a_base_that_is_not_finite_is_named",
-    80: "test_endings.py::test_memory_that_ends_ends_with_80",
-    143: "test_endings.py::test_a_worker_whose_launcher_is_gone_ends_before_anything_slow",
-}
 
 
 @pytest.mark.parametrize("code", QUICK)
 def test_each_code_is_provoked_by_a_command(code: int, tmp_path: Path) -> None:
-    """What the page of exit codes says of each, done."""
+    """As tests/image/test_exits.py does with a container for every code of the page."""
     assert run(*QUICK[code](tmp_path)).returncode == code
-
-
-def test_the_page_has_every_code_and_how_it_is_provoked() -> None:
-    """One row for each code that an error of ours has, and for those of the command line."""
-    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
-    rows = {
-        int(code): how
-        for code, how in re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", page, re.MULTILINE)
-    }
-
-    def codes(kind: type[MedloraError]) -> set[int]:
-        return {kind.exit_code}.union(*(codes(one) for one in kind.__subclasses__()))
-
-    assert set(rows) == codes(MedloraError) | {0, 2} == set(QUICK) | set(SLOW)
-    assert all(rows.values()), rows
-    for name in SLOW.values():
-        file, _, test = name.partition("::")
-        text = (Path(__file__).parent / file).read_text(encoding="utf-8")
-        assert f"def {test}" in text

@@ -15,7 +15,8 @@ from medlora import errors
 from medlora.cli import cli
 from medlora.config.names import KEYS
 from medlora.runtime import PLACES
-from tests.documented import COMMANDS, NEEDS, ROOT, TEXTS, Command
+from tests.documented import COMMANDS, NEEDS, ROOT, TEXTS, Command, exit_codes
+from tests.image.test_exits import CONDITIONS, LINES, SAID
 
 README = TEXTS["README.md"]
 CI = [ROOT / ".ci/run", *sorted((ROOT / ".github/workflows").glob("*.yml"))]
@@ -130,16 +131,24 @@ def test_the_readme_lists_every_command() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_error_family() -> None:
-    """Each error class has its row, each row but the shell's own a class and advice."""
+    """Each error class has a row, each row but the shell's and the system's a class; and advice."""
     page = TEXTS["docs/troubleshooting.md"]
-    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)}
+    rows = set(exit_codes())
     classes = {
         value.exit_code
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, errors.MedloraError)
     }
-    assert rows == classes | {0, 2, 143}
+    assert rows == classes | {0, 2, 135, 137}
     assert {int(code) for code in re.findall(r"^### (\d+):", page, re.MULTILINE)} == rows - {0}
+
+
+def test_each_exit_code_is_seen_in_a_container() -> None:
+    """By a line for a shell in its row, or as a condition; tests/image brings about all of them."""
+    assert set(exit_codes()) == set(SAID)
+    assert LINES.keys().isdisjoint(CONDITIONS)
+    assert LINES.keys() | CONDITIONS.keys() == set(SAID)
+    assert all(exit_codes().values())
 
 
 def test_the_messages_that_troubleshooting_quotes_are_ours() -> None:

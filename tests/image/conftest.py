@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,46 @@ class Ended:
 RunImage = Callable[..., Ended]
 
 
+@dataclass(frozen=True)
+class Started:
+    """A container that runs, with `docker run` as a process of ours."""
+
+    name: str
+    process: subprocess.Popen[str]
+
+    def wait_for(self, text: str) -> None:
+        """Read what it says, until a line begins with a text."""
+        assert self.process.stderr is not None
+        said = []
+        for line in self.process.stderr:
+            said.append(line)
+            if line.startswith(text):
+                return
+        pytest.fail(f"the container ended before {text!r}: {''.join(said)}")
+
+    def end(self) -> Ended:
+        """Wait for its end; return what it said since `wait_for`, on standard error alone."""
+        assert self.process.stderr is not None
+        said = self.process.stderr.read()
+        return Ended(self.process.wait(), "", said)
+
+
+StartImage = Callable[..., Started]
+
+
+def _name() -> str:
+    return f"medlora-test-{uuid.uuid4().hex[:12]}"
+
+
+def _arguments(
+    name: str, mounts: Mapping[str, Path] | None, env: Mapping[str, str] | None
+) -> list[str]:
+    volumes = [f"--volume={folder}:{path}" for path, folder in (mounts or {}).items()]
+    variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
+    head = ["docker", "run", "--rm", "--network", "none", "--name", name]
+    return [*head, *volumes, *variables]
+
+
 @pytest.fixture(scope="session")
 def image() -> str:
     """Name of the image under test."""
@@ -69,11 +109,8 @@ def run_image(image: str) -> RunImage:
         options: Sequence[str] = HARDENED,
         timeout_s: float = 900,
     ) -> Ended:
-        name = f"medlora-test-{uuid.uuid4().hex[:12]}"
-        volumes = [f"--volume={folder}:{path}" for path, folder in (mounts or {}).items()]
-        variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
-        head = ["docker", "run", "--rm", "--network", "none", "--name", name]
-        argv = [*head, *options, *volumes, *variables, image, *command]
+        name = _name()
+        argv = [*_arguments(name, mounts, env), *options, image, *command]
         try:
             done = subprocess.run(
                 argv, capture_output=True, text=True, timeout=timeout_s, check=False
@@ -84,6 +121,27 @@ def run_image(image: str) -> RunImage:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def start_image(image: str) -> Iterator[StartImage]:
+    """Start the image as `run_image` does, and return while it runs; gone with the test."""
+    started: list[Started] = []
+
+    def start(*command: str, mounts: Mapping[str, Path], env: Mapping[str, str]) -> Started:
+        name = _name()
+        argv = [*_arguments(name, mounts, env), *HARDENED, image, *command]
+        process = subprocess.Popen(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        started.append(Started(name, process))
+        return started[-1]
+
+    yield start
+    for one in started:
+        subprocess.run(["docker", "kill", one.name], capture_output=True, check=False)
+        with one.process:  # closes the pipe, and waits
+            pass
 
 
 @pytest.fixture(scope="session")

@@ -1,52 +1,23 @@
 """A container that is stopped, as a batch service stops it, goes on and ends with the same bits."""
 
 import subprocess
-import uuid
-
-import pytest
 
 ADAPTER = "adapter_model.safetensors"
 
 
-@pytest.fixture
-def container():
-    """A name for a container, which is gone afterwards."""
-    name = f"medlora-test-{uuid.uuid4().hex[:12]}"
-    yield name
-    subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
-
-
 def test_docker_stop_commits_and_the_next_container_ends_with_the_same_adapter(
-    demo, image, run_image, uid, for_group_0, tmp_path, container
+    demo, run_image, start_image, for_group_0, tmp_path
 ) -> None:
     """As process 1: 143 within docker's ten seconds, another container, the same digest."""
     checkpoints = for_group_0(tmp_path / "checkpoints")
-    subprocess.run(
-        [
-            *("docker", "run", "--detach", "--network", "none", "--name", container),
-            *("--read-only", "--tmpfs", "/tmp", "--user", f"{uid}:0"),  # noqa: S108
-            *("--env", "MEDLORA_LOG_INTERVAL_S=0"),  # a line for each step
-            *("--volume", f"{checkpoints}:/checkpoints", image, "train"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    with subprocess.Popen(
-        ["docker", "logs", "--follow", container], stderr=subprocess.PIPE, text=True
-    ) as logs:
-        assert logs.stderr is not None
-        assert any(line.startswith("step 50/") for line in logs.stderr)
-        subprocess.run(["docker", "stop", container], check=True, capture_output=True)
-        rest = logs.stderr.read()
-    state = subprocess.run(
-        ["docker", "inspect", "--format", "{{.State.ExitCode}}", container],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert state.stdout.strip() == "143", rest
-    assert "stopped by SIGTERM" in rest
-    assert "is committed" in rest
+    every_step = {"MEDLORA_LOG_INTERVAL_S": "0"}  # a line for each
+    started = start_image("train", mounts={"/checkpoints": checkpoints}, env=every_step)
+    started.wait_for("step 50/")
+    subprocess.run(["docker", "stop", started.name], check=True, capture_output=True)
+    stopped = started.end()
+    assert stopped.rc == 143, stopped.said
+    assert "stopped by SIGTERM" in stopped.stderr
+    assert "is committed" in stopped.stderr
     assert not (checkpoints / "demo/final").exists()
 
     ended = run_image("train", mounts={"/checkpoints": checkpoints})
