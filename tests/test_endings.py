@@ -377,6 +377,21 @@ def test_memory_that_ends_ends_with_80() -> None:
     assert "memory ran out: ulimit -v leaves this process 0.9 GiB of addresses" in said
 
 
+def test_each_limit_of_a_process_is_named() -> None:
+    """As the shell's `ulimit` calls it."""
+    limit = 1 << 31
+    code = (
+        "import resource as r\n"
+        f"for one in (r.RLIMIT_AS, r.RLIMIT_DATA): r.setrlimit(one, ({limit}, {limit}))\n"
+        "from medlora.runtime.memory import limits_said\nprint(limits_said())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith(
+        "ulimit -v leaves this process 2.0 GiB of addresses, "
+        "and ulimit -d leaves this process 2.0 GiB of data"
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "files", "limit"),
     [

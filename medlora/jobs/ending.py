@@ -76,9 +76,10 @@ def check_diverged(
     if progress.skipped_in_a_row < cfg.max_skipped_steps:
         return
     _refuse_broken_weights(model)
+    skipped = progress.skipped_in_a_row
+    steps = f"these {skipped} steps were" if skipped > 1 else "this step was"
     raise DivergedError(
-        f"step {result.step}: the loss is {result.loss}, for "
-        f"{progress.skipped_in_a_row} steps in a row; none of them was taken",
+        f"step {result.step}: the loss is {result.loss}; {steps} not taken",
         fix="lower training.learning_rate, lengthen the warm-up, or use bf16 instead of fp16",
     )
 

@@ -48,7 +48,7 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
     structured = sum(summary.structured for summary in summaries)
     if structured and cfg.privacy == "block" and not (redact_out or json_out):
         raise RejectedError(
-            f"{data}: {structured:,} identifiers in classes that data.privacy: block refuses",
+            f"{data}: identifiers in classes that data.privacy: block refuses: {structured:,}",
             fix="--redact OUT writes a copy with labels in their place; data.privacy=warn "
             "accepts them",
         )

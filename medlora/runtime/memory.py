@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _GIB = 1 << 30
+_ULIMITS = ((resource.RLIMIT_AS, "-v", "addresses"), (resource.RLIMIT_DATA, "-d", "data"))
 _NO_LIMIT = 1 << 60  # the first version states "none" as a number about this large
 
 
 def limits_said() -> str:
     """Return the limits that hold here in words, "" where there is none."""
-    addresses, container = address_limit(), container_limit()
-    said = []
-    if addresses is not None:
-        said.append(f"ulimit -v leaves this process {addresses / _GIB:.1f} GiB of addresses")
+    container, said = container_limit(), []
+    for resource_, flag, of in _ULIMITS:
+        limit, _ = resource.getrlimit(resource_)
+        if limit != resource.RLIM_INFINITY:
+            said.append(f"ulimit {flag} leaves this process {limit / _GIB:.1f} GiB of {of}")
     if container is not None:
         said.append(f"the container has {container / _GIB:.1f} GiB")
     return ", and ".join(said)

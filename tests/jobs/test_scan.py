@@ -99,7 +99,7 @@ def test_a_folder_is_scanned_and_copied_file_by_file(
 
 def test_structured_identifiers_are_refused_under_block(data: Path) -> None:
     """As a training of the same data would."""
-    with pytest.raises(RejectedError, match="2 identifiers in classes that data"):
+    with pytest.raises(RejectedError, match=r"in classes that data\.privacy: block refuses: 2"):
         run(data, DataConfig())
 
 
