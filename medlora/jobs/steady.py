@@ -24,7 +24,8 @@ class Steady:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, int] = {}
-        for name in loaded_files(folder):
+        self._names = loaded_files(folder)
+        for name in self._names:
             with suppress(OSError):  # whoever needs it tells what is wrong with it
                 self._open[name] = os.open(folder / name, os.O_RDONLY)
         self._before = {name: _signature(os.fstat(file)) for name, file in self._open.items()}
@@ -33,7 +34,7 @@ class Steady:
         """Refuse a base that is not the one that was hashed; call it when all is mapped.
 
         Raises:
-            StorageError: one of them changed, or another took its place.
+            StorageError: one of them changed, another took its place, or there is one more.
         """
         for name in self._open:
             try:
@@ -41,6 +42,10 @@ class Steady:
             except OSError:
                 now = None
             if now != self._before[name]:
+                raise self._changed(name)
+        # A whole file of weights goes before an index, a template of its own before the config's.
+        for name in loaded_files(self._folder):
+            if name not in self._names:
                 raise self._changed(name)
 
     def check(self) -> None:

@@ -52,6 +52,15 @@ def test_what_changes_before_it_is_loaded_is_refused(
     assert error.value.exit_code == 74
 
 
+def test_what_appears_before_it_is_loaded_is_refused(base: Path, watched: Steady) -> None:
+    """A template of its own goes before the one in the tokenizer's config."""
+    (base / "NOTES.md").write_text("not loaded")
+    watched.check_loaded()
+    (base / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(StorageError, match=r"chat_template\.jinja: changes while it is used"):
+        watched.check_loaded()
+
+
 def test_what_is_written_into_later_is_refused(base: Path, watched: Steady) -> None:
     """Where it was replaced instead, the run has the old one for as long as it wants."""
     watched.check_loaded()

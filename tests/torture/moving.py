@@ -4,10 +4,12 @@
 
 At points between finding the inputs and the first step, the data file or a file of the base model
 changes: it grows, is cut short, is replaced by another, is emptied, is deleted, has one byte
-turned.  The attempt must end with 0, or be refused (65, 69, 74, 77), without a traceback.  Where it
-ends with 0, the digests in its manifest must be those of one whole version, and the adapter that
-of a run that was left alone on this very version.  Weights that are cut short while they are mapped
-may end it as the kernel does (SIGBUS).
+turned; tokenizer and chat template are rewritten so that the same rows are other tokens.  The
+attempt must end with 0, or be refused (65, 69, 74, 77), without a traceback.  Where it ends with 0,
+the digests in its manifest must be those of one whole version, and the adapter that of a run that
+was left alone on this very version.  Where it is refused, the files are brought back, and the run
+that is started again must have the adapter of these: nothing of the others may have been kept.
+Weights that are cut short while they are mapped may end it as the kernel does (SIGBUS).
 """
 
 import argparse
@@ -28,7 +30,10 @@ from harness import Arena, arena, at_call, is_clean, warm_up
 # Name -> module, function, which call of it; the change happens right before.
 POINTS = {
     "inputs are found": ("medlora.jobs.train", "find_inputs", 1),
+    "base is watched": ("medlora.jobs.train", "Steady", 1),
     "rows become tokens": ("medlora.jobs.train", "tokenize_files", 1),
+    "tokens are looked for": ("medlora.jobs.inputs", "open_tokens", 1),
+    "rows are split": ("medlora.jobs.train", "split_rows", 1),
     "inputs are described": ("medlora.jobs.train", "describe", 1),
     "base is loaded": ("medlora.jobs.build", "load_base", 1),
     "adapter is attached": ("medlora.jobs.build", "attach", 1),
@@ -65,6 +70,39 @@ def _turn(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _exchange_merges(path: Path) -> None:
+    """Exchange the first two pairs, so that words fall apart in another way."""
+    content = json.loads(path.read_text())
+    merges = content["model"]["merges"]
+    merges[:2] = merges[1::-1]
+    path.write_text(json.dumps(content))
+
+
+def _exchange_tokens(path: Path) -> None:
+    """Exchange two ids, replacing the file by another."""
+    content = json.loads(path.read_text())
+    ids = content["model"]["vocab"]
+    ids["e"], ids["a"] = ids["a"], ids["e"]
+    new = path.with_name("new")
+    new.write_text(json.dumps(content))
+    new.replace(path)
+
+
+def _rewrite_template(path: Path) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "chat_template": _other(content["chat_template"])}))
+
+
+def _add_template(path: Path) -> None:
+    """Write a template of its own, which goes before the one in the tokenizer's config."""
+    config = json.loads(path.with_name("tokenizer_config.json").read_text())
+    path.write_text(_other(config["chat_template"]))
+
+
+def _other(template: str) -> str:
+    return template.replace("message.content + eos_token", "' ' + message.content + eos_token")
+
+
 def _say_more(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "said": "more"}))
 
@@ -82,6 +120,10 @@ CHANGES = {
     "weights are deleted": Change("base/model.safetensors", Path.unlink),
     "base's config changes": Change("base/config.json", _say_more),
     "tokenizer's config changes": Change("base/tokenizer_config.json", _say_more),
+    "merges are exchanged": Change("base/tokenizer.json", _exchange_merges),
+    "tokens are exchanged": Change("base/tokenizer.json", _exchange_tokens),
+    "chat template is rewritten": Change("base/tokenizer_config.json", _rewrite_template),
+    "chat template appears": Change("base/chat_template.jinja", _add_template),
 }
 
 
@@ -93,9 +135,19 @@ def main() -> int:
     warm_up()
     pairs = [(point, change) for point in POINTS for change in CHANGES][:: chosen.every]
     with arena() as place:
-        shutil.copytree(Path(str(files("medlora"))) / "demo/base", place.root / "sound/base")
+        base = place.root / "sound/base"
+        shutil.copytree(Path(str(files("medlora"))) / "demo/base", base)
+        _move_template(base)
         shutil.copy(place.root / "train.jsonl", place.root / "sound")
         return _torture(place, pairs)
+
+
+def _move_template(base: Path) -> None:
+    """Have the tokenizer's config hold the template, where many a base has it."""
+    config, template = base / "tokenizer_config.json", base / "chat_template.jinja"
+    content = json.loads(config.read_text())
+    config.write_text(json.dumps({**content, "chat_template": template.read_text()}))
+    template.unlink()
 
 
 def _torture(place: Arena, pairs: list[tuple[str, str]]) -> int:
@@ -107,7 +159,6 @@ def _torture(place: Arena, pairs: list[tuple[str, str]]) -> int:
         code, text = place.run(_command(place))
         if code == 0:
             versions[_inputs(place)] = _adapter(place)
-            place.forget("cut")
         elif change is None or not is_clean(text):
             print(f"{change or 'nothing changed'}: exit {code}:\n{text}")
             return 1
@@ -131,17 +182,25 @@ def _one(place: Arena, point: str, change: str, versions: dict[object, str]) -> 
     if code not in allowed or not is_clean(text):
         return code, f"exit {code}:\n{text}"
     if code:
-        return code, ""
+        _lay_out_inputs(place)
+        again, text = place.run(_command(place))
+        if again:
+            return code, f"exit {code}; with the files brought back, exit {again}:\n{text}"
     inputs, adapter = _inputs(place), _adapter(place)
-    place.forget("cut")
     if inputs not in versions:
         return code, "its digests are of no version"
-    return code, "" if versions[inputs] == adapter else "an adapter of something else"
+    if versions[inputs] != adapter:
+        return code, f"an adapter of something else (exit {code} at first)"
+    return code, ""
 
 
 def _lay_out(place: Arena) -> None:
     """Bring data and base back, and forget all runs."""
     shutil.rmtree(place.root / "out", ignore_errors=True)
+    _lay_out_inputs(place)
+
+
+def _lay_out_inputs(place: Arena) -> None:
     shutil.rmtree(place.root / "base", ignore_errors=True)
     shutil.copytree(place.root / "sound/base", place.root / "base")
     shutil.copy(place.root / "sound/train.jsonl", place.root)
