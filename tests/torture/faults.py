@@ -54,7 +54,7 @@ def torture(place: Arena, calls: range, faults: Faults, names: Sequence[str] = _
         print(f"the run that was left alone ended with {code}:\n{text}")
         return 1
     total, expected = counted.stat().st_size, place.outcome("straight")
-    place.forget_tokens()
+    place.forget_caches()
     points, bad = 0, 0
     for call in calls:
         if call > total:

@@ -140,11 +140,12 @@ class Arena:
     def forget(self, name: str) -> None:
         """Delete a run."""
         shutil.rmtree(self.root / "out" / name)
-        self.forget_tokens()
+        self.forget_caches()
 
-    def forget_tokens(self) -> None:
-        """Delete the cache of tokens, so that the next attempt writes it again."""
-        shutil.rmtree(self.root / "out/.tokens")
+    def forget_caches(self) -> None:
+        """Delete tokens, audits and scans, so that the next attempt makes as many calls."""
+        for cache in (self.root / "out").glob(".*/"):
+            shutil.rmtree(cache)
 
 
 def at_call(owner: str, path: str, call: int, do: Callable[[], None]) -> None:

@@ -35,7 +35,7 @@ def main() -> int:
             print(f"the run that was left alone ended with {code}:\n{text}")
             return 1
         total, expected = calls.stat().st_size, place.outcome("straight")
-        place.forget_tokens()
+        place.forget_caches()
         room = place.root / "out"
         if not _close(room):
             print("skipped: nothing can be mounted here")
@@ -49,7 +49,7 @@ def main() -> int:
                 bad += 1
                 print(f"call {call}: {problem}")
             shutil.rmtree(room / "cut", ignore_errors=True)
-            place.forget_tokens()
+            place.forget_caches()
         print(f"read-only at {chosen.points} of {total} calls: {bad} bad")
         return int(bool(bad))
 

@@ -42,7 +42,7 @@ def _torture(place: Arena, draw: random.Random, pairs: int) -> int:
             print(f"the run that was left alone ended with {code}:\n{text}")
             return 1
         expected[variant] = place.outcome(f"straight-{variant}")
-        place.forget_tokens()
+        place.forget_caches()
     ends, bad = Counter[int](), 0
     for number in range(pairs):
         variant, name = number % len(expected), f"pair-{number}"
