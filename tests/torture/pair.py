@@ -1,8 +1,10 @@
-"""Two workers under every signal, sent to their launcher or to one of them, at random instants.
+"""Two workers under every signal, sent to their launcher, one of them or all, at random instants.
 
     python tests/torture/pair.py --rounds 2 --seed 1
 
-Each signal that a platform, a terminal or an operator may send.  What stops must end with 143 (of
+Each signal that a platform, a terminal or an operator may send: to the launcher, to one process
+that it started, to the launcher's process group, as a terminal does, or to the launcher and all
+that it started at once, as service managers and schedulers do.  What stops must end with 143 (of
 a kill: its code, or the machine's), without a traceback, and leave no process behind after a few
 seconds; what does not (SIGUSR1 asks for a checkpoint, SIGSTOP and SIGCONT pause) must not end it.
 Started again, the run must end with the bits of one worker that nobody disturbed.
@@ -14,7 +16,7 @@ import random
 import signal
 import sys
 import time
-from functools import partial
+from collections.abc import Callable
 
 import psutil
 from harness import Arena, arena, is_clean, warm_up
@@ -25,12 +27,14 @@ SIGNALS = (
     signal.SIGHUP,
     signal.SIGQUIT,
     signal.SIGUSR1,
+    signal.SIGUSR2,
     signal.SIGSTOP,
     signal.SIGKILL,
     signal.SIGABRT,
 )
+TARGETS = ("launcher", "worker", "group", "everybody")
 _STOPPED = 143
-_GENTLE = (signal.SIGTERM, signal.SIGINT)
+_GENTLE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _NOT_ENDING = (signal.SIGUSR1, signal.SIGSTOP)
 _LEFT_S = 30  # seconds, after which nobody may be left
 _MORE = ("--set", "training.num_train_epochs=12")
@@ -60,7 +64,7 @@ def _torture(
     sent = bad = 0
     slowest = 0.0
     for one in signals * rounds:
-        for target in ("launcher", "worker"):
+        for target in TARGETS:
             delay = draw.uniform(0.2, 0.95) * seconds
             code, text, left_s = _attempt(place, one, target, delay, draw)
             problem = _problem(one, target, code, text)
@@ -89,11 +93,17 @@ def _attempt(
     time.sleep(delay)
     launcher = psutil.Process(process)
     family = launcher.children(recursive=True)
-    victim = draw.choice(family) if target == "worker" and family else launcher
-    _send(victim, one)
-    if one == signal.SIGSTOP:
-        time.sleep(1.0)
-        _send(victim, signal.SIGCONT)
+    victims = {
+        "launcher": [launcher],
+        "worker": [draw.choice(family)] if family else [launcher],
+        "group": [other for other in (launcher, *family) if _is_led_by(process, other)],
+        "everybody": [launcher, *family],
+    }[target]
+    for sent in (signal.SIGSTOP, signal.SIGCONT) if one == signal.SIGSTOP else (one,):
+        for victim in victims:
+            _send(victim, sent)
+        if sent == signal.SIGSTOP:
+            time.sleep(1.0)
     code, text = place.finish(process)
     _, alive = psutil.wait_procs(family, timeout=0)
     began = time.monotonic()
@@ -102,6 +112,14 @@ def _attempt(
     for other in alive:
         _send(other, signal.SIGKILL)
     return code, text, left_s
+
+
+def _is_led_by(leader: int, process: psutil.Process) -> bool:
+    """Tell whether a process is in the group of this leader."""
+    try:
+        return os.getpgid(process.pid) == leader
+    except ProcessLookupError:
+        return False
 
 
 def _send(process: psutil.Process, one: signal.Signals) -> None:
@@ -123,8 +141,12 @@ def _problem(one: signal.Signals, target: str, code: int, text: str) -> str:
     return f"exit {code} after a signal to the {target}:\n{text}"
 
 
-def _workers(count: int) -> partial[None]:
-    return partial(os.environ.__setitem__, "MEDLORA_NPROC", str(count))
+def _workers(count: int) -> Callable[[], None]:
+    def prepare() -> None:
+        os.setpgid(0, 0)  # a group of its own, as a shell gives it
+        os.environ["MEDLORA_NPROC"] = str(count)
+
+    return prepare
 
 
 def _seconds(place: Arena) -> float:
