@@ -60,8 +60,13 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(path.stat().st_size for path in self.paths)
+        """Bytes of all files.
+
+        Raises:
+            StorageError: one of them is gone.
+        """
+        with storage_errors(self.folder):
+            return sum(path.stat().st_size for path in self.paths)
 
     @property
     def read_as(self) -> list[str]:

@@ -22,7 +22,7 @@ from medlora.data.formats import opened
 from medlora.data.formats.source import Source
 from medlora.data.problems import Problems
 from medlora.data.records import Record, read_records
-from medlora.errors import DataError, MissingPartError
+from medlora.errors import DataError, MissingPartError, StorageError
 from medlora.files import sha256_file
 
 ROWS = [
@@ -252,3 +252,14 @@ def test_without_pyarrow_the_other_formats_are_read(
     for name in ("a.parquet", "a.csv.zst"):
         with pytest.raises(MissingPartError, match=r"install medlora\[formats\]"):
             records(Source.of(tmp_path / name))
+
+
+def test_a_file_that_is_gone_since_is_told(tmp_path: Path) -> None:
+    """Its size is asked for after it was found, and again before each pass."""
+    file = tmp_path / "train.jsonl"
+    file.write_text("{}\n")
+    source = Source.of(file)
+    assert source.size == 3
+    file.unlink()
+    with pytest.raises(StorageError, match=r"train\.jsonl: No such file"):
+        _ = source.size
