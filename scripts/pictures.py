@@ -1,4 +1,4 @@
-"""Draw docs/images from a finished run: the live view as SVG, the page's top as PNG.
+"""Draw docs/images: a finished run's live view as SVG, its page's top as PNG, and measured memory.
 
 `make demo`, then `make pictures`.  The view is the run's own,
 drawn again from its metrics as it was before the end; the page is what Chromium shows.
@@ -19,18 +19,20 @@ from rich.terminal_theme import MONOKAI
 
 from medlora.report.view import Seen, render
 from medlora.train.loop import StepResult
+from scripts import memory_picture
 
 PICTURES = Path(__file__).parents[1] / "docs/images"
 COLUMNS, WINDOW = 108, "1000,790"
 
 
 def main() -> None:
-    """Draw both; the second needs a Chromium."""
+    """Draw all; the last needs a Chromium."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished run")
     run = parser.parse_args().run.resolve()
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "terminal.svg").write_text(terminal(run), encoding="utf-8")
+    (PICTURES / "memory.svg").write_text(memory_picture.draw(), encoding="utf-8")
     photograph(run / "report.html", PICTURES / "page.png")
 
 
