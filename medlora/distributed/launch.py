@@ -24,8 +24,7 @@ from medlora.distributed.meeting import Meeting, interface_to
 from medlora.distributed.pulse import Pulse
 from medlora.logs import logger
 from medlora.runtime import Topology
-from medlora.runtime.parent import LAUNCHER
-from medlora.runtime.stop import EXIT_CODE, is_ignored
+from medlora.runtime.stop import EXIT_CODE, LAUNCHER, is_ignored
 from medlora.runtime.streams import tell_at_once
 
 _log = logger(__name__)

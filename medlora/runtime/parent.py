@@ -5,9 +5,9 @@ import os
 import signal
 
 from medlora.runtime.environment import Environment
+from medlora.runtime.stop import LAUNCHER
 from medlora.runtime.topology import is_launched
 
-LAUNCHER = "_MEDLORA_LAUNCHER"  # the variable that tells a worker its launcher's process id
 _PDEATHSIG = 1
 
 

@@ -5,12 +5,14 @@ it is only noted: an exception out of nowhere could leave an optimizer step half
 trains asks `requested` where time passes and ends cleanly.  A second signal ends at once; every
 write is whole or not at all, so that does no harm either.  SIGHUP, a terminal that is gone, comes
 from the kernel and from the shell, so a second one of those is no second request; under nohup,
-where it is ignored, it stays so.
+where it is ignored, it stays so.  Whoever signals all processes of a run, as Slurm does, has its
+workers hear it twice, from them and from their launcher: to a worker, two in a moment are one.
 """
 
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -18,6 +20,8 @@ from types import FrameType
 from medlora.runtime.streams import tell_at_once
 
 EXIT_CODE = 128 + signal.SIGTERM
+LAUNCHER = "_MEDLORA_LAUNCHER"  # the variable that tells a worker its launcher's process id
+_MOMENT_S = 1.0
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -31,6 +35,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested: str | None = None  # the signal's name
+        self._since = 0.0  # of time.monotonic()
         self._save = False
         self._gentle = False
 
@@ -57,14 +62,20 @@ class Stop:
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self._gentle and (self.requested is None or number == signal.SIGHUP):
-            self.requested = self.requested or name
+        if self._gentle and self.requested is None:
+            self.requested, self._since = name, time.monotonic()
+            return
+        if self._gentle and (number == signal.SIGHUP or self._is_echo()):
             return
         # Not an exception: a library could catch it, and there is nothing to clean up.
         with suppress(AttributeError, OSError, RuntimeError, ValueError):  # in the midst of a line
             sys.stdout.flush()
         tell_at_once(f"stopped by {name}")
         os._exit(EXIT_CODE)
+
+    def _is_echo(self) -> bool:
+        """Tell whether a worker's launcher is likely to have sent what was heard already."""
+        return LAUNCHER in os.environ and time.monotonic() - self._since < _MOMENT_S
 
     def _note_save(self, _number: int, _frame: FrameType | None) -> None:
         self._save = True

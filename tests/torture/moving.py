@@ -131,9 +131,11 @@ def main() -> int:
     """Return 0 where every change ended as it should."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--every", type=int, default=1, help="take every n-th pair only")
+    options.add_argument("--first", type=int, default=1, help="begin with this pair")
     chosen = options.parse_args()
     warm_up()
-    pairs = [(point, change) for point in POINTS for change in CHANGES][:: chosen.every]
+    pairs = [(point, change) for point in POINTS for change in CHANGES]
+    pairs = pairs[chosen.first - 1 :: chosen.every]
     with arena() as place:
         base = place.root / "sound/base"
         shutil.copytree(Path(str(files("medlora"))) / "demo/base", base)
