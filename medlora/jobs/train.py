@@ -1,6 +1,6 @@
 """`medlora train`: data, model and config in; adapter and evidence out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -15,7 +15,8 @@ from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.config import refuse_conflicts
 from medlora.distributed.team import Team
-from medlora.files import sweep
+from medlora.errors import StorageError
+from medlora.files import sha256_json, sweep
 from medlora.jobs import demo, huggingface, record, report
 from medlora.jobs.asking import Questions, choose_questions
 from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on, stated_of
@@ -59,6 +60,7 @@ from medlora.report.statements import read_statements
 from medlora.runtime import Stop
 
 _log = logger(__name__)
+_DIGITS = 12  # of a digest, which a float64 holds exactly
 
 
 def run(
@@ -294,15 +296,32 @@ def _prepare(plan: Plan, found: Found, team: Team, *, kept: bool) -> _Ready:
         check_prompts(found, prepared.chat)
         if team.size == 1:
             foresee(found.base, cfg, prepared=prepared)
+    refuse_differing({"data": found.sha256, "tokens": prepared.facts}, team)
     facts = {**prepared.counts, "audit": stated_of(found_out), "privacy": privacy}
     return _Ready(prepared, facts, found_out, questions)
+
+
+def refuse_differing(facts: Mapping[str, Any], team: Team) -> None:
+    """Refuse inputs that are not the same for all workers, each of which has read them itself.
+
+    Raises:
+        StorageError: on all workers alike.
+    """
+    digest = float(int(sha256_json(facts)[:_DIGITS], 16))
+    if len(set(team.together(lambda: [digest]))) > 1:
+        raise StorageError(
+            "data or tokenizer: not the same for all workers",
+            fix="start again once the files rest; every machine needs the same ones",
+        )
 
 
 def _help(plan: Plan, found: Found, *, stop: Stop, team: Team) -> None:
     """Do the part of a worker that is not the first: share the computing, write nothing."""
     cfg = plan.resolved.config
-    ready = _prepare(plan, found, team, kept=False)
-    model = build_model(found.base, cfg, suites=found.suites)
+    with closing(Steady(found.base)) as base:  # the first worker's, which it watches on
+        ready = _prepare(plan, found, team, kept=False)
+        model = build_model(found.base, cfg, suites=found.suites)
+        base.check_loaded()
     trainer = build_trainer(model, ready.prepared, cfg, facts={}, stop=stop, team=team)
     trainer.resume()
     with stop.gently():
