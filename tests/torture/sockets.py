@@ -85,7 +85,7 @@ def _commands(place: Arena) -> Iterator[tuple[str, list[str]]]:
         "check",
         [
             *("check", "--config", "recommended", "--data", data, "--model", base),
-            *("--checkpoints", str(place.root / "out"), "--probe"),
+            *("--checkpoints", str(place.root / "out"), "--set", "run_name=other", "--probe"),
         ],
     )
     asked = ["--suite", data, "--limit", "4", "--max-new-tokens", "8"]
