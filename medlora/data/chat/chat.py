@@ -234,7 +234,7 @@ class Chat:
         """Return messages whose texts make no control token, and whether any would have.
 
         Raises:
-            UnfitError: one would, and data.control_tokens is fail.
+            UnfitError: one would, and data.control_tokens is fail, or it cannot be kept text.
         """
         kept, spelled = [], False
         for place, message in enumerate(messages):
@@ -243,6 +243,13 @@ class Chat:
                 raise UnfitError(
                     f"spells the control token {found}, and data.control_tokens is fail",
                     "take it out, or set data.control_tokens: text",
+                    field=f"messages[{place}].content",
+                )
+            letter = self._controls.unbreakable(f"{message.content}{message.reasoning or ''}")
+            if letter:
+                raise UnfitError(
+                    f"has {letter}, which is a control token of this base's tokenizer",
+                    "use a tokenizer whose control tokens are longer than a character",
                     field=f"messages[{place}].content",
                 )
             kept.append(self._broken(message) if found else message)
