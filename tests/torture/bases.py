@@ -115,7 +115,7 @@ def _told(text: str) -> str:
 
 def _differs(ends: dict[str, tuple[int, str]]) -> list[str]:
     """Say so where a check has not ended with the code of the training before it."""
-    (here, told_here) = ends["check"]
+    here, told_here = ends["check"]
     there, told = ends.get("train", ends["check"])
     if there == here:
         return []
