@@ -109,6 +109,10 @@ _TEMPLATES = (
     "{{ raise_exception(messages[0].content) }}",
     "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
     "{{ namespace.__globals__ }}",
+    "{% if messages[0].content not in ('Why?', 'u', 's') %}"
+    + "{% for i in range(99999) %}" * 3
+    + "{% endfor %}" * 3
+    + "{% endif %}",
     "",
 )
 _PIECES: dict[str, Any] = {
