@@ -80,7 +80,13 @@ _TOKENIZER: dict[str, tuple[Any, ...]] = {
     "init_inputs": (["../outside/vocab.json"], "x"),
     "fast_tokenizer_files": (["../outside/tokenizer.4.0.0.json"], ["tokenizer.4.0.0.json"], 7),
     "chat_template": (7, [], {}, {"own": "x"}, [{"name": "default", "template": 7}], "{% bad"),
-    "added_tokens_decoder": (7, {"x": 1}, {"1": {"content": "a", "own": 1}}, {"-5": {}}),
+    "added_tokens_decoder": (
+        7,
+        {"x": 1},
+        {"1": {"content": "a", "own": 1}},
+        {"1": {"content": "a", "special": True}},
+        {"-5": {}},
+    ),
     "extra_special_tokens": (7, "x", {"a": 7}),
     "additional_special_tokens": (7, ["a", 7]),
     "eos_token": (7, None, {"content": 7}, "", "no such token"),
@@ -103,6 +109,10 @@ _TEMPLATES = (
     "{{ raise_exception(messages[0].content) }}",
     "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
     "{{ namespace.__globals__ }}",
+    "{% if messages[0].content not in ('Why?', 'u', 's') %}"
+    + "{% for i in range(99999) %}" * 3
+    + "{% endfor %}" * 3
+    + "{% endif %}",
     "",
 )
 _PIECES: dict[str, Any] = {

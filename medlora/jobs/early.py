@@ -11,10 +11,11 @@ from pathlib import Path
 
 from medlora.checkpoint.names import FINAL
 from medlora.data.locate import locate
-from medlora.errors import MissingPartError, StorageError
+from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.jobs.settings import Plan
 from medlora.model.folder import check_base_folder, find_base
 
+LATEST = "latest"  # beside the runs: leads to the one that got its result last
 _LEAST_FREE = 1 << 20  # bytes: not even a manifest and a log would fit
 
 
@@ -22,12 +23,14 @@ def look_at_once(plan: Plan) -> None:
     """Refuse a run that lacks a base, data, or a folder for its checkpoints.
 
     Raises:
+        ConfigError: the run has the name of the link to the latest one.
         MissingPartError: a part is not there, or the base's folder is not to be trusted.
         StorageError: a folder cannot be written, or its disk is full.
     """
     check_base_folder(look_for_base(plan))
     locate(plan.resolved.config.data, mount=plan.mount("data"))
     refuse_volatile(plan)
+    look_for_run(plan)
     for problem in unwritable(plan):
         raise problem
     _refuse_full(plan)
@@ -41,6 +44,27 @@ def look_for_base(plan: Plan) -> Path:
     """
     mount = plan.mount("model")
     return find_base(plan.resolved.config.model.base_model_name or str(mount), mount=mount)
+
+
+def look_for_run(plan: Plan) -> Path:
+    """Return the run's folder, which need not be there yet.
+
+    Raises:
+        ConfigError: its name is that of the link to the latest run.
+        StorageError: something else has its name.
+    """
+    cfg = plan.resolved.config
+    folder = Path(cfg.training.output_dir) / cfg.run_name
+    if folder.name == LATEST and (folder.is_symlink() or folder.is_file()):
+        raise ConfigError(
+            f"run_name: {folder} leads to the run that got its result last",
+            fix="choose another run_name",
+        )
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise StorageError(
+            f"{folder}: is no folder", fix="choose another run_name, or move it away"
+        )
+    return folder
 
 
 def refuse_volatile(plan: Plan) -> None:
@@ -62,6 +86,7 @@ def folders(plan: Plan) -> dict[str, Path]:
     cfg = plan.resolved.config.training
     named = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
     named |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
+    named |= {"logs": Path(cfg.logging_dir)} if cfg.logging_dir and cfg.report_to else {}
     cache = plan.resolved.config.data.cache_dir
     return named | ({"cache": Path(cache)} if cache else {})
 

@@ -22,7 +22,7 @@ from medlora.checkpoint.resume import checkpoints, newest_valid
 from medlora.checkpoint.store import MANIFEST, DamagedError
 from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError, first_line
 from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
-from medlora.jobs.rundir import LATEST
+from medlora.jobs.early import LATEST
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.storage.store import Object, Store

@@ -19,8 +19,9 @@ from medlora.files import (
     storage_errors,
     write_bytes,
 )
+from medlora.jobs.early import LATEST
 from medlora.jobs.record import RECORD
-from medlora.jobs.rundir import LATEST, old_runs
+from medlora.jobs.rundir import old_runs
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
 from medlora.report.facts import REPRODUCED

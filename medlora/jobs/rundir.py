@@ -14,7 +14,7 @@ from medlora.checkpoint.store import DamagedError, UnreadableError
 from medlora.errors import ConfigError, StorageError, below
 from medlora.files import make_folder, rename
 from medlora.jobs import record
-from medlora.jobs.early import refuse_volatile
+from medlora.jobs.early import look_for_run, refuse_volatile
 from medlora.jobs.recovery import check_recoverable
 from medlora.jobs.settings import Plan
 from medlora.logs import logger
@@ -23,7 +23,6 @@ from medlora.report.manifest import software
 from medlora.storage.location import is_location
 
 _log = logger(__name__)
-LATEST = "latest"  # beside the runs: leads to the one that got its result last
 GATE = "gate"  # names below it decide what an adapter may be called, not what it is
 _OTHER_NAME = "choose another run_name, or set the folder aside with --fresh"
 
@@ -36,14 +35,8 @@ def run_folder(plan: Plan) -> Path:
         MissingPartError: it would vanish with the container.
         StorageError: it cannot be made or written.
     """
-    cfg = plan.resolved.config
     refuse_volatile(plan)
-    folder = Path(cfg.training.output_dir) / cfg.run_name
-    if folder.name == LATEST and (folder.is_symlink() or folder.is_file()):
-        raise ConfigError(
-            f"run_name: {folder} leads to the run that got its result last",
-            fix="choose another run_name",
-        )
+    folder = look_for_run(plan)
     make_folder(folder)
     return folder
 

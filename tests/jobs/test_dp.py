@@ -50,7 +50,7 @@ def test_what_cannot_be_private_is_refused_at_once(tough_plan: Make) -> None:
         "data.path=none",
         "model.base_model_name=none",
     )
-    with pytest.raises(ConfigError, match="7 problems") as error:
+    with pytest.raises(ConfigError, match="contradicts itself: 9 problems") as error:
         train.run(tough_plan("run", *PRIVATE, *wrong))
     for key in wrong[:-2]:
         assert key.split("=")[0] in str(error.value)
@@ -60,8 +60,8 @@ def test_without_opacus_a_private_run_ends_with_69(
     tough_plan: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is read; other runs never ask."""
-    monkeypatch.setattr("medlora.train.budget.find_spec", lambda _name: None)
-    with pytest.raises(MissingPartError, match="opacus is not installed"):
+    monkeypatch.setattr("medlora.config.conflicts.find_spec", lambda _name: None)
+    with pytest.raises(MissingPartError, match="Opacus is not installed"):
         train.run(tough_plan("run", *PRIVATE, "data.path=none"))
 
 

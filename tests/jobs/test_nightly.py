@@ -12,7 +12,8 @@ from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.store import write_checkpoint
 from medlora.errors import ConfigError
 from medlora.files import sha256_files
-from medlora.jobs.nightly import LATEST, delete_old_runs, point_to_latest
+from medlora.jobs.early import LATEST
+from medlora.jobs.nightly import delete_old_runs, point_to_latest
 from medlora.jobs.rundir import run_folder, set_aside
 
 

@@ -140,3 +140,23 @@ def test_the_drivers_version_is_read(tmp_path: Path) -> None:
 def test_times_are_told_in_two_units(seconds: float, text: str) -> None:
     """Never more exact than they are."""
     assert duration(seconds) == text
+
+
+def test_what_has_the_place_of_a_folder_is_told_as_training_tells_it(
+    tough_plan: Make, tmp_path: Path
+) -> None:
+    """A file, or the link to the latest run, by the run's name; a file where logs would go."""
+    out, logs = tmp_path / "out", tmp_path / "logs"
+    (out / "run").mkdir(parents=True)
+    (out / "latest").symlink_to("run")
+    (out / "file").touch()
+    logs.touch()
+    tracked = ("training.report_to=tensorboard", f"training.logging_dir={logs}")
+    for error, name, *changed in (
+        (ConfigError, "latest"),
+        (StorageError, "file"),
+        (StorageError, "new", *tracked),
+    ):
+        for act in (check.run, train.run):
+            with pytest.raises(error):
+                act(tough_plan(name, *changed))

@@ -82,7 +82,7 @@ def main() -> int:
                 codes[f"{command} {code}"] += 1
                 ends[command] = code, _told(text)
                 found = _faults(code, text, place.root / "ran", watch.opened())
-                if command == "check":
+                if command == "check":  # after train, as they are named
                     found += _differs(ends)
                 for fault in found:
                     faults.append(f"{command}, {name}: {fault}")
@@ -114,11 +114,11 @@ def _told(text: str) -> str:
 
 
 def _differs(ends: dict[str, tuple[int, str]]) -> list[str]:
-    """Say so where a check has not ended as the training before it did."""
-    train = ends.get("train", ends["check"])
-    if train == ends["check"]:
+    """Say so where a check has not ended with the code of the training before it."""
+    here, told_here = ends["check"]
+    there, told = ends.get("train", ends["check"])
+    if there == here:
         return []
-    (there, told), (here, told_here) = train, ends["check"]
     return [f"train ended with {there} ({told}), it with {here} ({told_here})"]
 
 

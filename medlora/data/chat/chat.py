@@ -25,7 +25,7 @@ from medlora.data.chat.encoding import (
     apart,
     pieces_of,
 )
-from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, row_limit, today
+from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, today
 from medlora.data.chat.thoughts import Said, opened_thought, split_thought
 from medlora.data.chat.turns import Turn, TurnRenderer, UnfitError
 from medlora.data.problems import Problem
@@ -162,10 +162,11 @@ class Chat:
         """Return the ids of what a server sends for the next answer.
 
         Raises:
+            ConfigError: the template does not end.
             DataError: the template does not take these messages, or the tokenizer not their text.
         """
         try:
-            with row_limit():
+            with self.template.limited("a prompt"):
                 own, _ = self._texts_kept(messages)
                 text = self._renderer_for(tools).prompt(own, tools)
             ids = self._encoder.ids(text)
@@ -211,7 +212,7 @@ class Chat:
     def _draft(self, row: Record) -> "_Draft | Problem":
         turns: tuple[Turn, ...] = ()
         try:
-            with row_limit():
+            with self.template.limited(f"row {row.line}"):
                 messages, spelled = self._texts_kept(row.messages)
                 if messages[0].role == "text":
                     examples = [self._plain_pieces(messages[0])]
@@ -234,7 +235,7 @@ class Chat:
         """Return messages whose texts make no control token, and whether any would have.
 
         Raises:
-            UnfitError: one would, and data.control_tokens is fail.
+            UnfitError: one would, and data.control_tokens is fail, or it cannot be kept text.
         """
         kept, spelled = [], False
         for place, message in enumerate(messages):
@@ -243,6 +244,13 @@ class Chat:
                 raise UnfitError(
                     f"spells the control token {found}, and data.control_tokens is fail",
                     "take it out, or set data.control_tokens: text",
+                    field=f"messages[{place}].content",
+                )
+            letter = self._controls.unbreakable(f"{message.content}{message.reasoning or ''}")
+            if letter:
+                raise UnfitError(
+                    f"has {letter}, which is a control token of this base's tokenizer",
+                    "use a tokenizer whose control tokens are longer than a character",
                     field=f"messages[{place}].content",
                 )
             kept.append(self._broken(message) if found else message)
@@ -339,7 +347,7 @@ class Chat:
         for probe in (_PROBE, _PROBE[1:]):
             turns = [{"role": one.role, "content": one.content} for one in probe]
             try:
-                with row_limit():
+                with self.template.limited("three messages"):
                     return self.template.render(turns) + self.template.render(
                         turns[:-1], answer_next=True
                     )

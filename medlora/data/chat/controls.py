@@ -1,7 +1,8 @@
 """Control tokens: those that a chat template writes to begin and end turns, and that text spells.
 
 A text that spells one is broken by a character that no text has, encoded so, and mended by taking
-that character's tokens out: what a row says stays text.
+that character's tokens out: what a row says stays text.  One of a single character cannot be
+broken.
 """
 
 import re
@@ -34,7 +35,7 @@ class Controls:
         Args:
             tokenizer: of the base; its special tokens are control tokens.
             written: what its template writes around messages: so are other added tokens there,
-                the tags of thoughts aside.
+                the tags of thoughts and single characters aside.
             stops: ids of tokens that end an answer: so are they.
         """
         ends = set(stops)
@@ -43,9 +44,14 @@ class Controls:
             for number, token in tokenizer.added_tokens_decoder.items()
             if token.special
             or number in ends
-            or (token.content in written and token.content not in OWN_TAGS)
+            or (
+                len(token.content) > 1
+                and token.content in written
+                and token.content not in OWN_TAGS
+            )
         }
-        strings = sorted({text for text in found.values() if text.strip()}, key=len, reverse=True)
+        spelled = {text for text in found.values() if text.strip() and BREAK not in text}
+        strings = sorted(spelled, key=len, reverse=True)
         return cls(
             frozenset(found),
             frozenset(strings),
@@ -60,10 +66,17 @@ class Controls:
         found = self._spelled.search(text)
         return found[0] if found else None
 
+    def unbreakable(self, text: str) -> str | None:
+        """Return a control token of one character that is in a text, None if there is none."""
+        return next((one for one in self.strings if len(one) == 1 and one in text), None)
+
     def broken(self, text: str) -> str:
         """Return a text that spells no control token, each one broken behind its first character.
 
         One may appear where another was broken, so this goes on until none does.
+
+        Args:
+            text: with none that is `unbreakable`.
         """
         while self.first_spelled(text):
             text = self._spelled.sub(lambda m: f"{m[0][:1]}{BREAK}{m[0][1:]}", text)

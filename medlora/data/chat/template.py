@@ -122,6 +122,24 @@ class Template:
             )
         self._compiled  # noqa: B018  (raises)
 
+    @contextmanager
+    def limited(self, what: str) -> Iterator[None]:
+        """Limit the time in which something is rendered.
+
+        Args:
+            what: names it; of a template that is too slow for one row, no other is tried.
+
+        Raises:
+            ConfigError: it takes longer.
+        """
+        try:
+            with time_limit(_ROW_S):
+                yield
+        except TooSlowError as error:
+            raise ConfigError(
+                f"{self.name}: the chat template {error}, for {what}", fix=_FIX
+            ) from None
+
     def render(
         self, turns: Turns, *, tools: Sequence[Any] | None = None, answer_next: bool = False
     ) -> str:
@@ -182,20 +200,6 @@ def _line_of(error: BaseException) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     return f" at line {line}" if line else ""
-
-
-@contextmanager
-def row_limit() -> Iterator[None]:
-    """Limit the time of a row's rendering.
-
-    Raises:
-        RefusedError: it takes longer.
-    """
-    try:
-        with time_limit(_ROW_S):
-            yield
-    except TooSlowError as error:
-        raise RefusedError(str(error)) from None
 
 
 class _Tried:

@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 from jinja2 import TemplateError
+from tokenizers import AddedToken
 
 from medlora.data.chat.chat import Chat, ChatRules, Tokens, ensure_template
 from medlora.data.chat.template import PLAIN_TEMPLATE
@@ -194,6 +195,29 @@ def test_a_row_that_spells_a_control_token_can_be_an_error(tokenizer) -> None:
     assert problem.field == "messages[0].content"
     assert problem.found.startswith("spells the control token <|end|>")
     assert only(made(tokenizer, record)).learn.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [
+        ([AddedToken("a", special=True)], "has a, which is a control token"),
+        ([AddedToken("pa", special=True), AddedToken("p\ue01f", special=True)], "cannot be kept"),
+    ],
+)
+def test_a_control_token_that_cannot_be_broken_is_a_problem(
+    tokenizer, tokens: list[AddedToken], found: str
+) -> None:
+    """Of one character, or with the character that breaks them; breaking would never end."""
+    tokenizer.add_tokens(tokens)
+    problem = made(tokenizer, CHAT)
+    assert isinstance(problem, Problem)
+    assert found in problem.found
+
+
+def test_an_added_letter_is_no_control_token(tokenizer) -> None:
+    """The template has it in the name of a role; texts keep it."""
+    tokenizer.add_tokens([AddedToken("a", special=False)])
+    assert learnt(tokenizer, only(made(tokenizer, CHAT))).startswith("call for help<|end|>")
 
 
 def test_without_encoding_only_problems_are_found(tokenizer) -> None:
