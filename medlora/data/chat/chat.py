@@ -246,7 +246,8 @@ class Chat:
                     "take it out, or set data.control_tokens: text",
                     field=f"messages[{place}].content",
                 )
-            letter = self._controls.unbreakable(f"{message.content}{message.reasoning or ''}")
+            texts = (message.content, message.reasoning or "")
+            letter = next(filter(None, map(self._controls.unbreakable, texts)), None)
             if letter:
                 raise UnfitError(
                     f"has {letter}, which is a control token of this base's tokenizer",

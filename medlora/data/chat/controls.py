@@ -24,6 +24,7 @@ class Controls:
     ids: frozenset[int]
     strings: frozenset[str]
     _prefixes: tuple[str, ...]
+    _letters: tuple[str, ...]
     _spelled: re.Pattern[str]
 
     @classmethod
@@ -56,6 +57,7 @@ class Controls:
             frozenset(found),
             frozenset(strings),
             tuple(sorted({text[:2] for text in strings})),
+            tuple(sorted(text for text in strings if len(text) == 1)),
             re.compile("|".join(map(re.escape, strings)) or r"(?!)"),
         )
 
@@ -68,7 +70,7 @@ class Controls:
 
     def unbreakable(self, text: str) -> str | None:
         """Return a control token of one character that is in a text, None if there is none."""
-        return next((one for one in self.strings if len(one) == 1 and one in text), None)
+        return next((letter for letter in self._letters if letter in text), None)
 
     def broken(self, text: str) -> str:
         """Return a text that spells no control token, each one broken behind its first character.
