@@ -126,6 +126,7 @@ def hostile_bases() -> Iterator[tuple[str, Change]]:
     sizes = dict.fromkeys(_SIZES, _NUMBERS)
     yield from _values("config.json", {**sizes, **_OTHERS})
     yield "config code of an unknown family", _own_family
+    yield "model code of a family that does not write", _own_model
     yield "generate code", _own_generate
     yield from _values("tokenizer_config.json", _TOKENIZER)
     for key, value in _PIECES.items():
@@ -163,6 +164,11 @@ def _write(name: str, content: bytes) -> Change:
 def _own_family(base: Path, outside: Path) -> None:
     _set("config.json", "model_type", "own")(base, outside)
     _set("config.json", "auto_map", {"AutoConfig": "own.Config"})(base, outside)
+
+
+def _own_model(base: Path, outside: Path) -> None:
+    _set("config.json", "model_type", "t5")(base, outside)
+    _set("config.json", "auto_map", {"AutoModelForCausalLM": "own.Model"})(base, outside)
 
 
 def _own_generate(base: Path, _: Path) -> None:

@@ -37,7 +37,11 @@ _TOKENIZER = (
     "tekken.json",
 )
 TEMPLATES = "additional_chat_templates"
-_MOST_BYTES = {"tokenizer.json": 1 << 27, INDEX: 1 << 26}  # the largest that is known has 2**25
+_VOCABULARIES = [name for name in _TOKENIZER if name.endswith((".txt", ".model"))]
+_MOST_BYTES = {  # the largest that is known has 2**25
+    **dict.fromkeys(("tokenizer.json", "vocab.json", "tekken.json", *_VOCABULARIES), 1 << 27),
+    INDEX: 1 << 26,
+}
 _FEW_BYTES = 1 << 24
 _COPY = "copy the whole folder again"
 _OTHER_BASE = "use a base whose architecture transformers knows"
@@ -108,7 +112,7 @@ def check_base_folder(folder: Path) -> dict[str, Any]:
             asks for what no model has.
         StorageError: a file cannot be read.
     """
-    _check_inside(folder, [_CONFIG])
+    check_inside(folder, [_CONFIG])
     config = read_object(folder / _CONFIG)
     _check_config(folder, config)
     if _there(folder, [_ADAPTER]):
@@ -128,7 +132,7 @@ def check_base_folder(folder: Path) -> dict[str, Any]:
             f"first {missing[0]}",
             fix=_COPY,
         )
-    _check_inside(folder, loaded_files(folder))
+    check_inside(folder, loaded_files(folder))
     return config
 
 
@@ -140,7 +144,7 @@ def check_tokenizer_folder(folder: Path) -> None:
         StorageError: a file cannot be read.
     """
     names = _of_tokenizer(folder)
-    _check_inside(folder, [*names, *_there(folder, _SETTINGS)])
+    check_inside(folder, [*names, *_there(folder, _SETTINGS)])
     for name in names:
         if name.endswith(".json") and name not in ("vocab.json", "tekken.json"):
             read_object(folder / name)
@@ -161,7 +165,7 @@ def check_adapter_folder(folder: Path) -> None:
         MissingPartError: it is something else, or lies elsewhere.
         StorageError: a file cannot be read.
     """
-    _check_inside(folder, [_ADAPTER, _ADAPTER_WEIGHTS])
+    check_inside(folder, [_ADAPTER, _ADAPTER_WEIGHTS])
     description = read_object(folder / _ADAPTER)
     if description.get("peft_type") != "LORA":
         raise MissingPartError(
@@ -181,13 +185,9 @@ def read_object(path: Path) -> dict[str, Any]:
         MissingPartError: it is something else, or larger than such files are.
         StorageError: it cannot be read.
     """
-    limit = _MOST_BYTES.get(path.name, _FEW_BYTES)
     _check_file(path)
     try:
-        if path.stat().st_size > limit:
-            raise MissingPartError(
-                f"{path}: has more than {limit >> 20} MiB, which no such file needs", fix=_COPY
-            )
+        _refuse_large(path)
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StorageError(
@@ -228,10 +228,13 @@ def _shards(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def _check_inside(folder: Path, names: Iterable[str]) -> None:
-    """Refuse files that are no files, and links that leave the folder.
+def check_inside(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files that are no files or larger than theirs are, and links that leave the folder.
 
     A mount of Kubernetes links within itself; a cache of the hub links into its own blobs.
+
+    Raises:
+        MissingPartError: names the first.
     """
     root = folder.resolve()
     if root.parent.name == "snapshots":
@@ -244,6 +247,8 @@ def _check_inside(folder: Path, names: Iterable[str]) -> None:
                 f"{path}: is a link to a file outside of the folder",
                 fix="copy the folder with its files, not with links (cp -rL)",
             )
+        if path.suffix != ".safetensors":
+            _refuse_large(path)
 
 
 def _check_file(path: Path) -> None:
@@ -254,6 +259,15 @@ def _check_file(path: Path) -> None:
     except OSError:  # a loop of links, or a name that no file can have
         pass
     raise MissingPartError(f"{path}: is missing, or no file", fix=_COPY)
+
+
+def _refuse_large(path: Path) -> None:
+    """Refuse a file that is read as a whole and is larger than any of its kind."""
+    limit = _MOST_BYTES.get(path.name, _FEW_BYTES)
+    if path.stat().st_size > limit:
+        raise MissingPartError(
+            f"{path}: has more than {limit >> 20} MiB, which no such file needs", fix=_COPY
+        )
 
 
 def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
