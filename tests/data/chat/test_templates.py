@@ -281,12 +281,20 @@ def test_a_broken_template_is_named_at_once(tokenizer, monkeypatch, template, sa
         Chat(tokenizer, rules=ChatRules(template_name="base/chat_template.jinja"))
 
 
-def test_a_template_that_fails_on_a_row_is_told_with_its_line(render) -> None:
-    """A TypeError that a template raises is the template's, and no bug of ours."""
-    template = TURN + ASK + "\n{% if messages | length > 3 %}{{ 1 + 'a' }}{% endif %}"
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("{{ 1 + 'a' }}", "TypeError"),
+        ("{% include 'other.jinja' %}", "TypeError"),
+        ("{% for a in range(10**12) %}{% endfor %}", "OverflowError"),
+    ],
+)
+def test_a_template_that_fails_on_a_row_is_told_with_its_line(render, fault, error) -> None:
+    """What a template raises is the template's, and no bug of ours."""
+    template = TURN + ASK + f"\n{{% if messages | length > 3 %}}{fault}{{% endif %}}"
     assert render(TURN + ASK, ONE)
     found = render(template, (*TWO, *TWO)).found
-    assert found.startswith("the chat template fails at line 2 (TypeError)")
+    assert found.startswith(f"the chat template fails at line 2 ({error})")
 
 
 def test_a_row_that_takes_forever_is_stopped(render, monkeypatch) -> None:
