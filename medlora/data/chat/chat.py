@@ -106,6 +106,7 @@ class Chat:
         self.is_plain = ensure_template(tokenizer, self.rules)
         self.template = self._template(_source(tokenizer, tools=False))
         self.template.check()
+        self._template(_source(tokenizer, tools=True)).check()  # at no cost if it is the same
         end = tokenizer.eos_token_id
         self.stops = sorted({*stops, *(() if end is None else (end,))})
         self.counts: Counter[str] = Counter()

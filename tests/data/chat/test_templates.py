@@ -264,6 +264,7 @@ def test_arguments_reach_the_template(render) -> None:
     assert texts[0] == ("<|user|>pain<|end|><|assistant|>calm rest<|end|>", "rest<|end|>")
 
 
+@pytest.mark.parametrize("name", ["default", "tool_use"])
 @pytest.mark.parametrize(
     ("template", "says"),
     [
@@ -273,10 +274,10 @@ def test_arguments_reach_the_template(render) -> None:
     ],
     ids=["syntax", "endless", "huge"],
 )
-def test_a_broken_template_is_named_at_once(tokenizer, monkeypatch, template, says) -> None:
-    """With its name and line; one that loops or takes memory is stopped, before any row."""
+def test_a_broken_template_is_named_at_once(tokenizer, monkeypatch, template, says, name) -> None:
+    """With its name and line; one that loops or takes memory is stopped, that of tools too."""
     monkeypatch.setattr("medlora.data.chat.template._TRIAL_CPU_S", 1)
-    tokenizer.chat_template = template
+    tokenizer.chat_template = {"default": TURN + ASK, name: template}
     with pytest.raises(ConfigError, match=says):
         Chat(tokenizer, rules=ChatRules(template_name="base/chat_template.jinja"))
 
