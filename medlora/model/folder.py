@@ -8,7 +8,9 @@ of the same list, so that it covers what is loaded and nothing else.
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ _TOKENIZER = (
     "tekken.json",
 )
 TEMPLATES = "additional_chat_templates"
+_OF_KEYS = ("tokenizer_config.json", "special_tokens_map.json")
+_NOT_OPENED = ("tokenizer_file", "special_tokens_map_file", "added_tokens_file")  # but the folder's
 _VOCABULARIES = [name for name in _TOKENIZER if name.endswith((".txt", ".model"))]
 _MOST_BYTES = {  # the largest that is known has 2**25
     **dict.fromkeys(("tokenizer.json", "vocab.json", "tekken.json", *_VOCABULARIES), 1 << 27),
@@ -148,12 +152,10 @@ def check_tokenizer_folder(folder: Path) -> None:
     for name in names:
         if name.endswith(".json") and name not in ("vocab.json", "tekken.json"):
             read_object(folder / name)
-    if "tokenizer_config.json" in names:
-        settings = read_object(folder / "tokenizer_config.json")
-        others = settings.get("fast_tokenizer_files") or []
-        if settings.get("init_inputs") or not (_is_names(others) and {*others} <= {*names}):
+    for name in _OF_KEYS:
+        if name in names and _names_others(folder, names, read_object(folder / name)):
             raise MissingPartError(
-                f"{folder / 'tokenizer_config.json'}: names other files than the tokenizer's own",
+                f"{folder / name}: names other files than the tokenizer's own",
                 fix="save it again: AutoTokenizer.from_pretrained(...).save_pretrained()",
             )
 
@@ -210,6 +212,32 @@ def _of_tokenizer(folder: Path) -> list[str]:
     templates = [f"{TEMPLATES}/{path.name}" for path in (folder / TEMPLATES).glob("*.jinja")]
     versions = [path.name for path in folder.glob("tokenizer.*.json")]
     return [*_there(folder, _TOKENIZER), *templates, *versions]
+
+
+def _names_others(folder: Path, names: Iterable[str], settings: Mapping[str, Any]) -> bool:
+    """Tell whether keys of a tokenizer name files that are none of its own.
+
+    Each key is an argument of its class, some of which open what they are given.  A file that is
+    not there, as where it was saved once, does no harm.
+    """
+    versions = settings.get("fast_tokenizer_files") or []
+    if settings.get("init_inputs") or not (_is_names(versions) and {*versions} <= {*names}):
+        return True
+    own = {(folder / name).resolve() for name in names}
+    return any(
+        found not in own
+        for key, value in settings.items()
+        if isinstance(value, str) and key not in _NOT_OPENED
+        for found in _found(value, folder)
+    )
+
+
+def _found(text: str, folder: Path) -> Iterator[Path]:
+    """Yield what a text names that is there and no folder, from here and from a folder."""
+    for place in (Path(text), folder / text):
+        with suppress(OSError, ValueError):  # most texts are no path
+            if not stat.S_ISDIR(place.stat().st_mode):
+                yield place.resolve()
 
 
 def _shards(folder: Path) -> list[str]:

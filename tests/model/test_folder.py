@@ -163,14 +163,39 @@ def test_code_of_a_base_is_named(base: Path) -> None:
             load_base(base, ModelConfig(), half=None)
 
 
-def test_a_tokenizer_that_names_other_files_is_refused(base: Path) -> None:
-    """Whatever they are."""
+def test_a_tokenizer_that_names_other_files_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the key is: some of them are opened, from here or from the folder."""
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.touch()
+    monkeypatch.chdir(base)
+    for key, wrong in (
+        ("fast_tokenizer_files", 7),
+        ("fast_tokenizer_files", [7]),
+        ("fast_tokenizer_files", ["../tokenizer.4.0.0.json"]),
+        ("init_inputs", ["../elsewhere.txt"]),
+        *((key, "../elsewhere.txt") for key in ("vocab", "merges_file", "gguf_file")),
+        ("vocab", str(elsewhere)),
+        ("vocab", "/dev/zero"),
+    ):
+        for name in ("tokenizer_config.json", "special_tokens_map.json"):
+            file = base / name
+            before = file.read_text() if file.exists() else "{}"
+            file.write_text(json.dumps({**json.loads(before), key: wrong}))
+            with pytest.raises(MissingPartError, match=f"{name}: names other files"):
+                load_tokenizer(base)
+            file.write_text(before)
+
+
+def test_a_tokenizer_may_say_where_it_was_once(base: Path, tmp_path: Path) -> None:
+    """Older ones of the hub do; what lies in the folder is taken."""
+    (tmp_path / "tokenizer.json").write_text("{")
     settings = json.loads((base / "tokenizer_config.json").read_text())
-    for wrong in (7, [7], ["../tokenizer.4.0.0.json"]):
-        named = {**settings, "fast_tokenizer_files": wrong}
-        (base / "tokenizer_config.json").write_text(json.dumps(named))
-        with pytest.raises(MissingPartError, match="names other files"):
-            load_tokenizer(base)
+    stated = {"tokenizer_file": str(tmp_path / "tokenizer.json"), "vocab_file": "/nowhere/vocab"}
+    before = load_tokenizer(base).get_vocab()
+    (base / "tokenizer_config.json").write_text(json.dumps({**settings, **stated}))
+    assert load_tokenizer(base).get_vocab() == before
 
 
 # Somebody says yes to whatever is asked; our own way to keep them from it is taken out.
@@ -312,18 +337,29 @@ def test_an_adapter_that_asks_for_libraries_is_refused(tmp_path: Path) -> None:
             check_adapter_folder(tmp_path)
 
 
-def test_hostile_bases_are_named_or_harmless(base_folder: Path, tmp_path: Path) -> None:
-    """Each is looked at and its tokenizer loaded; only our own errors come of it."""
+def test_hostile_bases_are_named_or_harmless(
+    base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is looked at and its tokenizer loaded; only our own errors come of it.
+
+    Nothing outside of it is opened, whether a path counts from the folder or from here.
+    """
     for number, (name, change) in enumerate(list(hostile_bases())[::7]):
         base, outside = tmp_path / f"{number}/base", tmp_path / f"{number}/outside"
         shutil.copytree(base_folder, base)
         outside.mkdir()
+        for file in ("tokenizer.json", "vocab.json", "merges.txt", "secret.txt"):
+            shutil.copy(base_folder / "tokenizer.json", outside / file)
         (base / "own.py").write_text(CODE.format(mark=str(tmp_path / "ran")))
         change(base, outside)
-        with suppress(MissingPartError, StorageError):
-            check_base(base)
-            load_tokenizer(base)
-        assert not any(outside.glob("ran")), name
+        monkeypatch.chdir(base)
+
+        def act(base: Path = base) -> None:
+            with suppress(MissingPartError, StorageError):
+                check_base(base)
+                load_tokenizer(base)
+
+        assert opened_in(outside, act) == set(), name
     assert not (tmp_path / "ran").exists()
 
 
