@@ -77,6 +77,8 @@ _TOKENIZER: dict[str, tuple[Any, ...]] = {
     "tokenizer_file": ("../outside/tokenizer.json", "/etc/passwd", 7),
     "vocab_file": ("../outside/vocab.json", "/etc/passwd"),
     "merges_file": ("../outside/merges.txt",),
+    "vocab": ("../outside/vocab.json", "/dev/zero"),
+    "gguf_file": ("../outside/vocab.json",),
     "init_inputs": (["../outside/vocab.json"], "x"),
     "fast_tokenizer_files": (["../outside/tokenizer.4.0.0.json"], ["tokenizer.4.0.0.json"], 7),
     "chat_template": (7, [], {}, {"own": "x"}, [{"name": "default", "template": 7}], "{% bad"),
@@ -136,8 +138,10 @@ def hostile_bases() -> Iterator[tuple[str, Change]]:
     sizes = dict.fromkeys(_SIZES, _NUMBERS)
     yield from _values("config.json", {**sizes, **_OTHERS})
     yield "config code of an unknown family", _own_family
+    yield "model code of a family that does not write", _own_model
     yield "generate code", _own_generate
     yield from _values("tokenizer_config.json", _TOKENIZER)
+    yield "a vocabulary elsewhere", _vocabulary_elsewhere
     for key, value in _PIECES.items():
         yield f"tokenizer.json {key}", _set("tokenizer.json", key, value)
     for number, template in enumerate(_TEMPLATES):
@@ -173,6 +177,18 @@ def _write(name: str, content: bytes) -> Change:
 def _own_family(base: Path, outside: Path) -> None:
     _set("config.json", "model_type", "own")(base, outside)
     _set("config.json", "auto_map", {"AutoConfig": "own.Config"})(base, outside)
+
+
+def _vocabulary_elsewhere(base: Path, outside: Path) -> None:
+    (base / "tokenizer.json").unlink()
+    _set("tokenizer_config.json", "tokenizer_class", "GPT2Tokenizer")(base, outside)
+    _set("tokenizer_config.json", "vocab", "../outside/vocab.json")(base, outside)
+    _set("tokenizer_config.json", "merges", "../outside/merges.txt")(base, outside)
+
+
+def _own_model(base: Path, outside: Path) -> None:
+    _set("config.json", "model_type", "t5")(base, outside)
+    _set("config.json", "auto_map", {"AutoModelForCausalLM": "own.Model"})(base, outside)
 
 
 def _own_generate(base: Path, _: Path) -> None:

@@ -35,7 +35,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["card", "diff", "report", "scan", "verify"])
+@pytest.mark.parametrize(
+    "command", ["card", "diff", "model_pack", "report", "scan", "verify", "version"]
+)
 def test_what_only_reads_files_needs_no_torch(command: str) -> None:
     """Importing it takes longer than what these do."""
     heavy = "{'torch', 'transformers', 'peft', 'accelerate'}"

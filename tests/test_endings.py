@@ -117,7 +117,7 @@ def test_a_reader_that_is_slow_is_waited_for() -> None:
 def test_no_folder_for_temporary_files_is_told_before_torch(
     tmp_path: Path, data_file: Path
 ) -> None:
-    """74 with the flag that helps, from every command that would import torch; not from others."""
+    """74 with the flag that helps, from every command that needs torch; not from others."""
     code = (
         f"{NEVER}import tempfile\n"
         f"tempfile._candidate_tempdir_list = lambda: [{str(tmp_path / 'none')!r}]\n"
@@ -126,6 +126,9 @@ def test_no_folder_for_temporary_files_is_told_before_torch(
         said = one_error(within(code, *arguments), 74)
         assert "--tmpfs /tmp:mode=1777" in said
     assert within(code, "scan", str(data_file)).returncode == 0
+    told = within(code, "doctor")  # it says so, for it is asked what is wrong
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "no folder for temporary files" in told.stdout
 
 
 # --- signals

@@ -15,7 +15,6 @@ from medlora.data.records import Message, Record
 from medlora.data.rows import Row
 from medlora.errors import DataError, listed
 from medlora.evaluate.suite import Choice, Pair, Suite, Text
-from medlora.runtime.foreign import in_our_words
 
 _UNLIMITED = 2**31
 
@@ -28,10 +27,10 @@ def choice_rows(chat: Chat, item: Choice, *, limit: int | None) -> list[Row]:
     those by which the whole is longer than the question.
     """
     context = question_text(item)
-    before = len(_ids(chat, context))
+    before = len(chat.encoded(context))
     rows = []
     for choice in item.choices:
-        ids = np.array(_ids(chat, f"{context} {choice}"), dtype=np.int32)
+        ids = np.array(chat.encoded(f"{context} {choice}"), dtype=np.int32)
         learn = np.arange(len(ids)) >= min(before, len(ids) - 1)
         # The last token is only predicted, so the model reads one less.
         kept = slice(max(0, len(ids) - (limit or _UNLIMITED) - 1), None)
@@ -95,14 +94,8 @@ def _records(item: Text | Record | Pair) -> list[Record]:
 
 def _texts(chat: Chat, items: Sequence[Text]) -> Iterator[list[Tokens]]:
     for item in items:
-        ids = np.array(_ids(chat, item.text), dtype=np.int32)
+        ids = np.array(chat.encoded(item.text), dtype=np.int32)
         yield [Tokens(item.line, ids, np.ones(len(ids), dtype=bool))]
-
-
-def _ids(chat: Chat, text: str) -> list[int]:
-    with in_our_words():
-        ids: list[int] = chat.tokenizer.encode(text)
-    return ids
 
 
 def _windows(ids: NDArray[np.int32], learn: NDArray[np.bool_], size: int) -> Iterator[Row]:

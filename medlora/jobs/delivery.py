@@ -177,8 +177,9 @@ def _is_there(final: Path, folder: Path, names: Sequence[str]) -> bool:
 
 def _stated(folder: Path) -> dict[str, Any]:
     """Return what a result's manifest states, {} if it is no result of ours."""
+    file = folder / MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest: Any = json.loads(file.read_bytes()) if file.is_file() else None
     except (OSError, ValueError, RecursionError):
         return {}
     match manifest:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from medlora.errors import MedloraError, first_line
 from medlora.escape import escaped
 from medlora.runtime import (
     Environment,
@@ -23,6 +24,7 @@ from medlora.runtime import (
 )
 from medlora.runtime.driver import driver_version
 from medlora.runtime.image import cuda_of_torch, oldest_driver
+from medlora.runtime.room import check_room
 from medlora.storage.location import is_location
 from medlora.storage.outlook import outlook
 
@@ -109,6 +111,11 @@ def _devices(environment: Environment) -> Iterator[Row]:
     yield "cpu", f"{cpus} usable", f"{memory / _GIB:.1f} GiB of memory"
     needed = oldest_driver(cuda_of_torch())
     yield "driver", driver_version(environment.root) or "none", f"{needed} or newer is needed"
+    try:
+        check_room()
+    except MedloraError as error:  # torch cannot be imported here, which is what is asked
+        yield "gpu", "not known", first_line(error)
+        return
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         import torch

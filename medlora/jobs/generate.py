@@ -15,6 +15,7 @@ import click
 from medlora.data.chat.chat import Chat
 from medlora.data.prompts import Asked, conversation, read_prompts, text_prompts
 from medlora.errors import DataError, OutOfMemoryError, listed
+from medlora.escape import escaped
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
 from medlora.files import write_bytes
 from medlora.jobs.adapters import (
@@ -162,7 +163,7 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         write_bytes(wishes.output, _rows(asked, found).encode())
         show(f"{len(asked)} prompts answered: {wishes.output}")
     else:
-        click.echo(_shown(asked, found))
+        _say(_shown(asked, found))
     _tell_cut([answer for answers in found.values() for answer in answers], wishes)
 
 
@@ -173,8 +174,13 @@ def _speak(speaker: _Speaker, turns: Sequence[dict[str, str]]) -> Answer:
         speaker.chat,
         turns,
         max_new_tokens=speaker.wishes.max_new_tokens,
-        hear=lambda text: click.echo(text, nl=False),
+        hear=lambda text: _say(text, nl=False),
     )
+
+
+def _say(text: str, *, nl: bool = True) -> None:
+    """Print an answer as it is, but to a terminal nothing that it would obey."""
+    click.echo(escaped(text, keep="\n\t") if sys.stdout.isatty() else text, nl=nl)
 
 
 def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:

@@ -230,7 +230,7 @@ def _tokens(chat: Chat, prompt: str) -> Tensor:
     try:
         return torch.tensor([chat.prompt([Message("user", prompt)])])
     except DataError:
-        return torch.tensor([chat.tokenizer(prompt)["input_ids"]])
+        return torch.tensor([chat.encoded(prompt)])
 
 
 def _check(result: Difference, limit: float, effect: Difference) -> None:

@@ -4,6 +4,7 @@ The list of digests is a plain SHA256SUMS, so that `sha256sum -c` reads it too. 
 vouches for all: told by another way than the folder travels, it shows a list that was swapped.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -12,7 +13,7 @@ from pathlib import Path
 from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import new_folder, sha256_bytes, sha256_file, storage_errors
 from medlora.logs import show
-from medlora.model.folder import TEMPLATES
+from medlora.model.folder import TEMPLATES, check_inside
 
 SUMS = "SHA256SUMS"
 _CARRIED = (
@@ -75,11 +76,12 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
 
     Raises:
         IntegrityError: a file is missing, was changed or added; or the list was.
-        MissingPartError: there is no list.
+        MissingPartError: there is no list, or it is no file of the folder.
     """
     file = folder / SUMS
     if not file.is_file():
         raise MissingPartError(f"{folder}: no {SUMS}", fix="name a folder of medlora model-pack")
+    check_inside(folder, [SUMS])
     found = sha256_file(file)
     problems = []
     if expect and expect.lower() != found:
@@ -111,9 +113,11 @@ def check_sums(folder: Path, digests: dict[str, str]) -> None:
 
     Raises:
         IntegrityError: a file is another.
+        MissingPartError: the list is no file of the folder.
     """
-    if not (folder / SUMS).is_file():
+    if not os.path.lexists(folder / SUMS):
         return
+    check_inside(folder, [SUMS])
     try:
         stated = read_sums(folder / SUMS)
     except DataError:  # somebody else's, in a form of their own

@@ -187,7 +187,7 @@ def _runs(ids: Sequence[int], learn: Sequence[bool]) -> Iterator[tuple[bool, lis
 
 
 def _decoded(chat: Chat, ids: Sequence[int]) -> str:
-    return str(chat.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+    return chat.decoded(ids, clean_up_tokenization_spaces=False)
 
 
 def _line(example: Example, *, with_text: bool) -> bytes:

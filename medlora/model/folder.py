@@ -8,7 +8,9 @@ of the same list, so that it covers what is loaded and nothing else.
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,13 @@ _TOKENIZER = (
     "tekken.json",
 )
 TEMPLATES = "additional_chat_templates"
-_MOST_BYTES = {"tokenizer.json": 1 << 27, INDEX: 1 << 26}  # the largest that is known has 2**25
+_OF_KEYS = ("tokenizer_config.json", "special_tokens_map.json")
+_NOT_OPENED = ("tokenizer_file", "special_tokens_map_file", "added_tokens_file")  # but the folder's
+_VOCABULARIES = [name for name in _TOKENIZER if name.endswith((".txt", ".model"))]
+_MOST_BYTES = {  # the largest that is known has 2**25
+    **dict.fromkeys(("tokenizer.json", "vocab.json", "tekken.json", *_VOCABULARIES), 1 << 27),
+    INDEX: 1 << 26,
+}
 _FEW_BYTES = 1 << 24
 _COPY = "copy the whole folder again"
 _OTHER_BASE = "use a base whose architecture transformers knows"
@@ -108,7 +116,7 @@ def check_base_folder(folder: Path) -> dict[str, Any]:
             asks for what no model has.
         StorageError: a file cannot be read.
     """
-    _check_inside(folder, [_CONFIG])
+    check_inside(folder, [_CONFIG])
     config = read_object(folder / _CONFIG)
     _check_config(folder, config)
     if _there(folder, [_ADAPTER]):
@@ -128,7 +136,7 @@ def check_base_folder(folder: Path) -> dict[str, Any]:
             f"first {missing[0]}",
             fix=_COPY,
         )
-    _check_inside(folder, loaded_files(folder))
+    check_inside(folder, loaded_files(folder))
     return config
 
 
@@ -140,16 +148,14 @@ def check_tokenizer_folder(folder: Path) -> None:
         StorageError: a file cannot be read.
     """
     names = _of_tokenizer(folder)
-    _check_inside(folder, [*names, *_there(folder, _SETTINGS)])
+    check_inside(folder, [*names, *_there(folder, _SETTINGS)])
     for name in names:
         if name.endswith(".json") and name not in ("vocab.json", "tekken.json"):
             read_object(folder / name)
-    if "tokenizer_config.json" in names:
-        settings = read_object(folder / "tokenizer_config.json")
-        others = settings.get("fast_tokenizer_files") or []
-        if settings.get("init_inputs") or not (_is_names(others) and {*others} <= {*names}):
+    for name in _OF_KEYS:
+        if name in names and _names_others(folder, names, read_object(folder / name)):
             raise MissingPartError(
-                f"{folder / 'tokenizer_config.json'}: names other files than the tokenizer's own",
+                f"{folder / name}: names other files than the tokenizer's own",
                 fix="save it again: AutoTokenizer.from_pretrained(...).save_pretrained()",
             )
 
@@ -161,7 +167,7 @@ def check_adapter_folder(folder: Path) -> None:
         MissingPartError: it is something else, or lies elsewhere.
         StorageError: a file cannot be read.
     """
-    _check_inside(folder, [_ADAPTER, _ADAPTER_WEIGHTS])
+    check_inside(folder, [_ADAPTER, _ADAPTER_WEIGHTS])
     description = read_object(folder / _ADAPTER)
     if description.get("peft_type") != "LORA":
         raise MissingPartError(
@@ -181,13 +187,9 @@ def read_object(path: Path) -> dict[str, Any]:
         MissingPartError: it is something else, or larger than such files are.
         StorageError: it cannot be read.
     """
-    limit = _MOST_BYTES.get(path.name, _FEW_BYTES)
     _check_file(path)
     try:
-        if path.stat().st_size > limit:
-            raise MissingPartError(
-                f"{path}: has more than {limit >> 20} MiB, which no such file needs", fix=_COPY
-            )
+        _refuse_large(path)
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StorageError(
@@ -212,6 +214,32 @@ def _of_tokenizer(folder: Path) -> list[str]:
     return [*_there(folder, _TOKENIZER), *templates, *versions]
 
 
+def _names_others(folder: Path, names: Iterable[str], settings: Mapping[str, Any]) -> bool:
+    """Tell whether keys of a tokenizer name files that are none of its own.
+
+    Each key is an argument of its class, some of which open what they are given.  A file that is
+    not there, as where it was saved once, does no harm.
+    """
+    versions = settings.get("fast_tokenizer_files") or []
+    if settings.get("init_inputs") or not (_is_names(versions) and {*versions} <= {*names}):
+        return True
+    own = {(folder / name).resolve() for name in names}
+    return any(
+        found not in own
+        for key, value in settings.items()
+        if isinstance(value, str) and key not in _NOT_OPENED
+        for found in _found(value, folder)
+    )
+
+
+def _found(text: str, folder: Path) -> Iterator[Path]:
+    """Yield what a text names that is there and no folder, from here and from a folder."""
+    for place in (Path(text), folder / text):
+        with suppress(OSError, ValueError):  # most texts are no path
+            if not stat.S_ISDIR(place.stat().st_mode):
+                yield place.resolve()
+
+
 def _shards(folder: Path) -> list[str]:
     """Return the weight files that an index names."""
     stated = read_object(folder / INDEX).get("weight_map")
@@ -228,10 +256,13 @@ def _shards(folder: Path) -> list[str]:
     return sorted(names)
 
 
-def _check_inside(folder: Path, names: Iterable[str]) -> None:
-    """Refuse files that are no files, and links that leave the folder.
+def check_inside(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files that are no files or larger than theirs are, and links that leave the folder.
 
     A mount of Kubernetes links within itself; a cache of the hub links into its own blobs.
+
+    Raises:
+        MissingPartError: names the first.
     """
     root = folder.resolve()
     if root.parent.name == "snapshots":
@@ -244,6 +275,8 @@ def _check_inside(folder: Path, names: Iterable[str]) -> None:
                 f"{path}: is a link to a file outside of the folder",
                 fix="copy the folder with its files, not with links (cp -rL)",
             )
+        if path.suffix != ".safetensors":
+            _refuse_large(path)
 
 
 def _check_file(path: Path) -> None:
@@ -254,6 +287,15 @@ def _check_file(path: Path) -> None:
     except OSError:  # a loop of links, or a name that no file can have
         pass
     raise MissingPartError(f"{path}: is missing, or no file", fix=_COPY)
+
+
+def _refuse_large(path: Path) -> None:
+    """Refuse a file that is read as a whole and is larger than any of its kind."""
+    limit = _MOST_BYTES.get(path.name, _FEW_BYTES)
+    if path.stat().st_size > limit:
+        raise MissingPartError(
+            f"{path}: has more than {limit >> 20} MiB, which no such file needs", fix=_COPY
+        )
 
 
 def _check_config(folder: Path, config: Mapping[str, Any]) -> None:

@@ -38,10 +38,7 @@ def read_config(folder: Path) -> PretrainedConfig:
         if ran_out_of_memory(error):
             raise
         if "auto_map" in read_object(folder / "config.json"):
-            raise MissingPartError(
-                f"{folder}: the model needs code of its own (auto_map), which is never run",
-                fix=f"use a base {THAT_WRITES}",
-            ) from None
+            raise _needs_own_code(folder) from None
         raise MissingPartError(
             f"{folder}: transformers cannot use its config.json ({type(error).__name__})",
             fix="use a base whose family this version of transformers knows",
@@ -50,11 +47,20 @@ def read_config(folder: Path) -> PretrainedConfig:
 
 def no_such_class(folder: Path, error: Exception) -> MissingPartError | None:
     """Return the error for a family that transformers cannot write text with, None for others."""
+    if "contains custom code" in str(error):
+        return _needs_own_code(folder)
     if "Unrecognized configuration class" not in str(error):
         return None
     kind = read_object(folder / "config.json").get("model_type")
     return MissingPartError(
         f"{folder}: transformers has no causal language model of the type {kind}",
+        fix=f"use a base {THAT_WRITES}",
+    )
+
+
+def _needs_own_code(folder: Path) -> MissingPartError:
+    return MissingPartError(
+        f"{folder}: the model needs code of its own (auto_map), which is never run",
         fix=f"use a base {THAT_WRITES}",
     )
 

@@ -17,7 +17,7 @@ from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.model.kinds import attention_of, model_class, no_such_class, read_config
 from medlora.runtime.foreign import ran_out_of_memory
-from medlora.runtime.limit import TooSlowError, time_limit
+from medlora.runtime.limit import TooSlowError, no_input, time_limit
 
 _NAME = "medlora-shapes"
 _BUILD_S = 60.0  # the largest that are published take five
@@ -37,9 +37,12 @@ def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pre
     dtype = getattr(torch, cfg.dtype) if cfg.dtype != "auto" else half or torch.float32
     try:
         config = read_config(folder)
-        with time_limit(_BUILD_S), torch.device("meta"):
+        with no_input(), time_limit(_BUILD_S), torch.device("meta"):
             model: PreTrainedModel = model_class(config).from_config(
-                config, dtype=dtype, attn_implementation=attention_of(cfg, config)
+                config,
+                dtype=dtype,
+                attn_implementation=attention_of(cfg, config),
+                trust_remote_code=False,
             )
     except MissingPartError:
         raise

@@ -385,3 +385,36 @@ def test_prompts_that_are_too_long_are_refused_before_the_base_is_loaded(
     assert re.search(r"long\.\w+:\d: a prompt has \d+ tokens, the model takes 64", told)
     for timed in (None, False):
         assert _told(DataError, lambda timed=timed: check.run(plan, timed=timed)) == told
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("training.engine=huggingface", "training.early_stopping_patience=3"),
+        ("privacy.dp.target_epsilon=3", "training.packing=true"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_told_as_training_tells_it(
+    overrides: tuple[str, ...], tough_plan: Make, data_file: Path, base_folder: Path, tmp_path: Path
+) -> None:
+    """From Python, and from the command line, which asks before torch is loaded."""
+    plan = tough_plan("a", *overrides)
+    told = _told(ConfigError, lambda: train.run(plan))
+    assert _told(ConfigError, lambda: check.run(plan)) == told
+    command = ["check", "--config", "recommended", "--data", str(data_file)]
+    command += ["--model", str(base_folder), "--checkpoints", str(tmp_path / "out")]
+    command += [part for one in overrides for part in ("--set", one)]
+    assert _told(ConfigError, lambda: cli.main(command, standalone_mode=False)) == told
+
+
+def test_no_config_is_told_as_training_tells_it(
+    data_file: Path, base_folder: Path, tmp_path: Path
+) -> None:
+    """Once all the rest is said."""
+    given = Options(data=str(data_file), model=str(base_folder), checkpoints=str(tmp_path / "out"))
+    here = Environment({}, frozenset(), tmp_path / "root")
+    told = _told(ConfigError, lambda: resolve(given, here))
+    assert "no config is given" in told
+    plan = resolve(given, here, needed=("data",))
+    assert _told(ConfigError, lambda: check.run(plan, output=tmp_path / "r.json")) == told
+    assert json.loads((tmp_path / "r.json").read_bytes())["duplicates"]

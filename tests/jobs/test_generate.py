@@ -172,3 +172,14 @@ def test_a_terminal_is_for_talking(saved_run: Callable[..., Path]) -> None:
     os.close(ours)
     assert process.returncode == 0
     assert b"you> " in said
+
+
+def test_a_terminal_gets_nothing_that_it_would_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base was taught whatever its maker liked; a program gets the answer as it is."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        job._say("a\x1b]0;x\x07\x1b[2J\nÜ\u202eb")
+        terminal.flush()
+        assert os.read(ours, 1000).decode() == "a\\x1b]0;x\\x07\\x1b[2J\r\nÜ\\u202eb\r\n"
+    os.close(ours)

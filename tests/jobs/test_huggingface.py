@@ -259,8 +259,14 @@ def test_a_whole_run_on_the_engine_leaves_what_ours_leaves(
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("lora.loraplus_lr_ratio=16", r"does not know lora\.loraplus_lr_ratio"),
-        ("training.early_stopping_patience=3", r"does not know training\.early_stopping_patience"),
+        (
+            "lora.loraplus_lr_ratio=16",
+            r"lora\.loraplus_lr_ratio is 16\b.*: Trainer does not know it",
+        ),
+        (
+            "training.early_stopping_patience=3",
+            r"stopping_patience is 3\b.*: Trainer does not know it",
+        ),
         ("training.lr_scheduler_type=linear", "linear schedule ends at 0"),
     ],
 )

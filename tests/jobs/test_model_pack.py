@@ -83,6 +83,22 @@ def test_a_run_refuses_a_base_that_its_list_does_not_state(packed: Path, base_fo
         check_sums(packed, digest_base(packed))
 
 
+def test_a_list_that_is_no_file_of_the_folder_is_refused(packed: Path, tmp_path: Path) -> None:
+    """One elsewhere is not opened, one without end is not read."""
+    sums, acts = packed / SUMS, (verify, lambda folder: check_sums(folder, {}))
+    sums.rename(tmp_path / "elsewhere")
+    sums.symlink_to(tmp_path / "elsewhere")
+    for act in acts:
+        with pytest.raises(MissingPartError, match=f"{SUMS}: is a link to a file outside"):
+            act(packed)
+    sums.unlink()
+    with sums.open("wb") as file:
+        file.truncate(1 << 25)
+    for act in acts:
+        with pytest.raises(MissingPartError, match=f"{SUMS}: has more than 16 MiB"):
+            act(packed)
+
+
 def test_what_cannot_be_packed_or_read_is_told(packed: Path, tmp_path: Path) -> None:
     """No model, a folder that is there, no list, a list of something else."""
     (tmp_path / "empty").mkdir()

@@ -46,6 +46,15 @@ def test_a_folder_of_something_else_gets_no_result(
     assert {path.name: path.read_text() for path in folder.iterdir()} == holds
 
 
+def test_a_manifest_that_is_a_pipe_is_none(tmp_path: Path) -> None:
+    """Whoever opened it would wait for ever."""
+    os.mkfifo(tmp_path / "manifest.json")
+    check_output(to(tmp_path), tmp_path / "run", INPUTS)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="holds 1 files of something else"):
+        check_output(to(tmp_path), tmp_path / "run", INPUTS)
+
+
 def test_a_folder_that_is_fit_for_the_result(tmp_path: Path) -> None:
     """Not there yet, empty but for hidden names and folders, or of the same inputs."""
     check_output(to(None), tmp_path / "run", INPUTS)

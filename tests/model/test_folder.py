@@ -1,15 +1,20 @@
 """A base's folder is read by us first: a closed list, inside the folder, digested as loaded."""
 
+import ast
 import ctypes
+import io
 import json
 import os
 import shutil
 import struct
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import medlora
 from medlora.config import ModelConfig
 from medlora.data.chat.chat import Chat
 from medlora.data.records import Message
@@ -18,6 +23,7 @@ from medlora.evaluate.generate import check_writes
 from medlora.model.adapter import saved_files
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, loaded_files
+from medlora.runtime.limit import no_input
 from tests.hostile import CODE, hostile_bases
 
 INDEX = "model.safetensors.index.json"
@@ -144,28 +150,132 @@ def test_weights_elsewhere_are_refused(sharded: Path, tmp_path: Path) -> None:
             check_base(sharded)
 
 
-def test_code_of_a_base_never_runs(base: Path, tmp_path: Path) -> None:
-    """A tokenizer's and a model's own classes are named, and left where they are."""
-    mark = tmp_path / "ran"
-    (base / "own.py").write_text(CODE.format(mark=str(mark)))
+def test_code_of_a_base_is_named(base: Path) -> None:
+    """A model's own classes are refused, and left aside where transformers knows the family."""
     config = json.loads((base / "config.json").read_text())
     own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
     (base / "config.json").write_text(json.dumps({**config, "auto_map": own}))
-    load_base(base, ModelConfig(), half=None)  # transformers knows the family itself
-    (base / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": own}))
-    with pytest.raises(MissingPartError, match="needs code of its own"):
-        load_base(base, ModelConfig(), half=None)
+    load_base(base, ModelConfig(), half=None)
+    for kind in ("own", "t5"):  # a family that is not known, and one that does not write text
+        named = {**config, "model_type": kind, "auto_map": own}
+        (base / "config.json").write_text(json.dumps(named))
+        with pytest.raises(MissingPartError, match="needs code of its own"):
+            load_base(base, ModelConfig(), half=None)
+
+
+def test_a_tokenizer_that_names_other_files_is_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the key is: some of them are opened, from here or from the folder."""
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.touch()
+    monkeypatch.chdir(base)
+    for key, wrong in (
+        ("fast_tokenizer_files", 7),
+        ("fast_tokenizer_files", [7]),
+        ("fast_tokenizer_files", ["../tokenizer.4.0.0.json"]),
+        ("init_inputs", ["../elsewhere.txt"]),
+        *((key, "../elsewhere.txt") for key in ("vocab", "merges_file", "gguf_file")),
+        ("vocab", str(elsewhere)),
+        ("vocab", "/dev/zero"),
+    ):
+        for name in ("tokenizer_config.json", "special_tokens_map.json"):
+            file = base / name
+            before = file.read_text() if file.exists() else "{}"
+            file.write_text(json.dumps({**json.loads(before), key: wrong}))
+            with pytest.raises(MissingPartError, match=f"{name}: names other files"):
+                load_tokenizer(base)
+            file.write_text(before)
+
+
+def test_a_tokenizer_may_say_where_it_was_once(base: Path, tmp_path: Path) -> None:
+    """Older ones of the hub do; what lies in the folder is taken."""
+    (tmp_path / "tokenizer.json").write_text("{")
     settings = json.loads((base / "tokenizer_config.json").read_text())
-    for wrong in (7, [7], ["../tokenizer.4.0.0.json"]):
-        named = {**settings, "fast_tokenizer_files": wrong}
-        (base / "tokenizer_config.json").write_text(json.dumps(named))
-        with pytest.raises(MissingPartError, match="names other files"):
-            load_tokenizer(base)
-    own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}}
-    (base / "tokenizer_config.json").write_text(json.dumps({**settings, **own}))
-    with suppress(MissingPartError):
-        load_tokenizer(base)
+    stated = {"tokenizer_file": str(tmp_path / "tokenizer.json"), "vocab_file": "/nowhere/vocab"}
+    before = load_tokenizer(base).get_vocab()
+    (base / "tokenizer_config.json").write_text(json.dumps({**settings, **stated}))
+    assert load_tokenizer(base).get_vocab() == before
+
+
+# Somebody says yes to whatever is asked; our own way to keep them from it is taken out.
+SAYS_YES = """
+import sys
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from medlora.config import ModelConfig
+from medlora.errors import MissingPartError
+from medlora.model import base, kinds, skeleton
+
+for module in (base, kinds, skeleton):
+    module.no_input = nullcontext
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    for act in (
+        base.load_tokenizer,
+        kinds.read_config,
+        lambda folder: skeleton.skeleton(folder, ModelConfig(), half=None),
+        lambda folder: base.load_base(folder, ModelConfig(), half=None),
+    ):
+        with suppress(MissingPartError):
+            act(folder)
+print(sys.stdin.read().count("y"))
+"""
+
+
+def test_code_of_a_base_never_runs_whoever_says_yes(base: Path, tmp_path: Path) -> None:
+    """A tokenizer's, a config's, and the model's of families that are known and that are not.
+
+    Transformers asks on standard input wherever it is not told: there nobody may be asked.
+    """
+    bases, mark = tmp_path / "bases", tmp_path / "ran"
+    own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+    model = {"AutoModelForCausalLM": "own.Model"}
+    tokenizer = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Tokenizer", None]}}
+    for name, file, values in (
+        ("tokenizer", "tokenizer_config.json", tokenizer),
+        ("family", "config.json", {"model_type": "own", "auto_map": own}),
+        ("encoder", "config.json", {"model_type": "t5", "auto_map": model}),
+        ("known", "config.json", {"auto_map": own}),
+    ):
+        folder = Path(shutil.copytree(base, bases / name))
+        (folder / file).write_text(
+            json.dumps({**json.loads((folder / file).read_text()), **values})
+        )
+        (folder / "own.py").write_text(CODE.format(mark=str(mark)))
+    done = subprocess.run(
+        [sys.executable, "-c", SAYS_YES, str(bases)],
+        input="y\n" * 99,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert not mark.exists()
+    assert done.stdout == "99\n", "somebody was asked"
+
+
+def test_libraries_have_no_standard_input_while_they_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question of theirs fails at once; ours is there again afterwards."""
+    answers = io.StringIO("y\n")
+    monkeypatch.setattr("sys.stdin", answers)
+    with no_input(), pytest.raises(RuntimeError):
+        input("Do you wish to run the custom code? [y/N] ")
+    assert sys.stdin is answers
+
+
+def test_every_call_that_may_run_code_of_a_base_is_told_not_to() -> None:
+    """PEFT's own has no such argument: an adapter of ours has no code."""
+    package = Path(medlora.__file__).parent
+    found = 0
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            match node:
+                case ast.Call(ast.Attribute(ast.Name("PeftModel"))):
+                    continue
+                case ast.Call(ast.Attribute(attr="from_pretrained" | "from_config")):
+                    given = {one.arg: ast.unparse(one.value) for one in node.keywords}
+                    assert given.get("trust_remote_code") == "False", f"{file}:{node.lineno}"
+                    found += 1
+    assert found >= 4
 
 
 def test_a_config_that_asks_for_more_than_the_files_hold_is_refused(base: Path) -> None:
@@ -177,6 +287,41 @@ def test_a_config_that_asks_for_more_than_the_files_hold_is_refused(base: Path) 
     (base / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 10**7}))
     with pytest.raises(MissingPartError, match="num_hidden_layers is 10000000"):
         check_base(base)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "chat_template.jinja", "merges.txt", "tokenizer.json"]
+)
+def test_what_is_larger_than_any_of_its_kind_is_refused_unread(base: Path, name: str) -> None:
+    """Whoever would read it: 256 MiB that take no room on the disk."""
+    with (base / name).open("ab") as file:
+        file.truncate(1 << 28)
+    with pytest.raises(MissingPartError, match=rf"{name}: has more than \d+ MiB"):
+        check_base(base)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"hidden_size": "a"}, {"num_attention_heads": [2]}, {"vocab_size": None}, {"hidden_act": 7}],
+)
+def test_a_config_that_makes_no_sense_is_the_base_s_fault(
+    base: Path, values: dict[str, object]
+) -> None:
+    """Whatever transformers raises of it."""
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, **values}))
+    with pytest.raises(MissingPartError):
+        load_base(base, ModelConfig(), half=None)
+
+
+@pytest.mark.parametrize("key", ["model_type", "architectures"])
+def test_a_name_that_is_none_is_told_by_its_key(base: Path, key: str) -> None:
+    """Before anything heavy is imported."""
+    config = json.loads((base / "config.json").read_text())
+    for wrong in (7, [7], {"a": "llama"}):
+        (base / "config.json").write_text(json.dumps({**config, key: wrong}))
+        with pytest.raises(MissingPartError, match=f"{key} is no "):
+            check_base(base)
 
 
 def test_an_adapter_that_asks_for_libraries_is_refused(tmp_path: Path) -> None:
@@ -192,18 +337,29 @@ def test_an_adapter_that_asks_for_libraries_is_refused(tmp_path: Path) -> None:
             check_adapter_folder(tmp_path)
 
 
-def test_hostile_bases_are_named_or_harmless(base_folder: Path, tmp_path: Path) -> None:
-    """Each is looked at and its tokenizer loaded; only our own errors come of it."""
+def test_hostile_bases_are_named_or_harmless(
+    base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is looked at and its tokenizer loaded; only our own errors come of it.
+
+    Nothing outside of it is opened, whether a path counts from the folder or from here.
+    """
     for number, (name, change) in enumerate(list(hostile_bases())[::7]):
         base, outside = tmp_path / f"{number}/base", tmp_path / f"{number}/outside"
         shutil.copytree(base_folder, base)
         outside.mkdir()
+        for file in ("tokenizer.json", "vocab.json", "merges.txt", "secret.txt"):
+            shutil.copy(base_folder / "tokenizer.json", outside / file)
         (base / "own.py").write_text(CODE.format(mark=str(tmp_path / "ran")))
         change(base, outside)
-        with suppress(MissingPartError, StorageError):
-            check_base(base)
-            load_tokenizer(base)
-        assert not any(outside.glob("ran")), name
+        monkeypatch.chdir(base)
+
+        def act(base: Path = base) -> None:
+            with suppress(MissingPartError, StorageError):
+                check_base(base)
+                load_tokenizer(base)
+
+        assert opened_in(outside, act) == set(), name
     assert not (tmp_path / "ran").exists()
 
 

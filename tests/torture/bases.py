@@ -124,7 +124,7 @@ def _differs(ends: dict[str, tuple[int, str]]) -> list[str]:
 
 def _attempt(place: Arena, arguments: Sequence[str]) -> tuple[int, str]:
     def limited() -> None:
-        os.chdir(place.root)
+        os.chdir(place.root / "here")  # beside them: ../outside is the same from here
         signal.alarm(_LONGEST_S)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
@@ -142,6 +142,7 @@ def _made(good: Path, folder: Path, outside: Path) -> Path:
         shutil.rmtree(old, ignore_errors=True)
     shutil.copytree(good, folder)
     outside.mkdir()
+    (folder.parent / "here").mkdir(exist_ok=True)
     (folder / "own.py").write_text(CODE.format(mark=str(folder.parent / "ran")))
     (folder / "tok.py").write_text(CODE.format(mark=str(folder.parent / "ran")))
     shutil.copy(good / "model.safetensors", outside / "w.safetensors")

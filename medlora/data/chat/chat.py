@@ -31,6 +31,7 @@ from medlora.data.chat.turns import Turn, TurnRenderer, UnfitError
 from medlora.data.problems import Problem
 from medlora.data.records import Message, Record
 from medlora.errors import ConfigError, DataError
+from medlora.runtime.foreign import in_our_words
 
 _PROBE = (Message("system", "s"), Message("user", "u"), Message("assistant", "a"))
 _OPENING = 24  # tokens at the end of a prompt that may open a thought
@@ -105,6 +106,7 @@ class Chat:
         self.is_plain = ensure_template(tokenizer, self.rules)
         self.template = self._template(_source(tokenizer, tools=False))
         self.template.check()
+        self._template(_source(tokenizer, tools=True)).check()  # at no cost if it is the same
         end = tokenizer.eos_token_id
         self.stops = sorted({*stops, *(() if end is None else (end,))})
         self.counts: Counter[str] = Counter()
@@ -200,12 +202,35 @@ class Chat:
             ids: of a model, without the token that ended it.
             prompt: what it answered, which may have opened a thought.
         """
-        opened = opened_thought(self.tokenizer.decode(list(prompt[-_OPENING:])))
-        text = str(self.tokenizer.decode(ids))
+        opened = opened_thought(self.decoded(list(prompt[-_OPENING:])))
+        text = self.decoded(ids)
         whole = split_thought(text, opened=opened)
         if whole == Said(text):  # nothing of a thought: as every tool reads it
-            return Said(str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip())
+            return Said(self.decoded(ids, skip_special_tokens=True).strip())
         return whole._replace(answer=self._controls.without(whole.answer).strip())
+
+    def decoded(self, ids: Sequence[int], **options: bool) -> str:
+        """Return the text of some tokens.
+
+        Args:
+            ids: of the tokens.
+            options: of transformers' `decode`.
+
+        Raises:
+            MissingPartError: the tokenizer's decoder gives up.
+        """
+        with in_our_words():
+            return str(self.tokenizer.decode(ids, **options))
+
+    def encoded(self, text: str) -> list[int]:
+        """Return the ids of a text in no template, with what the tokenizer puts around one.
+
+        Raises:
+            MissingPartError: the tokenizer gives up.
+        """
+        with in_our_words():
+            ids: list[int] = self.tokenizer.encode(text)
+        return ids
 
     # Rendering
 

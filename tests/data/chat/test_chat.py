@@ -6,13 +6,13 @@ from datetime import date
 import numpy as np
 import pytest
 from jinja2 import TemplateError
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Regex, decoders, pre_tokenizers
 
 from medlora.data.chat.chat import Chat, ChatRules, Tokens, ensure_template
 from medlora.data.chat.template import PLAIN_TEMPLATE
 from medlora.data.problems import Problem
 from medlora.data.records import Message, Record
-from medlora.errors import ConfigError, DataError
+from medlora.errors import ConfigError, DataError, MissingPartError
 
 CHAT = Record(
     1,
@@ -261,3 +261,27 @@ def test_an_id_beyond_the_embeddings_is_refused(tokenizer) -> None:
     assert isinstance(problem, Problem)
     assert "the base has" in problem.found
     assert only(next(Chat(tokenizer, embeddings=len(tokenizer)).tokenize([record]))).line == 3
+
+
+def test_a_tokenizer_that_gives_up_says_nothing_of_what_it_read(
+    tokenizer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither where it encodes nor where it decodes: the library's own words may quote a row."""
+    pattern = Regex("(x+x+)+y")
+    backend = tokenizer.backend_tokenizer
+    before = backend.pre_tokenizer
+    split = pre_tokenizers.Split(pattern, "isolated")
+    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace(pattern, "")])
+    chat = Chat(tokenizer)
+    ids = chat.encoded("x" * 60)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([split, before])
+    for act in (
+        lambda: chat.said(ids, []),
+        lambda: chat.decoded(ids),
+        lambda: chat.encoded("x" * 60),
+    ):
+        with pytest.raises(MissingPartError, match="gave up"):
+            act()
+    said = capfd.readouterr().err
+    assert "panicked" not in said
+    assert "retry-limit" not in said

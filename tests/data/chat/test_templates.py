@@ -264,6 +264,7 @@ def test_arguments_reach_the_template(render) -> None:
     assert texts[0] == ("<|user|>pain<|end|><|assistant|>calm rest<|end|>", "rest<|end|>")
 
 
+@pytest.mark.parametrize("name", ["default", "tool_use"])
 @pytest.mark.parametrize(
     ("template", "says"),
     [
@@ -273,20 +274,28 @@ def test_arguments_reach_the_template(render) -> None:
     ],
     ids=["syntax", "endless", "huge"],
 )
-def test_a_broken_template_is_named_at_once(tokenizer, monkeypatch, template, says) -> None:
-    """With its name and line; one that loops or takes memory is stopped, before any row."""
+def test_a_broken_template_is_named_at_once(tokenizer, monkeypatch, template, says, name) -> None:
+    """With its name and line; one that loops or takes memory is stopped, that of tools too."""
     monkeypatch.setattr("medlora.data.chat.template._TRIAL_CPU_S", 1)
-    tokenizer.chat_template = template
+    tokenizer.chat_template = {"default": TURN + ASK, name: template}
     with pytest.raises(ConfigError, match=says):
         Chat(tokenizer, rules=ChatRules(template_name="base/chat_template.jinja"))
 
 
-def test_a_template_that_fails_on_a_row_is_told_with_its_line(render) -> None:
-    """A TypeError that a template raises is the template's, and no bug of ours."""
-    template = TURN + ASK + "\n{% if messages | length > 3 %}{{ 1 + 'a' }}{% endif %}"
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("{{ 1 + 'a' }}", "TypeError"),
+        ("{% include 'other.jinja' %}", "TypeError"),
+        ("{% for a in range(10**12) %}{% endfor %}", "OverflowError"),
+    ],
+)
+def test_a_template_that_fails_on_a_row_is_told_with_its_line(render, fault, error) -> None:
+    """What a template raises is the template's, and no bug of ours."""
+    template = TURN + ASK + f"\n{{% if messages | length > 3 %}}{fault}{{% endif %}}"
     assert render(TURN + ASK, ONE)
     found = render(template, (*TWO, *TWO)).found
-    assert found.startswith("the chat template fails at line 2 (TypeError)")
+    assert found.startswith(f"the chat template fails at line 2 ({error})")
 
 
 def test_a_row_that_takes_forever_ends_it_all(render, monkeypatch) -> None:
