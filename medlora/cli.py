@@ -853,7 +853,7 @@ def _end_by(error: BaseException) -> NoReturn:
         _report_bug(error)
         _tell_platform(f"{type(error).__name__}: a bug in MedLoRA", _BUG)
         sys.exit(_BUG)
-    logs.complain(str(ours), exit_code=ours.exit_code)
+    logs.complain(ours.problem, fix=ours.fix, exit_code=ours.exit_code)
     _tell_platform(str(ours), ours.exit_code)
     sys.exit(ours.exit_code)
 

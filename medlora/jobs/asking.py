@@ -123,7 +123,6 @@ def _lines(file: Path, content: bytes, chat: Chat, limit: int | None) -> tuple[s
         try:
             encode_prompt(chat, line.strip(), limit=limit)
         except DataError as error:
-            problem, _, fix = str(error).partition("\n  fix: ")
-            raise DataError(f"{file}:{number}: {problem}", fix=fix) from None
+            raise DataError(f"{file}:{number}: {error.problem}", fix=error.fix) from None
         prompts.append(line.strip())
     return tuple(prompts)

@@ -86,7 +86,7 @@ def choose_rows(plan: Plan, device: Device, *, workers: int = 1) -> tuple[int, s
         forecast = _forecast(plan, cfg, device, workers=workers)
         fitting = forecast.largest(cfg.training.step_rows, workers=workers)
     except MissingPartError as error:
-        _log.warning("%s", str(error).splitlines()[0])
+        _log.warning("%s", error.headline)
         return DEFAULT_ROWS, "the default, for memory cannot be predicted"
     if fitting is None:
         _log.warning("a single row is not likely to fit into %s; it is tried all the same", where)

@@ -172,7 +172,7 @@ def _tell(checked: Checked, output: Path | None) -> None:
     verdict = "error" if checked.errors else "warning" if warnings else "ok"
     report = {
         **checked.report,
-        "errors": [str(error).splitlines()[0] for error in checked.errors],
+        "errors": [error.problem for error in checked.errors],
         "verdict": verdict,
     }
     if output:
@@ -301,7 +301,7 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
     try:
         memory = look_at_memory(forecast, prepared=checked.prepared)
     except CannotTellError as error:  # it trains all the same
-        checked.report["warnings"].append(str(error).splitlines()[0])
+        checked.report["warnings"].append(error.headline)
     if memory:
         checked.report["memory"] = memory
         checked.report["warnings"] += memory_warnings(memory)

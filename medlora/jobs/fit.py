@@ -472,7 +472,7 @@ class MedicalLoRATrainer:
         try:
             self._writer.wait()
         except MedloraError as error:
-            _log.warning("a checkpoint was not written: %s", str(error).splitlines()[0])
+            _log.warning("a checkpoint was not written: %s", error.headline)
 
     def _train(self) -> None:
         with self._view:

@@ -20,7 +20,7 @@ from medlora.checkpoint.names import BEST, ENDS, FINAL, REJECTED, RESUMABLE, is_
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
 from medlora.checkpoint.store import MANIFEST, DamagedError
-from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError, first_line
+from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
 from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
 from medlora.jobs.early import LATEST
 from medlora.jobs.settings import Plan
@@ -222,7 +222,7 @@ class Mirror:
             try:
                 beside.write(LATEST, name.encode() + b"\n")
             except MedloraError as error:  # a result is not lost for want of it
-                _log.warning("%s: %s", beside.location / LATEST, first_line(error))
+                _log.warning("%s: %s", beside.location / LATEST, error.headline)
 
     def _send_missing(self, run: Store, there: remote.Folders) -> None:
         newest = newest_valid(self._folder)

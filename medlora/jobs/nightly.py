@@ -10,7 +10,7 @@ from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, is_ours
 from medlora.checkpoint.proof import is_proven
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
-from medlora.errors import MedloraError, first_line
+from medlora.errors import MedloraError
 from medlora.files import (
     REPLACED,
     TEMPORARY,
@@ -52,7 +52,7 @@ def point_to_latest(plan: Plan) -> None:
         with storage_errors(place):
             _point(place, cfg.run_name, links=plan.job.get("platform") not in COPIED)
     except MedloraError as error:  # a result is not lost for want of it
-        _log.warning("%s does not lead to %s: %s", place, cfg.run_name, first_line(error))
+        _log.warning("%s does not lead to %s: %s", place, cfg.run_name, error.headline)
 
 
 def _point(place: Path, name: str, *, links: bool) -> None:
@@ -102,7 +102,7 @@ def delete_old_runs(run: Path, *, keep: int | None) -> None:
             if stays is None:
                 _delete(old)
         except MedloraError as error:
-            stays = first_line(error)
+            stays = error.headline
         if stays:
             _log.warning("%s stays: %s", old.name, stays)
         else:

@@ -145,7 +145,7 @@ def _tidy(folder: Path) -> None:
         try:
             remove(path)
         except StorageError as error:  # it may be another user's; it is in nobody's way
-            _log.warning("an old scan stays: %s", str(error).splitlines()[0])
+            _log.warning("an old scan stays: %s", error.headline)
 
 
 def _changed_at(path: Path) -> float:

@@ -81,7 +81,7 @@ def write_all(
         except TakenError as error:
             if one.needed:
                 raise
-            _log.warning("%s is not saved: %s", one.name, str(error).splitlines()[0])
+            _log.warning("%s is not saved: %s", one.name, error.headline)
     prune(run, keep=keep, step=facts["step"])
 
 
