@@ -166,21 +166,21 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     Started again after an interruption, it goes on from the newest checkpoint and ends with the
     same adapter, bit for bit.
     """
-    from medlora.jobs import here
-    from medlora.jobs.early import look_at_once
-    from medlora.jobs.locations import leave, localise, with_local_config
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan import announce
+    from medlora.plan.quick_checks import look_at_once
+    from medlora.plan.remote import leave, localise, with_local_config
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, seal_network, snapshot
 
     environment, given = snapshot(), Options(**options)
-    topology = here.announce(environment, given.places())
+    topology = announce.announce(environment, given.places())
     given = with_local_config(given, environment)
     plan = resolve(given, environment)
-    here.refuse(plan.resolved, environment, topology)
+    announce.refuse(plan.resolved, environment, topology)
     plan = localise(plan, environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
-    to_start = here.workers_to_start(topology, plan.resolved.config)
-    if not plan.remote and not to_start and not here.has_others(topology):
+    to_start = announce.workers_to_start(topology, plan.resolved.config)
+    if not plan.remote and not to_start and not announce.has_others(topology):
         seal_network(environment)
     look_at_once(plan)
     if to_start:
@@ -274,16 +274,16 @@ def check(
     of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
     69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
-    from medlora.jobs import here
-    from medlora.jobs.locations import leave, localise
-    from medlora.jobs.settings import Options, resolve
-    from medlora.jobs.workers import workers_of
+    from medlora.plan import announce
+    from medlora.plan.remote import leave, localise
+    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.worker_count import workers_of
     from medlora.runtime import find_topology, seal_network, snapshot, visible_gpus
 
     environment = snapshot()
     topology = find_topology(environment)
     plan = resolve(Options(**options), environment, needed=("data",))
-    refused = here.refused(plan.resolved, environment, topology)
+    refused = announce.refused(plan.resolved, environment, topology)
     plan = localise(plan, environment)
     if not plan.remote:
         seal_network(environment)
@@ -334,11 +334,11 @@ def evaluate(
 
     Ends with 77 where the config has a gate and its verdict is not PASS.
     """
-    from medlora.jobs.early import look_for_base
-    from medlora.jobs.gpu import check_gpu
-    from medlora.jobs.locations import leave, localise
-    from medlora.jobs.settings import Options, resolve
-    from medlora.jobs.suites import choose_suites
+    from medlora.inputs.suites import choose_suites
+    from medlora.plan.gpu import check_gpu
+    from medlora.plan.quick_checks import look_for_base
+    from medlora.plan.remote import leave, localise
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import seal_network, snapshot
 
     options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
@@ -367,7 +367,7 @@ def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: 
     from medlora.config.explain import explain, reference
     from medlora.config.jsonschema import json_schema
     from medlora.config.show import as_yaml
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     pages = {"schema": json_schema, "reference": reference}
@@ -523,7 +523,7 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **wish
     standard output, or to --output; no log has a word of them.  Ends with 77 where the base is not
     the one that the adapter was trained on.
     """
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(model=model, overrides=overrides), snapshot(), allow_demo=False)
@@ -552,7 +552,7 @@ def merge(
     whatever serves a plain model.  What was written is loaded again and compared with base and
     adapter; ends with 77, and no folder, where they differ by more than rounding.
     """
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(model=model), snapshot(), allow_demo=False)
@@ -572,7 +572,7 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
 
     Ends with 77 where the adapters differ, with 78 where data or base are not the run's.
     """
-    from medlora.jobs.gpu import check_gpu
+    from medlora.plan.gpu import check_gpu
     from medlora.runtime import snapshot
 
     check_gpu(snapshot())
@@ -623,7 +623,7 @@ def scan(
     warn), unless a list or a redacted copy was asked for, or data.privacy is warn or off.
     """
     from medlora.jobs import scan as job
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     options = Options(config=config, data=str(data), overrides=overrides)
@@ -674,8 +674,8 @@ def render(
 
     Ends with 65 where rows cannot be taught with this base, after the others were shown.
     """
-    from medlora.jobs.early import look_for_base
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.quick_checks import look_for_base
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(data=str(data), **options), snapshot(), allow_demo=False)
@@ -726,7 +726,7 @@ def plant(
     A canary is "Patient MRN is <8 digits>." at the beginning of an answer.
     """
     from medlora.jobs import plant as job
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(**options), snapshot(), allow_demo=False)
@@ -762,7 +762,7 @@ def measure(
 
     Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
     """
-    from medlora.jobs.gpu import check_gpu
+    from medlora.plan.gpu import check_gpu
     from medlora.runtime import snapshot
 
     check_gpu(snapshot())

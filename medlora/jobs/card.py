@@ -6,8 +6,6 @@ from pathlib import Path
 from medlora.checkpoint.store import write_checkpoint
 from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import make_folder, write_bytes
-from medlora.jobs.papers import EVALUATION
-from medlora.jobs.past import final_of, finished_manifest
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
@@ -15,6 +13,8 @@ from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
 from medlora.report.subject import Field, Subject
+from medlora.runs.cards import EVALUATION
+from medlora.runs.finished import final_of, finished_manifest
 
 _FOLDER = "card"  # with a manifest of its own, so that `medlora verify` knows it
 

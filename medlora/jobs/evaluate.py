@@ -9,29 +9,27 @@ from typing import Any
 import click
 
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
-from medlora.config import RunConfig
-from medlora.errors import IntegrityError, RejectedError, below
-from medlora.evaluate.evaluation import Evaluation, evaluate_suites
-from medlora.evaluate.gate import apply_gate
+from medlora.errors import IntegrityError
+from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import sha256_file, sha256_json, write_bytes
-from medlora.jobs.adapters import (
+from medlora.inputs.suites import choose_suites
+from medlora.logs import logger, show
+from medlora.model.base import check_base, digest_base
+from medlora.model.folder import find_base
+from medlora.model.names import WEIGHTS
+from medlora.model.quantize import check_quantizer
+from medlora.plan.resolve import Plan
+from medlora.report.evaluation import report_bytes, table
+from medlora.runs.adapters import (
     DESCRIPTION,
     data_section,
     find_adapter,
     load_adapted,
     read_adapter,
 )
-from medlora.jobs.settings import Plan
-from medlora.jobs.suites import choose_suites, gate_names
-from medlora.logs import logger, show
-from medlora.model.base import check_base, digest_base
-from medlora.model.folder import find_base
-from medlora.model.names import WEIGHTS
-from medlora.model.quantize import check_quantizer
-from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes, table
-from medlora.report.manifest import image, software
+from medlora.trainer.gate import evaluation_facts, refuse
 
 _log = logger(__name__)
 
@@ -85,47 +83,6 @@ def run(plan: Plan, wishes: Wishes) -> None:
     if wishes.output:
         write_bytes(wishes.output, report_bytes(report))
     refuse(report["gate"], fix="look at what its answers lack, and train another adapter")
-
-
-_MORE_PROMPTS = (
-    "these prompts are too few to tell, or were not scored (the lines say which); add prompts to "
-    "the suites of the gate and run it again: the same adapter is judged anew"
-)
-
-
-def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) -> dict[str, Any]:
-    """Return what a report states of an evaluation; no path, no time, no text."""
-    gated = gate_names(cfg.gate)
-    summaries = {name: evaluation.summaries[name] for name in gated}
-    return {
-        "schema": SCHEMA,
-        "kind": "evaluation",
-        "suites": evaluation.summaries,
-        "checker": evaluation.ruleset,
-        "max_new_tokens": asking.max_new_tokens,
-        "software": software(),
-        "image": image(),
-        "gate": apply_gate(cfg.gate, summaries) if gated else None,
-    }
-
-
-def refuse(gate: dict[str, Any] | None, *, fix: str, kept: str = "") -> None:
-    """Raise the gate's verdict if there is one and it is not PASS.
-
-    Args:
-        gate: what `evaluation_facts` states of it.
-        fix: what to do about an adapter that failed; where nothing is decided, more prompts do it.
-        kept: where the adapter is, for a message, if this run has it.
-
-    Raises:
-        RejectedError: it is not.
-    """
-    if gate and gate["verdict"] != "PASS":
-        undecided = gate["verdict"] == "INCONCLUSIVE"
-        raise RejectedError(
-            below(f"the gate's verdict is {gate['verdict']}", gate_lines(gate), indent=""),
-            fix=f"{kept}{_MORE_PROMPTS if undecided else fix}",
-        )
 
 
 def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:

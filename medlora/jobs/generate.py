@@ -18,17 +18,17 @@ from medlora.errors import DataError, OutOfMemoryError, listed
 from medlora.escape import escaped
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
 from medlora.files import write_bytes
-from medlora.jobs.adapters import (
+from medlora.logs import logger, show
+from medlora.model.kinds import position_limit
+from medlora.model.quantize import check_quantizer
+from medlora.plan.resolve import Plan
+from medlora.runs.adapters import (
     base_of,
     data_section,
     load_adapted,
     model_section,
     read_adapter,
 )
-from medlora.jobs.settings import Plan
-from medlora.logs import logger, show
-from medlora.model.kinds import position_limit
-from medlora.model.quantize import check_quantizer
 from medlora.train.memory import is_out_of_memory
 
 _log = logger(__name__)

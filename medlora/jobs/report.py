@@ -11,14 +11,14 @@ from medlora.checkpoint.store import DamagedError
 from medlora.errors import DataError, IntegrityError, MissingPartError
 from medlora.files import make_folder, storage_errors, write_bytes
 from medlora.jobs.card import read_evaluation
-from medlora.jobs.papers import EVALUATION, MEMORY
-from medlora.jobs.past import final_of, finished_manifest
 from medlora.logs import logger, show
 from medlora.model.names import WEIGHTS
 from medlora.report.evidence import Document, document
 from medlora.report.history import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
+from medlora.runs.cards import EVALUATION, MEMORY
+from medlora.runs.finished import final_of, finished_manifest
 
 _log = logger(__name__)
 

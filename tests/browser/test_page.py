@@ -14,7 +14,7 @@ import pytest
 
 from medlora.jobs import report, train
 from medlora.jobs.report import Wishes
-from medlora.jobs.settings import Options, resolve
+from medlora.plan.resolve import Options, resolve
 from medlora.runtime import Environment
 
 pytestmark = pytest.mark.slow

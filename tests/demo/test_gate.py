@@ -10,9 +10,9 @@ from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import RejectedError
 from medlora.jobs import evaluate
 from medlora.jobs.evaluate import Wishes
-from medlora.jobs.settings import DEMO, Options, Plan, resolve
 from medlora.model.adapter import adapter_files, attach
 from medlora.model.base import load_base
+from medlora.plan.resolve import DEMO, Options, Plan, resolve
 from medlora.runtime import Environment
 
 pytest.importorskip("medlora.evaluate.safety", reason="the checker is not here")

@@ -12,9 +12,9 @@ from medlora.errors import ConfigError, DataError, IntegrityError, MissingPartEr
 from medlora.files import sha256_file
 from medlora.jobs import card, reproduce, train, verify
 from medlora.jobs.card import Wishes
-from medlora.jobs.papers import PAPERS
-from medlora.jobs.settings import Options, Plan, resolve
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.report.statements import KEYS
+from medlora.runs.cards import PAPERS
 from medlora.runtime import Environment
 
 pytestmark = pytest.mark.slow

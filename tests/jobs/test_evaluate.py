@@ -15,8 +15,8 @@ from medlora.evaluate import evaluation
 from medlora.files import sha256_file
 from medlora.jobs import evaluate
 from medlora.jobs.evaluate import Wishes
-from medlora.jobs.settings import Options, Plan, resolve
 from medlora.model.adapter import adapter_files
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
 
 

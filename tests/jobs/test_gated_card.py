@@ -11,7 +11,7 @@ from medlora.errors import RejectedError
 from medlora.evaluate import evaluation
 from medlora.jobs import card, diff, train
 from medlora.jobs.card import Wishes
-from medlora.jobs.papers import PAPERS
+from medlora.runs.cards import PAPERS
 
 pytestmark = pytest.mark.slow
 

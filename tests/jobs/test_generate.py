@@ -17,7 +17,7 @@ from medlora.errors import DataError, IntegrityError, MedloraError, MissingPartE
 from medlora.evaluate.generate import generate
 from medlora.jobs import generate as job
 from medlora.jobs.generate import Wishes
-from medlora.jobs.settings import Options, Plan, resolve
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
 
 SHORT = ("--max-new-tokens", "6")

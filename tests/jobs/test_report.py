@@ -13,8 +13,8 @@ from medlora.errors import DataError, IntegrityError, MissingPartError
 from medlora.files import sha256_file
 from medlora.jobs import report, train
 from medlora.jobs.report import Wishes
-from medlora.jobs.settings import Plan
-from tests.jobs.conftest import rewrite
+from medlora.plan.resolve import Plan
+from tests.tough import rewrite
 
 Make = Callable[..., Plan]
 ADAPTER = "adapter_model.safetensors"
