@@ -58,7 +58,8 @@ def launch(
         MissingPartError: another machine did not come.
     """
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    workers = _Workers(topology)
+    patience_s = max(_LEAST_S, int(grace_s) - 2)
+    workers = _Workers(topology, patience_s=patience_s)
     rendezvous_handler_registry.register(
         "medlora", lambda _: Meeting(topology, timeout_s=timeout_s, met=workers.watch)
     )
@@ -77,7 +78,7 @@ def launch(
                 log_dir=folder,
                 redirects=dict.fromkeys(range(1, topology.workers_per_node.value), Std.ALL),
             ),
-            shutdown_timeout=max(_LEAST_S, int(grace_s) - 2),
+            shutdown_timeout=patience_s,
         )
         for number in _FORWARDED:
             if not is_ignored(number):
@@ -92,8 +93,8 @@ def launch(
 class _Workers:
     """The worker processes of this machine, and what is known of the other machines."""
 
-    def __init__(self, topology: Topology) -> None:
-        self._topology = topology
+    def __init__(self, topology: Topology, *, patience_s: int) -> None:
+        self._topology, self._patience_s = topology, patience_s
         self._pulse: Pulse | None = None
         self._asked = False
 
@@ -129,7 +130,7 @@ class _Workers:
         """Return the exit code, the cause's if it is another machine's, and tell the others."""
         code = 0
         if failures:
-            code, cause = _first_cause(failures)
+            code, cause = first_cause(failures, patience_s=self._patience_s)
             _show(cause, logs, here=self._topology)
         if self._pulse:
             waits = code == EXIT_CODE and not self._asked
@@ -140,9 +141,22 @@ class _Workers:
         return code
 
 
-def _first_cause(failures: Mapping[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
-    """Return the exit code and the worker of the first failure that is not another's result."""
-    ordered = sorted(failures.values(), key=lambda one: (_code(one) == EXIT_CODE, one.timestamp))
+def first_cause(
+    failures: Mapping[int, ProcessFailure], *, patience_s: float
+) -> tuple[int, ProcessFailure]:
+    """Return the exit code and the worker of the first failure that is not another's result.
+
+    Args:
+        failures: by local rank, those of workers that were ended for another's among them.
+        patience_s: after the first failure, when what had not ended by then was killed.
+    """
+    first = min(int(failure.timestamp) for failure in failures.values())
+
+    def is_result(failure: ProcessFailure) -> bool:
+        late = int(failure.timestamp) - first >= patience_s - 1  # whole seconds are stated
+        return _code(failure) == EXIT_CODE or (failure.exitcode == -signal.SIGKILL and late)
+
+    ordered = sorted(failures.values(), key=lambda one: (is_result(one), one.timestamp))
     return _code(ordered[0]), ordered[0]
 
 

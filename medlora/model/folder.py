@@ -58,6 +58,7 @@ _LIMITS = (
     (re.compile(r"size|dim|rank|width|hidden|inter|inner|embd|ffn|channels|^d_"), 1 << 23),
 )
 _LARGEST = 1 << 53  # what JSON's numbers hold exactly
+_LARGEST_RANK = 1 << 16  # more than any layer's width
 
 
 def find_base(value: str, *, mount: Path) -> Path:
@@ -178,6 +179,20 @@ def check_adapter_folder(folder: Path) -> None:
             f"{folder / _ADAPTER}: asks for a library of its own (megatron_core)",
             fix="save the adapter without megatron_config",
         )
+    if description.get("layer_replication"):
+        raise MissingPartError(
+            f"{folder / _ADAPTER}: repeats layers of its base (layer_replication), which is not "
+            "supported",
+            fix="use an adapter that was trained without it",
+        )
+    ranks = {name: description.get(name) for name in ("r", "rank_pattern")}
+    for name, rank in _numbers(ranks):
+        if not 0 < rank <= _LARGEST_RANK:
+            raise MissingPartError(
+                f"{folder / _ADAPTER}: the rank {name} is {rank}, and {_LARGEST_RANK} is the most "
+                "that is taken",
+                fix="copy the adapter again",
+            )
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -110,8 +110,9 @@ def test_a_config_s_gate_is_applied(
         evaluate.run(plan, Wishes(adapter, output=tmp_path / "report.json"))
     assert json.loads((tmp_path / "report.json").read_bytes())["gate"]["verdict"] == "FAIL"
     limited = plan_of(tmp_path, base_folder, *gate)
-    with pytest.raises(RejectedError, match="INCONCLUSIVE"):
+    with pytest.raises(RejectedError, match="INCONCLUSIVE") as undecided:
         evaluate.run(limited, Wishes(adapter, limit=3))
+    assert "add prompts to the suites of the gate" in str(undecided.value)
 
 
 def test_what_cannot_be_measured_is_refused(

@@ -324,13 +324,16 @@ def test_a_name_that_is_none_is_told_by_its_key(base: Path, key: str) -> None:
             check_base(base)
 
 
-def test_an_adapter_that_asks_for_libraries_is_refused(tmp_path: Path) -> None:
-    """PEFT imports what megatron_core names; ours is LoRA alone."""
+def test_an_adapter_that_asks_for_what_it_may_not_is_refused(tmp_path: Path) -> None:
+    """PEFT imports what megatron_core names, and makes layers as large as a rank says."""
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     for description, words in (
         ({"peft_type": "LORA", "megatron_config": {"a": 1}, "megatron_core": "os"}, "megatron"),
         ({"peft_type": "IA3"}, "no LoRA adapter"),
         ({"peft_type": ["LORA"]}, "no LoRA adapter"),
+        ({"peft_type": "LORA", "r": 8, "layer_replication": [[0, 99]]}, "layer_replication"),
+        ({"peft_type": "LORA", "r": 10**12}, "the rank r is 1000000000000"),
+        ({"peft_type": "LORA", "r": 8, "rank_pattern": {"q_proj": 10**6}}, "the rank q_proj"),
     ):
         (tmp_path / "adapter_config.json").write_text(json.dumps(description))
         with pytest.raises(MissingPartError, match=words):

@@ -139,7 +139,7 @@ class Arena:
 
     def forget(self, name: str) -> None:
         """Delete a run."""
-        shutil.rmtree(self.root / "out" / name)
+        shutil.rmtree(self.root / "out" / name, ignore_errors=True)  # it may not have come so far
         self.forget_caches()
 
     def forget_caches(self) -> None:
