@@ -190,9 +190,9 @@ def test_a_bug_ends_with_70_and_keeps_its_message_to_itself() -> None:
     code = (
         "import sys\n"
         "from medlora import cli\n"
-        "import medlora.plan.resolve as settings\n"
+        "from medlora.plan import resolve as module\n"
         "def broken(*_, **__): raise RuntimeError('Patient 4711 has a rash')\n"
-        "settings.resolve = broken\n"
+        "module.resolve = broken\n"
         "sys.argv = ['medlora', 'config']\n"
         "cli.main()\n"
     )
