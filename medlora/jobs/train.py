@@ -30,7 +30,6 @@ from medlora.inputs.prepare import (
 )
 from medlora.inputs.privacy import check_privacy
 from medlora.inputs.watch import Steady
-from medlora.jobs import report
 from medlora.jobs.checks.machine import cache_warnings
 from medlora.jobs.checks.memory import foresee
 from medlora.logs import logger, say
@@ -44,7 +43,7 @@ from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs
 from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
-from medlora.runs import written
+from medlora.runs import page, written
 from medlora.runs.best_model import mend_best, refuse_lost
 from medlora.runs.delivery import check_output, deliver
 from medlora.runs.folder import change_checker, check_finished, reopen, run_folder, set_aside
@@ -153,7 +152,7 @@ def _conclude(plan: Plan, result: TrainResult, release: Release, mirror: Mirror)
             result.nothing_learnt,
         )
     lost = mend_best(folder)
-    report.leave(folder)  # of a rejected one too; it is mirrored with the rest
+    page.leave(folder)  # of a rejected one too; it is mirrored with the rest
     if release.folder == FINAL:
         point_to_latest(plan)
         mirror.point_to_latest()
@@ -230,14 +229,14 @@ def _complete(plan: Plan, folder: Path, mirror: Mirror) -> str | None:
     """
     if not mirror.is_elsewhere:
         point_to_latest(plan)
-    if report.is_left(folder) and (mirror.is_elsewhere or written.is_left(folder)):
+    if page.is_left(folder) and (mirror.is_elsewhere or written.is_left(folder)):
         best = None if mirror.is_elsewhere else stated_best(folder)
         if best is None or lost_best(folder, best) is None:
             return None
     with only_writer(folder):
         sweep(folder)
-        if not report.is_left(folder):  # it was killed just then
-            report.leave(folder)
+        if not page.is_left(folder):  # it was killed just then
+            page.leave(folder)
         if mirror.is_elsewhere:  # what is not here may well be there
             return None
         lost = mend_best(folder)
