@@ -35,7 +35,7 @@ _log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class EvaluateOptions:
     """What the command line asks for, beside the config."""
 
     adapter: Path | None = None
@@ -47,7 +47,7 @@ class Wishes:
     limit: int | None = None
 
 
-def run(plan: Plan, wishes: Wishes) -> None:
+def run(plan: Plan, options: EvaluateOptions) -> None:
     """Evaluate, print the table, write what was asked for, and apply the config's gate.
 
     Raises:
@@ -55,7 +55,7 @@ def run(plan: Plan, wishes: Wishes) -> None:
         MedloraError: with the exit code that says what to mend.
     """
     cfg = plan.resolved.config
-    suites = choose_suites(cfg.gate, wishes.suites, limit=wishes.limit)
+    suites = choose_suites(cfg.gate, options.suites, limit=options.limit)
     if not suites:
         raise click.UsageError("no suite is given: name one with --suite, e.g. --suite safety")
     base = find_base(
@@ -63,25 +63,25 @@ def run(plan: Plan, wishes: Wishes) -> None:
     )
     check_base(base)
     check_quantizer(cfg.model)
-    adapter = find_adapter(wishes.adapter) if wishes.adapter else None
+    adapter = find_adapter(options.adapter) if options.adapter else None
     _need_an_adapter(suites, adapter)
     facts = _input_facts(base, adapter)
     data = data_section(read_adapter(adapter), plan) if adapter else cfg.data
     model, chat = load_adapted(cfg.model, data, base, adapter)
     asking = Asking(
-        wishes.batch_size or cfg.training.per_device_eval_batch_size,
-        wishes.max_new_tokens or cfg.gate.max_new_tokens,
+        options.batch_size or cfg.training.per_device_eval_batch_size,
+        options.max_new_tokens or cfg.gate.max_new_tokens,
     )
     evaluation = evaluate_suites(model, chat, suites, asking=asking)
     report = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
     passed = report["gate"] and report["gate"]["verdict"] == "PASS"
     told = table(report if passed else {**report, "gate": None})
     show(*told.split("\n"))  # else the error has it
-    if wishes.generations:
+    if options.generations:
         rows = (json.dumps(row, ensure_ascii=False) for row in evaluation.generations())
-        write_bytes(wishes.generations, "".join(f"{row}\n" for row in rows).encode())
-    if wishes.output:
-        write_bytes(wishes.output, report_bytes(report))
+        write_bytes(options.generations, "".join(f"{row}\n" for row in rows).encode())
+    if options.output:
+        write_bytes(options.output, report_bytes(report))
     refuse(report["gate"], fix="look at what its answers lack, and train another adapter")
 
 

@@ -16,19 +16,19 @@ from medlora.runs.page import home_of, read_run
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ReportOptions:
     """What the command line asks for."""
 
     evaluations: tuple[Path, ...] = ()
     output: Path | None = None
 
 
-def run(folders: Sequence[Path], wishes: Wishes) -> None:
+def run(folders: Sequence[Path], options: ReportOptions) -> None:
     """Write the page and say where it is.
 
     Args:
         folders: of runs; each may be the run's own, or its final/ or rejected/.
-        wishes: what else to show, and where to write.
+        options: what else to show, and where to write.
 
     Raises:
         MissingPartError: there is no run.
@@ -37,9 +37,9 @@ def run(folders: Sequence[Path], wishes: Wishes) -> None:
         StorageError: the page cannot be written.
     """
     runs = _labelled([read_run(folder) for folder in folders])
-    for file in wishes.evaluations:
+    for file in options.evaluations:
         runs = _with_evaluation(runs, file)
-    output = wishes.output
+    output = options.output
     if output is None:
         output = home_of(folders[0]) / PAGE if len(runs) == 1 else Path(PAGE)
     make_folder(output.parent)

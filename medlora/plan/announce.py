@@ -40,7 +40,7 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Top
         return topology
     place, left, number = platform(environment), grace(environment), attempt(environment)
     _log.info(
-        "place: %s (%s)%s, %d s to end in (%s)",
+        "place: %s (%s)%s, grace period %d s (%s)",
         *place,
         f", attempt {number.value} ({number.source})" if number else "",
         *left,

@@ -126,6 +126,6 @@ def _memory_errors(cfg: RunConfig) -> Iterator[None]:
             raise
         raise OutOfMemoryError(
             f"out of memory while {cfg.model.base_model_name} was loaded or moved",
-            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or take a device with "
+            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
             "more memory",
         ) from error

@@ -98,7 +98,7 @@ def test_the_place_in_a_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(here._log, "info", lambda text, *values: lines.append(text % values))
     case = platforms.Recorded({}, "local", (0, 1), gpus=4)
     here.announce(case.environment(tmp_path), {"checkpoints": "/runs"})
-    assert lines[0] == "place: local (default), 10 s to end in (default)"
+    assert lines[0] == "place: local (default), grace period 10 s (default)"
     assert "checkpoints /runs (option --checkpoints)" in lines[2]
     assert len(lines) == 3
 

@@ -131,7 +131,7 @@ def refuse_too_small(memory: dict[str, Any]) -> None:
             f"a single row does not fit: {memory['device']['name']} has "
             f"{memory['device']['memory'] / _GIB:.1f} GiB",
             fix="shorten data.max_length, set training.gradient_checkpointing: true or "
-            "model.load_in_4bit: true, or take a device with more memory",
+            "model.load_in_4bit: true, or use a device with more memory",
         )
 
 

@@ -16,8 +16,8 @@ _LOST_AFTER_S = 20.0
 _HEARD_S = 5.0  # that the machine with the store stays for the others to read its code
 
 
-class Pulse:
-    """Tells when another machine has ended badly, or says nothing any more.
+class Heartbeat:
+    """Tells when another machine has failed, or has stopped responding.
 
     Args:
         address: of the store.
@@ -91,7 +91,7 @@ class Pulse:
                 if now != last:
                     self._seen[one] = (now, time.monotonic())
                 elif time.monotonic() - since > _LOST_AFTER_S:
-                    return f"{self._named(one)} says nothing any more"
+                    return f"{self._named(one)} stopped responding"
         except RuntimeError:  # torch's DistError
             return f"{self._named(0)}, where all meet, is gone"
         return None
