@@ -27,8 +27,8 @@ from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.data.workers import usable_cpus
 from medlora.files import json_bytes, sha256_bytes, sha256_file
-from medlora.jobs.audit import Audit, audit_files, report_on
-from medlora.jobs.inputs import hold_out_rows
+from medlora.inputs.audit import Audit, audit_files, report_on
+from medlora.inputs.prepare import hold_out_rows
 
 
 def main() -> int:

@@ -32,8 +32,8 @@ from benchmarks.training.show import commit
 from medlora.data.chat.chat import ensure_template
 from medlora.jobs import audit_memory, plant, train
 from medlora.jobs.audit_memory import Settings
-from medlora.jobs.settings import Options, Plan, resolve
 from medlora.logs import set_up
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.report.history import PRIVATE
 from medlora.runtime import Environment
 

@@ -23,11 +23,11 @@ from medlora.config import from_mapping
 from medlora.data.batches import train_loader
 from medlora.data.layout import Collate, Layout
 from medlora.data.rows import Row
-from medlora.jobs.device import Device, begin_peak, peak_since, this_device
-from medlora.jobs.fit import MedicalLoRATrainer
-from medlora.jobs.footprint import Forecast
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
+from medlora.plan.device import Device, begin_peak, peak_since, this_device
+from medlora.plan.memory_forecast import Forecast
+from medlora.trainer.trainer import MedicalLoRATrainer
 
 _STEPS = 2  # of which the second has the optimizer's state
 # glibc raises, with every large block that is freed, the size from which on it gives memory back,

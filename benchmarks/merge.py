@@ -20,10 +20,10 @@ from medlora.evaluate.generate import generate
 from medlora.evaluate.suite import read_suite
 from medlora.files import json_bytes
 from medlora.jobs import merge
-from medlora.jobs.adapters import DESCRIPTION, adapter_chat, find_adapter, put_on
-from medlora.jobs.settings import Options, resolve
 from medlora.model.base import load_base
 from medlora.model.names import WEIGHTS
+from medlora.plan.resolve import Options, resolve
+from medlora.runs.adapters import DESCRIPTION, adapter_chat, find_adapter, put_on
 from medlora.runtime import Stop, snapshot
 
 

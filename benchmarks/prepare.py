@@ -37,8 +37,8 @@ from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.data.workers import usable_cpus
 from medlora.files import sha256_file
-from medlora.jobs.chats import load_chat
-from medlora.jobs.inputs import TOKENS, Found, prepare
+from medlora.inputs.chat import load_chat
+from medlora.inputs.prepare import TOKENS, Found, prepare
 from medlora.logs import set_up
 
 _SEED = 0

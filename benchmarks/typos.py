@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from medlora.config import KEYS, Setting, from_yaml, load
 from medlora.config.sources import from_options, from_variables
 from medlora.errors import ConfigError
-from medlora.jobs.settings import wrong_variables
+from medlora.plan.resolve import wrong_variables
 from medlora.runtime import Environment
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from medlora.evaluate.safety import SafetyChecker
     from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
     from medlora.evaluate.suite import read_suite
-    from medlora.jobs.fit import MedicalLoRATrainer
-    from medlora.jobs.huggingface import create_training_arguments, setup_trainer
-    from medlora.jobs.outcome import TrainResult
     from medlora.jobs.render import Example, render
     from medlora.report.monitor import TrainingMonitor
     from medlora.train.loop import StepResult
     from medlora.train.stopping import EarlyStopping, detect_convergence
+    from medlora.trainer.huggingface import create_training_arguments, setup_trainer
+    from medlora.trainer.outcome import TrainResult
+    from medlora.trainer.trainer import MedicalLoRATrainer
 
 __all__ = [
     "RECOMMENDED_CONFIG",
@@ -48,14 +48,14 @@ _HOMES = {
     "RECOMMENDED_CONFIG": "medlora.config.schema",
     "EarlyStopping": "medlora.train.stopping",
     "Example": "medlora.jobs.render",
-    "MedicalLoRATrainer": "medlora.jobs.fit",
+    "MedicalLoRATrainer": "medlora.trainer.trainer",
     "MedicalSafetyCallback": "medlora.evaluate.callback",
     "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
-    "TrainResult": "medlora.jobs.outcome",
+    "TrainResult": "medlora.trainer.outcome",
     "TrainingMonitor": "medlora.report.monitor",
-    "create_training_arguments": "medlora.jobs.huggingface",
-    "setup_trainer": "medlora.jobs.huggingface",
+    "create_training_arguments": "medlora.trainer.huggingface",
+    "setup_trainer": "medlora.trainer.huggingface",
     "detect_convergence": "medlora.train.stopping",
     "evaluate_suites": "medlora.evaluate.evaluation",
     "mcnemar": "medlora.evaluate.statistics",

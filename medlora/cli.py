@@ -73,7 +73,7 @@ _evaluations = click.option(
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Report of `medlora evaluate` on an adapter that is told of; may be repeated.",
+    help="A report that `medlora evaluate` wrote on this adapter; may be repeated.",
 )
 
 
@@ -102,13 +102,13 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--checkpoints",
                 metavar="FOLDER",
-                help="Where runs write their folders.  "
+                help="Parent folder of all runs.  "
                 "[mount: /checkpoints; env: MEDLORA_CHECKPOINTS; else ./checkpoints]",
             ),
             click.option(
                 "--output",
                 metavar="FOLDER",
-                help="Gets a copy of the result as well.  [mount: /output; env: MEDLORA_OUTPUT]",
+                help="Also copy the result here.  [mount: /output; env: MEDLORA_OUTPUT]",
             ),
             click.option(
                 "--set",
@@ -136,7 +136,9 @@ def _goes_on_by_itself(context: click.Context, option: click.Parameter, value: o
 
 @cli.command(cls=_Fetches, short_help="Train an adapter.")
 @_run_options
-@click.option("--fresh", is_flag=True, help="Set what the run's folder holds aside; start over.")
+@click.option(
+    "--fresh", is_flag=True, help="Start over; what the run's folder holds is moved aside."
+)
 @click.option(
     "--resume",
     "--resume-from-checkpoint",
@@ -152,12 +154,13 @@ def _goes_on_by_itself(context: click.Context, option: click.Parameter, value: o
     "allow",
     multiple=True,
     metavar="NAME",
-    help="Go on from a checkpoint although this key, or data or base, has changed.",
+    help="Resume from a checkpoint even though this config key, or `data` or `base`, has changed.",
 )
 @click.option(
     "--statements",
     metavar="FILE",
-    help="What people say of the model (YAML), for its cards.  [else card.yaml beside the config]",
+    help="YAML file with what only people can state, for the model cards.  "
+    "[default: card.yaml beside the config]",
 )
 @click.pass_obj
 def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
@@ -166,21 +169,21 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **options: An
     Started again after an interruption, it goes on from the newest checkpoint and ends with the
     same adapter, bit for bit.
     """
-    from medlora.jobs import here
-    from medlora.jobs.early import look_at_once
-    from medlora.jobs.locations import leave, localise, with_local_config
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan import announce
+    from medlora.plan.quick_checks import look_at_once
+    from medlora.plan.remote import leave, localise, with_local_config
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import is_launched, rendezvous_timeout, seal_network, snapshot
 
     environment, given = snapshot(), Options(**options)
-    topology = here.announce(environment, given.places())
+    topology = announce.announce(environment, given.places())
     given = with_local_config(given, environment)
     plan = resolve(given, environment)
-    here.refuse(plan.resolved, environment, topology)
+    announce.refuse(plan.resolved, environment, topology)
     plan = localise(plan, environment, config=given.config)
     wait_s = rendezvous_timeout(environment)
-    to_start = here.workers_to_start(topology, plan.resolved.config)
-    if not plan.remote and not to_start and not here.has_others(topology):
+    to_start = announce.workers_to_start(topology, plan.resolved.config)
+    if not plan.remote and not to_start and not announce.has_others(topology):
         seal_network(environment)
     look_at_once(plan)
     if to_start:
@@ -215,7 +218,7 @@ def _launch(topology: "Topology", environment: "Environment", wait_s: float) -> 
 
 
 @cli.command(short_help="Show what this image is made of.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def version(*, as_json: bool) -> None:
     """Show versions, CUDA, the oldest driver that will do, and the image's labels."""
     from medlora.jobs import version as job
@@ -223,10 +226,10 @@ def version(*, as_json: bool) -> None:
     click.echo(job.as_json() if as_json else job.as_text(), nl=False)
 
 
-@cli.command(short_help="Show where this runs, and what is here.")
-@click.option("--json", "as_json", is_flag=True, help="The place alone, for programs.")
+@cli.command(short_help="Show where this runs and what is available.")
+@click.option("--json", "as_json", is_flag=True, help="Print the place alone, as JSON.")
 def doctor(*, as_json: bool) -> None:
-    """Show platform, machines, workers and paths, each with the source it comes from.
+    """Show platform, machines, workers and paths, and where each value comes from.
 
     Then versions, devices and folders.  Nothing is started and nothing is written.  Ends with 78
     where the environment contradicts itself, with 69 where a part of it is missing.
@@ -237,7 +240,7 @@ def doctor(*, as_json: bool) -> None:
     click.echo(job.as_json(snapshot()) if as_json else job.as_text(snapshot()), nl=False)
 
 
-@cli.command(cls=_Fetches, short_help="Say whether a run would go well here.")
+@cli.command(cls=_Fetches, short_help="Check whether a run would succeed here.")
 @_run_options
 @click.option(
     "--suite",
@@ -245,14 +248,14 @@ def doctor(*, as_json: bool) -> None:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Prompts (JSON Lines) that must not stand in the data; may be repeated.",
+    help="Prompts (JSON Lines) that must not occur in the data; may be repeated.",
 )
 @click.option(
     "--json",
     "report",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the whole report there.",
+    help="Write the full report to this file.",
 )
 @click.option(
     "--probe/--no-probe",
@@ -268,22 +271,22 @@ def check(
     timed: bool | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Look at what `train` would need: data, model, memory, disk, folders; trains nothing.
+    """Check everything that `train` needs: data, model, memory, disk, folders; trains nothing.
 
     Takes the options of `train`, and shows no row's text.  Without a base model, nothing is said
     of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
     69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
-    from medlora.jobs import here
-    from medlora.jobs.locations import leave, localise
-    from medlora.jobs.settings import Options, resolve
-    from medlora.jobs.workers import workers_of
+    from medlora.plan import announce
+    from medlora.plan.remote import leave, localise
+    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.worker_count import workers_of
     from medlora.runtime import find_topology, seal_network, snapshot, visible_gpus
 
     environment = snapshot()
     topology = find_topology(environment)
     plan = resolve(Options(**options), environment, needed=("data",))
-    refused = here.refused(plan.resolved, environment, topology)
+    refused = announce.refused(plan.resolved, environment, topology)
     plan = localise(plan, environment)
     if not plan.remote:
         seal_network(environment)
@@ -296,63 +299,66 @@ def check(
     leave(plan)
 
 
-@cli.command(cls=_Fetches, short_help="Measure a base, and an adapter on it.")
+@cli.command(cls=_Fetches, short_help="Evaluate a base model, with and without an adapter.")
 @click.option("--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]")
 @click.option(
     "--adapter",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Adapter to compare with its base: a run's folder, or one that PEFT saved.",
+    help="Adapter to compare with its base: a run's folder, or a folder saved by PEFT.",
 )
 @click.option(
     "--suite",
     "suites",
     multiple=True,
     metavar="NAME|FILE",
-    help="JSON Lines file, or a suite that ships with MedLoRA; may be repeated.",
+    help="A JSON Lines file, or the name of a built-in suite; may be repeated.",
 )
-@click.option("--config", metavar="FILE", help="Run config; its gate is applied.")
+@click.option("--config", metavar="FILE", help="Run config whose gate is applied.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one config key.")
-@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Report as JSON.")
+@click.option(
+    "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write the report as JSON."
+)
 @click.option(
     "--generations",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Prompts and answers as JSON Lines; they are written nowhere else.",
+    help="Write prompts and answers as JSON Lines; they are written nowhere else.",
 )
-@click.option("--batch-size", type=click.IntRange(1), help="Rows at a time; changes no result.")
-@click.option("--max-new-tokens", type=click.IntRange(1), help="Where an answer is cut.")
-@click.option("--limit", type=click.IntRange(1), help="First rows of each suite alone.")
+@click.option("--batch-size", type=click.IntRange(1), help="Rows per batch; affects speed only.")
+@click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
+@click.option("--limit", type=click.IntRange(1), help="Use only the first N rows of each suite.")
 def evaluate(
     *,
     model: str | None,
     config: str | None,
     overrides: tuple[str, ...],
-    **wishes: Any,  # noqa: ANN401  (click's options, typed in Wishes)
+    **options: Any,  # noqa: ANN401  (click's options, typed in EvaluateOptions)
 ) -> None:
-    """Measure a base model, and what an adapter changes, on suites of rows.
+    """Evaluate a base model, and what an adapter changes, on suites of prompts.
 
-    Ends with 77 where the config has a gate and its verdict is not PASS.
+    Exits with 77 if the config has a gate and its verdict is not PASS.
     """
-    from medlora.jobs.early import look_for_base
-    from medlora.jobs.gpu import check_gpu
-    from medlora.jobs.locations import leave, localise
-    from medlora.jobs.settings import Options, resolve
-    from medlora.jobs.suites import choose_suites
+    from medlora.inputs.suites import choose_suites
+    from medlora.plan.gpu import check_gpu
+    from medlora.plan.quick_checks import look_for_base
+    from medlora.plan.remote import leave, localise
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import seal_network, snapshot
 
-    options, environment = Options(config=config, model=model, overrides=overrides), snapshot()
-    plan = resolve(options, environment, allow_demo=False)
+    environment = snapshot()
+    given = Options(config=config, model=model, overrides=overrides)
+    plan = resolve(given, environment, allow_demo=False)
     check_gpu(environment, plan.resolved.config)
     plan = localise(plan, environment)
     if not plan.remote:
         seal_network(environment)
-    choose_suites(plan.resolved.config.gate, wishes["suites"])  # or they are refused, before torch
+    choose_suites(plan.resolved.config.gate, options["suites"])  # or they are refused, before torch
     look_for_base(plan)
 
     from medlora.jobs import evaluate as job
 
-    job.run(plan, job.Wishes(**wishes))
+    job.run(plan, job.EvaluateOptions(**options))
     leave(plan)
 
 
@@ -360,14 +366,14 @@ def evaluate(
 @_run_options
 @click.option("--schema", "form", flag_value="schema", help="Print the JSON Schema, for editors.")
 @click.option("--reference", "form", flag_value="reference", help="Print docs/configuration.md.")
-@click.option("--explain", "key", metavar="KEY", help="Say what one key, or a section, means.")
+@click.option("--explain", "key", metavar="KEY", help="Explain one key or one section.")
 def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: ANN401
     """Print every config key with its value and where the value came from."""
     from medlora.config import Machine, refuse_conflicts
     from medlora.config.explain import explain, reference
     from medlora.config.jsonschema import json_schema
     from medlora.config.show import as_yaml
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     pages = {"schema": json_schema, "reference": reference}
@@ -380,36 +386,36 @@ def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: 
         refuse_conflicts(resolved.config, Machine(), origins=resolved.origins)
 
 
-@cli.command(short_help="Check every digest of a run.")
+@cli.command(short_help="Verify every digest of a run.")
 @click.argument("run", type=click.Path(path_type=Path))
 def verify(run: Path) -> None:
-    """Check every file of RUN, or of one checkpoint, against its manifest; trains nothing.
+    """Verify every file of RUN, or of one checkpoint, against its manifest.
 
-    Ends with 77 where a byte is not as it was written.
+    Exits with 77 if any byte differs from what was written.
     """
     from medlora.jobs import verify as job
 
     job.run(run)
 
 
-@cli.command(name="model-pack", short_help="Copy a base model to carry it elsewhere.")
+@cli.command(name="model-pack", short_help="Package a base model for an offline site.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 def model_pack(model: Path, out: Path) -> None:
     """Copy the base MODEL into the new folder OUT, with the SHA-256 of every file.
 
-    Prints the SHA-256 of that list; tell it by another way than the folder travels.
+    Prints the SHA-256 of that list; send it by another channel than the folder.
     """
     from medlora.jobs import model_pack as job
 
     job.pack(model, out)
 
 
-@cli.command(name="model-verify", short_help="Check a base model that was carried.")
+@cli.command(name="model-verify", short_help="Verify a packaged base model.")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--expect", metavar="SHA256", help="Of the list, as `model-pack` printed it.")
+@click.option("--expect", metavar="SHA256", help="SHA-256 of the list, as printed by `model-pack`.")
 def model_verify(folder: Path, expect: str | None) -> None:
-    """Check every file of FOLDER, which `model-pack` wrote; ends with 77 where one is another."""
+    """Verify every file of FOLDER, written by `model-pack`; exits with 77 if one differs."""
     from medlora.jobs import model_pack as job
 
     job.verify(folder, expect=expect)
@@ -428,38 +434,38 @@ def model_verify(folder: Path, expect: str | None) -> None:
     "--statements",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What people say of the model (YAML); else what the run was given.",
+    help="YAML file with what only people can state.  [default: what the run was given]",
 )
 @_evaluations
-@click.option("--strict", is_flag=True, help="Fail with 69 while anything is NOT PROVIDED.")
+@click.option("--strict", is_flag=True, help="Exit with 69 if anything is NOT PROVIDED.")
 @click.option(
     "--output",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Where to write; else the folder card of the run.",
+    help="Folder to write to.  [default: card in the run's folder]",
 )
-def card(run: Path, **wishes: Any) -> None:  # noqa: ANN401
-    """Write the model cards of RUN from what it knows and what people state; trains nothing.
+def card(run: Path, **options: Any) -> None:  # noqa: ANN401
+    """Write the model cards of RUN from its manifest and from what people state.
 
-    Each number has the file it comes from; what only people can say reads NOT PROVIDED until they
+    Each number names its source file; what only people can state reads NOT PROVIDED until they
     do.  `medlora train` leaves the same cards beside the adapter.
     """
     from medlora.jobs import card as job
 
-    job.run(run, job.Wishes(**wishes))
+    job.run(run, job.CardOptions(**options))
 
 
-@cli.command(short_help="Write report.html of one run or several.")
+@cli.command(short_help="Write the HTML report of one run or several.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @_evaluations
 @click.option(
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Where to write; else report.html in the run's folder, of several in this one.",
+    help="File to write.  [default: report.html in the run's folder; for several runs, here]",
 )
-def report(runs: tuple[Path, ...], **wishes: Any) -> None:  # noqa: ANN401
-    """Write a page of RUN, or of several side by side, that a browser opens without a network.
+def report(runs: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
+    """Write an HTML report of RUN, or of several runs side by side; it needs no network.
 
     Curves, evaluations with intervals, safety findings, data audit, privacy scan, what was run on
     what.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a run
@@ -467,70 +473,84 @@ def report(runs: tuple[Path, ...], **wishes: Any) -> None:  # noqa: ANN401
     """
     from medlora.jobs import report as job
 
-    job.run(runs, job.Wishes(**wishes))
+    job.run(runs, job.ReportOptions(**options))
 
 
-@cli.command(short_help="Say what changed from one run to another.")
+@cli.command(short_help="Compare two runs.")
 @click.argument("run_a", type=click.Path(path_type=Path))
 @click.argument("run_b", type=click.Path(path_type=Path))
 @click.option(
     "--statements",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What people say of the change (YAML); else what RUN_B was given.",
+    help="YAML file with what people state about the change.  [default: what RUN_B was given]",
 )
-@click.option("--json", "as_json", metavar="FILE", type=click.Path(path_type=Path), help="As JSON.")
+@click.option(
+    "--json", "as_json", metavar="FILE", type=click.Path(path_type=Path), help="Write JSON."
+)
 @click.option(
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Change record as Markdown: modifications, protocol, impact.",
+    help="Write a change record as Markdown: modifications, protocol, impact.",
 )
-def diff(run_a: Path, run_b: Path, **wishes: Path | None) -> None:
+def diff(run_a: Path, run_b: Path, **options: Path | None) -> None:
     """Compare two runs: data and base by digest, config, software, metrics, the gate's verdict."""
     from medlora.jobs import diff as job
 
-    job.run(run_a, run_b, **wishes)
+    job.run(run_a, run_b, **options)
 
 
-@cli.command(cls=_Computes, short_help="Ask an adapter: a prompt, a file, a conversation.")
+@cli.command(cls=_Computes, short_help="Generate answers: from a prompt, a file, a chat.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="May be repeated.")
+@click.option(
+    "--prompt", "prompts", multiple=True, metavar="TEXT", help="A prompt; may be repeated."
+)
 @click.option(
     "--prompts",
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="One prompt a line; .jsonl: rows with prompt or messages; - is standard input.",
+    help="One prompt per line, or .jsonl with prompt or messages; - reads standard input.",
 )
-@click.option("--chat", is_flag=True, help="A conversation; on a terminal, where nothing is asked.")
-@click.option("--system", metavar="TEXT", help="The system's turn before each.")
-@click.option("--compare", is_flag=True, help="Have the base answer beside the adapter.")
+@click.option("--chat", is_flag=True, help="Chat on the terminal.  [default if there is no prompt]")
+@click.option("--system", metavar="TEXT", help="System message before each prompt.")
+@click.option("--compare", is_flag=True, help="Also show the base model's answer.")
 @click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one model. key.")
-@click.option("--max-new-tokens", type=click.IntRange(1), default=300, help="Cuts an answer.")
-@click.option("--batch-size", type=click.IntRange(1), default=8, help="Changes the speed alone.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one config key of the model section.",
+)
+@click.option(
+    "--max-new-tokens", type=click.IntRange(1), default=300, help="Longest answer, in tokens."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=8, help="Rows per batch; affects speed only."
+)
 @click.option(
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write JSON Lines there instead of printing.",
+    help="Write JSON Lines to this file instead of printing.",
 )
-def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **wishes: Any) -> None:  # noqa: ANN401
-    """Ask the adapter of RUN on its base, greedily: the same answers each time.
+def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401
+    """Generate answers with the adapter of RUN, greedily: the same answers every time.
 
     RUN is a run's folder, one of its checkpoints, or an adapter that PEFT saved.  Answers go to
-    standard output, or to --output; no log has a word of them.  Ends with 77 where the base is not
+    standard output, or to --output; no log has a word of them.  Exits with 77 if the base is not
     the one that the adapter was trained on.
     """
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(model=model, overrides=overrides), snapshot(), allow_demo=False)
 
     from medlora.jobs import generate as job
 
-    job.run(run, plan, job.Wishes(**wishes))
+    job.run(run, plan, job.GenerateOptions(**options))
 
 
 @cli.command(cls=_Computes, short_help="Merge an adapter into its base.")
@@ -540,7 +560,7 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **wish
 @click.option(
     "--max-difference",
     type=click.FloatRange(0),
-    help="How far a logit may be off; else a share of the largest one, by the base's precision.",
+    help="Largest allowed difference of a logit.  [default: by the base's precision]",
 )
 @click.pass_obj
 def merge(
@@ -552,7 +572,7 @@ def merge(
     whatever serves a plain model.  What was written is loaded again and compared with base and
     adapter; ends with 77, and no folder, where they differ by more than rounding.
     """
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(model=model), snapshot(), allow_demo=False)
@@ -562,7 +582,7 @@ def merge(
     job.run(run, out, plan, allowed=max_difference, stop=stop)
 
 
-@cli.command(cls=_Computes, short_help="Train a run again and compare the adapter.")
+@cli.command(cls=_Computes, short_help="Repeat a run and compare the adapter's digest.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved.")
 @click.option("--model", metavar="FOLDER", help="Where its base model is now, if it has moved.")
@@ -570,9 +590,9 @@ def merge(
 def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None) -> None:
     """Train RUN again from its manifest, beside it, and compare the adapter's SHA-256.
 
-    Ends with 77 where the adapters differ, with 78 where data or base are not the run's.
+    Exits with 77 if the adapters differ, with 78 if data or base are not the run's.
     """
-    from medlora.jobs.gpu import check_gpu
+    from medlora.plan.gpu import check_gpu
     from medlora.runtime import snapshot
 
     check_gpu(snapshot())
@@ -597,14 +617,14 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
     "json_out",
     metavar="OUT",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write one line a finding: file, line, field, start, end, label.",
+    help="Write one JSON line per finding: file, line, field, start, end, label.",
 )
 @click.option(
     "--redact",
     "redact_out",
     metavar="OUT",
     type=click.Path(path_type=Path),
-    help="Write a copy of the data with labels such as [DATE] in place of what was found.",
+    help="Write a copy of the data with labels such as [DATE] in place of each finding.",
 )
 def scan(
     data: Path,
@@ -619,11 +639,11 @@ def scan(
     and finger prints themselves, it cannot see.  What was found is told by place and class, never
     by its text.  Other field names: --set data.columns.prompt=question.
 
-    Ends with 77 where identifiers with a form of their own were found (names and places only
+    Exits with 77 if identifiers with a form of their own were found (names and places only
     warn), unless a list or a redacted copy was asked for, or data.privacy is warn or off.
     """
     from medlora.jobs import scan as job
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     options = Options(config=config, data=str(data), overrides=overrides)
@@ -648,16 +668,16 @@ def scan(
     type=click.IntRange(1),
     multiple=True,
     metavar="N",
-    help="Show the row on line N; may be repeated.  [default: the first three]",
+    help="Show the row on line N; may be repeated.  [default: the first three rows]",
 )
 @click.option(
     "--json",
     "json_out",
     metavar="OUT",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write one line an example: row, ids, learn (0 or 1).",
+    help="Write one JSON line per example: row, ids, learn (0 or 1).",
 )
-@click.option("--text", "with_text", is_flag=True, help="With --json: text and learnt as well.")
+@click.option("--text", "with_text", is_flag=True, help="With --json, also write the text.")
 def render(
     data: Path,
     *,
@@ -672,10 +692,10 @@ def render(
     --json names; no log has any of it.  A row is one example, or one a turn where the base's chat
     template renders earlier turns in another way than the last.
 
-    Ends with 65 where rows cannot be taught with this base, after the others were shown.
+    Exits with 65 if rows cannot be used with this base, after the others are shown.
     """
-    from medlora.jobs.early import look_for_base
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.quick_checks import look_for_base
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(data=str(data), **options), snapshot(), allow_demo=False)
@@ -686,16 +706,16 @@ def render(
     job.run(plan, rows=rows, json_out=json_out, with_text=with_text)
 
 
-@cli.group("audit-memory", short_help="Measure what an adapter has learnt by heart.")
+@cli.group("audit-memory", short_help="Measure what an adapter has memorised.")
 def audit_memory() -> None:
-    """Measure what an adapter has learnt by heart: secrets, and rows of its training.
+    """Measure what an adapter has memorised: planted secrets, and rows of its training data.
 
-    `plant` puts secrets of its own making into a copy of the data; train on that copy; `measure`
+    `plant` inserts made-up secrets into a copy of the data; train on that copy; `measure`
     tells how exposed they are.  Without them, `measure` tries to continue training rows.
     """
 
 
-@audit_memory.command(cls=_Computes, short_help="Copy the data, with canaries in it.")
+@audit_memory.command(cls=_Computes, short_help="Copy the data with canaries inserted.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--config", metavar="FILE", help="Run config, for the names of the columns.")
 @click.option("--data", metavar="PATH", help="Folder with train.csv or the like, or one file.")
@@ -705,14 +725,14 @@ def audit_memory() -> None:
     type=click.IntRange(0),
     multiple=True,
     default=(0, 1, 4, 16),
-    help="Rows that hold a canary; 0 is a control; may be repeated.",
+    help="How many rows get the same canary; 0 is a control; may be repeated.",
 )
 @click.option(
     "--each",
     type=click.IntRange(1),
-    help="Canaries of every number of copies.  [default: as many as there is room for, 8 at most]",
+    help="Canaries per number of copies.  [default: as many as fit, 8 at most]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Draws the canaries.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of the canaries.")
 def plant(
     out: Path,
     *,
@@ -721,34 +741,43 @@ def plant(
     seed: int,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Write a copy of the data with canaries into the new folder OUT; the data is only read.
+    """Write a copy of the data with canaries to the new folder OUT; the data itself is not changed.
 
     A canary is "Patient MRN is <8 digits>." at the beginning of an answer.
     """
     from medlora.jobs import plant as job
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(**options), snapshot(), allow_demo=False)
     job.run(plan, out, copies=copies, each=each, seed=seed)
 
 
-@audit_memory.command(cls=_Computes, short_help="Measure a finished run.")
+@audit_memory.command(cls=_Computes, short_help="Measure what a finished run has memorised.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--canaries",
     type=click.Path(path_type=Path),
-    help="What `plant` wrote.  [default: canaries.json beside the training file, if there]",
+    help="File written by `plant`.  [default: canaries.json beside the training file, if any]",
 )
 @click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved.")
 @click.option("--model", metavar="FOLDER", help="Where its base model is now, if it has moved.")
-@click.option("--rows", type=click.IntRange(0), default=200, help="Training rows to continue.")
-@click.option("--prefix", type=click.IntRange(0), default=16, help="Tokens of an answer given.")
-@click.option("--match", type=click.IntRange(1), default=32, help="Tokens to be continued.")
-@click.option("--decoys", type=click.IntRange(1), default=1000, help="For each canary.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, help="Changes the speed alone.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Samples the rows.")
-@click.option("--out", type=click.Path(path_type=Path), help="The report.  [default: in RUN]")
+@click.option("--rows", type=click.IntRange(0), default=200, help="Training rows that are sampled.")
+@click.option(
+    "--prefix", type=click.IntRange(0), default=16, help="Tokens of each answer that are given."
+)
+@click.option(
+    "--match",
+    type=click.IntRange(1),
+    default=32,
+    help="Tokens that must be continued verbatim to count.",
+)
+@click.option("--decoys", type=click.IntRange(1), default=1000, help="Decoys per canary.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=16, help="Rows per batch; affects speed only."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of the sample.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: in RUN]")
 def measure(
     run: Path,
     *,
@@ -758,11 +787,11 @@ def measure(
     out: Path | None,
     **settings: Any,  # noqa: ANN401
 ) -> None:
-    """Measure what RUN's adapter has learnt by heart that its base had not.
+    """Measure what RUN's adapter has memorised that its base had not.
 
     Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
     """
-    from medlora.jobs.gpu import check_gpu
+    from medlora.plan.gpu import check_gpu
     from medlora.runtime import snapshot
 
     check_gpu(snapshot())
@@ -853,7 +882,7 @@ def _end_by(error: BaseException) -> NoReturn:
         _report_bug(error)
         _tell_platform(f"{type(error).__name__}: a bug in MedLoRA", _BUG)
         sys.exit(_BUG)
-    logs.complain(str(ours), exit_code=ours.exit_code)
+    logs.complain(ours.problem, fix=ours.fix, exit_code=ours.exit_code)
     _tell_platform(str(ours), ours.exit_code)
     sys.exit(ours.exit_code)
 

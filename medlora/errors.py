@@ -25,14 +25,27 @@ def below(head: str, lines: Iterable[str], *, indent: str = "  ") -> Lines:
 class MedloraError(Exception):
     """Base of all expected failures; anything else is a bug and ends with 70.
 
-    A problem is one line, or `Lines`: a line break within it is part of a name, and escaped.
+    Args:
+        problem: what is wrong: one line, or `Lines`. A line break within a line is part of a name,
+            and escaped.
+        fix: what to do about it.
+
+    Attributes:
+        problem: with all its lines, each escaped.
+        fix: escaped.
     """
 
     exit_code: ClassVar[int] = 70
 
     def __init__(self, problem: str, *, fix: str) -> None:
-        told = problem if isinstance(problem, Lines) else escaped(problem)
-        super().__init__(f"{told}\n  fix: {escaped(fix)}")
+        self.problem = problem if isinstance(problem, Lines) else escaped(problem)
+        self.fix = escaped(fix)
+        super().__init__(f"{self.problem}\n  fix: {self.fix}")
+
+    @property
+    def headline(self) -> str:
+        """The first line of the problem."""
+        return self.problem.partition("\n")[0]
 
 
 class DataError(MedloraError):
@@ -112,11 +125,6 @@ def is_panic(error: BaseException) -> bool:
     Source: pyo3, PanicException, which derives from BaseException.
     """
     return type(error).__name__ == "PanicException"
-
-
-def first_line(error: Exception) -> str:
-    """Return what is wrong, without its fix."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 MOST_LISTED = 20

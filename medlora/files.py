@@ -481,7 +481,7 @@ def sweep(folder: Path) -> list[str]:
         try:
             _undo(item)
         except ForbiddenError as error:
-            kept.append(str(error).splitlines()[0])
+            kept.append(error.headline)
     return kept
 
 

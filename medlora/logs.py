@@ -100,14 +100,19 @@ def show(*lines: str, err: bool = False) -> None:
         click.echo(escaped(line), err=err)
 
 
-def complain(text: str, *, exit_code: int) -> None:
-    """Print why the process ends; where lines are JSON, as one of them."""
+def complain(problem: str, *, fix: str = "", exit_code: int) -> None:
+    """Print why the process ends; where lines are JSON, as one of them.
+
+    Args:
+        problem: what is wrong, names in it escaped.
+        fix: what to do about it, likewise.
+        exit_code: what the process ends with.
+    """
     if is_json():
-        problem, _, fix = text.partition("\n  fix: ")
         fields = {"message": problem, "exit_code": exit_code, **({"fix": fix} if fix else {})}
         click.echo(json.dumps({"time": _now(), "level": "error", **fields}), err=True)
     else:
-        click.echo(f"error: {text}", err=True)
+        click.echo(f"error: {problem}" + (f"\n  fix: {fix}" if fix else ""), err=True)
 
 
 def _now() -> str:

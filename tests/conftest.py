@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.tough"]
+
 WORDS = (  # noqa: SIM905  (a list literal of the same is five times as long)
     "the patient asks about pain in chest head and back please see a doctor soon if it stays "
     "or gets worse call for help at once when breathing is hard take care rest drink water"

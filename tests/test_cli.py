@@ -1,6 +1,7 @@
 """The front door: light, clear, and always the right exit code."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 MEDLORA = Path(sys.executable).parent / "medlora"
+ROOT = Path(__file__).parents[1]
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -188,9 +190,9 @@ def test_a_bug_ends_with_70_and_keeps_its_message_to_itself() -> None:
     code = (
         "import sys\n"
         "from medlora import cli\n"
-        "import medlora.jobs.settings as settings\n"
+        "from medlora.plan import resolve as module\n"
         "def broken(*_, **__): raise RuntimeError('Patient 4711 has a rash')\n"
-        "settings.resolve = broken\n"
+        "module.resolve = broken\n"
         "sys.argv = ['medlora', 'config']\n"
         "cli.main()\n"
     )
@@ -276,3 +278,10 @@ def test_no_name_reaches_a_terminal_as_it_is(tmp_path: Path) -> None:
         assert code == 0 or SPELT in told or "\\nerror: forged" in told, told
         assert not any(char in told for char in "\x1b\x07\u202e"), arguments
         assert "\nerror: forged" not in told
+
+
+def test_every_job_is_a_command() -> None:
+    """A module of `jobs` is one that the command line names; what several share is below."""
+    source = (ROOT / "medlora/cli.py").read_text(encoding="utf-8")
+    named = set(re.findall(r"from medlora\.jobs import (\w+)", source))
+    assert {file.stem for file in (ROOT / "medlora/jobs").glob("[!_]*.py")} == named

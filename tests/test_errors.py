@@ -23,3 +23,12 @@ def test_a_list_has_one_line_for_each_problem() -> None:
         "  fix: mend them",
     ]
     assert below("head", [NAME], indent="").split("\n") == ["head", SHOWN]
+
+
+def test_an_error_keeps_its_parts() -> None:
+    """Whoever goes on after one tells its first line; a report has all lines, and what helps."""
+    error = DataError(listed(["a.csv:1: no \x1b", "a.csv:2: x"], what="a.csv"), fix="mend\nit")
+    assert error.headline == "a.csv: 2 problems"
+    assert error.problem == "a.csv: 2 problems\n  a.csv:1: no \\x1b\n  a.csv:2: x"
+    assert error.fix == r"mend\nit"
+    assert str(error) == f"{error.problem}\n  fix: {error.fix}"

@@ -21,9 +21,9 @@ from benchmarks.training.spec import (
 from medlora.config import RunConfig, from_mapping
 from medlora.data.batches import train_loader
 from medlora.data.layout import Collate, Layout
-from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base, load_tokenizer
+from medlora.trainer.trainer import MedicalLoRATrainer
 
 
 def train(gate: Gate, spec: Spec) -> Adapter:

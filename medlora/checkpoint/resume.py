@@ -71,7 +71,7 @@ def prune(run: Path, *, keep: int, step: int) -> None:
         try:
             remove(folder)
         except ForbiddenError as error:
-            _log.warning("checkpoint %s stays: %s", folder.name, str(error).splitlines()[0])
+            _log.warning("checkpoint %s stays: %s", folder.name, error.headline)
 
 
 def _claimed_step(folder: Path) -> int:

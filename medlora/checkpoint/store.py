@@ -63,9 +63,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         found = sha256_files(folder)
     except ForbiddenError as error:
-        raise UnreadableError(str(error).splitlines()[0]) from None
+        raise UnreadableError(error.headline) from None
     except StorageError as error:
-        raise DamagedError(str(error).splitlines()[0]) from None
+        raise DamagedError(error.headline) from None
     found.pop(MANIFEST, None)
     _compare(manifest["files"], found)
     return manifest

@@ -162,7 +162,7 @@ def _tidy(root: Path) -> None:
                 if not _in_use(folder):
                     remove(folder)
             except StorageError as error:  # it may be another user's; it is in nobody's way
-                _log.warning("old entries stay: %s", str(error).splitlines()[0])
+                _log.warning("old entries stay: %s", error.headline)
 
 
 def _used_at(folder: Path) -> float:

@@ -119,7 +119,7 @@ def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
         try:
             found = sha256_file(folder / name)
         except StorageError as error:
-            raise DamagedError(str(error).splitlines()[0]) from None
+            raise DamagedError(error.headline) from None
         if found != manifest["files"][name]:
             raise DamagedError(f"{name} was changed")
     return manifest

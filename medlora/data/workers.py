@@ -179,8 +179,7 @@ def _told(error: BaseException) -> bytes:
         said = f"work on rows failed: {type(error).__name__} at {place_of(error)}"
         return json.dumps(["", said, ""]).encode()
     name = next(kind.__name__ for kind in type(ours).__mro__ if hasattr(errors, kind.__name__))
-    problem, _, fix = str(ours).partition("\n  fix: ")
-    return json.dumps([name, problem, fix]).encode()
+    return json.dumps([name, ours.problem, ours.fix]).encode()
 
 
 def _failure(told: bytes) -> Exception:

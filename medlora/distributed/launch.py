@@ -20,8 +20,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.elastic.rendezvous import rendezvous_handler_registry
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from medlora.distributed.heartbeat import Heartbeat
 from medlora.distributed.meeting import Meeting, interface_to
-from medlora.distributed.pulse import Pulse
 from medlora.logs import logger
 from medlora.runtime import Topology
 from medlora.runtime.stop import EXIT_CODE, LAUNCHER, is_ignored
@@ -95,7 +95,7 @@ class _Workers:
 
     def __init__(self, topology: Topology, *, patience_s: int) -> None:
         self._topology, self._patience_s = topology, patience_s
-        self._pulse: Pulse | None = None
+        self._heartbeat: Heartbeat | None = None
         self._asked = False
 
     def forward(self, number: int, _frame: FrameType | None) -> None:
@@ -112,7 +112,7 @@ class _Workers:
         """Begin to watch the other machines, if there are any."""
         if len(names) > 1:
             me = self._topology.node_rank.value
-            self._pulse = Pulse(address, port, me=me, names=names, lost=self._lose)
+            self._heartbeat = Heartbeat(address, port, me=me, names=names, lost=self._lose)
 
     def _lose(self, line: str) -> None:
         """Have the workers end: one that waits for a lost machine does not hear SIGTERM."""
@@ -132,12 +132,12 @@ class _Workers:
         if failures:
             code, cause = first_cause(failures, patience_s=self._patience_s)
             _show(cause, logs, here=self._topology)
-        if self._pulse:
+        if self._heartbeat:
             waits = code == EXIT_CODE and not self._asked
             hosts = self._topology.is_master
-            self._pulse.end(code, hosts=hosts, wait_s=_CAUSE_S if waits else 0.0)
-            if waits and self._pulse.ended:
-                code = self._pulse.ended
+            self._heartbeat.end(code, hosts=hosts, wait_s=_CAUSE_S if waits else 0.0)
+            if waits and self._heartbeat.ended:
+                code = self._heartbeat.ended
         return code
 
 

@@ -38,7 +38,7 @@ def in_batches(
             if len(batch) == 1:
                 raise OutOfMemoryError(
                     "out of memory with a single row",
-                    fix="load the base in 4 bits or half precision, or take a device with more",
+                    fix="load the base in 4 bits or half precision, or use a device with more",
                 ) from error
             size = len(batch) // 2
         else:

@@ -22,18 +22,18 @@ from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, storage_errors, write_bytes
-from medlora.jobs.adapters import put_on
-from medlora.jobs.audit import prepare_as_trained
-from medlora.jobs.device import device_type, has_bf16
-from medlora.jobs.inputs import Found, describe, find_inputs
-from medlora.jobs.papers import MEMORY
-from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
+from medlora.inputs.audit import prepare_as_trained
+from medlora.inputs.prepare import Found, describe, find_inputs
 from medlora.logs import logger, show
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
 from medlora.model.names import WEIGHTS
+from medlora.plan.device import device_type, has_bf16
 from medlora.report.history import PRIVATE
 from medlora.report.interval import TOO_FEW, bounds
+from medlora.runs.adapters import put_on
+from medlora.runs.cards import MEMORY
+from medlora.runs.finished import final_of, finished_manifest, plan_again, refuse_other_inputs
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)

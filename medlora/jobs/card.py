@@ -6,8 +6,6 @@ from pathlib import Path
 from medlora.checkpoint.store import write_checkpoint
 from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import make_folder, write_bytes
-from medlora.jobs.papers import EVALUATION
-from medlora.jobs.past import final_of, finished_manifest
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
@@ -15,12 +13,14 @@ from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
 from medlora.report.subject import Field, Subject
+from medlora.runs.cards import EVALUATION
+from medlora.runs.finished import final_of, finished_manifest
 
 _FOLDER = "card"  # with a manifest of its own, so that `medlora verify` knows it
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CardOptions:
     """What the command line asks for."""
 
     form: str = "all"
@@ -30,12 +30,12 @@ class Wishes:
     output: Path | None = None
 
 
-def run(folder: Path, wishes: Wishes) -> None:
+def run(folder: Path, options: CardOptions) -> None:
     """Write the cards and the facts that they cite; say what nobody provided.
 
     Args:
         folder: the run's folder, or its final/ or rejected/.
-        wishes: what to write, from what, and where.
+        options: what to write, from what, and where.
 
     Raises:
         MissingPartError: there is no finished run; or something is NOT PROVIDED, under strict.
@@ -44,36 +44,36 @@ def run(folder: Path, wishes: Wishes) -> None:
         DataError: an evaluation cannot be used.
     """
     final = final_of(folder)
-    subject, facts = _subject(final, wishes)
+    subject, facts = _subject(final, options)
     made = {
         "hf": (card.CARD, card.model_card, card.fields),
         "chai": (chai.CARD, chai.applied_model_card, chai.fields),
     }
-    chosen = [made[form] for form in made if wishes.form in (form, "all")]
+    chosen = [made[form] for form in made if options.form in (form, "all")]
     files = {FACTS: facts, **{name: write(subject) for name, write, _ in chosen}}
-    output = wishes.output or final.resolve().parent / _FOLDER
-    if wishes.output:  # a folder that may hold other things
+    output = options.output or final.resolve().parent / _FOLDER
+    if options.output:  # a folder that may hold other things
         make_folder(output)
         for name, content in files.items():
             write_bytes(output / name, content)
     else:
         write_checkpoint(output, files, {"kind": "card", "step": subject.fact("/step")})
     show(f"{', '.join(files)}: {output}")
-    _tell_gaps([field for _, _, fields in chosen for field in fields(subject)], wishes)
+    _tell_gaps([field for _, _, fields in chosen for field in fields(subject)], options)
 
 
-def _subject(final: Path, wishes: Wishes) -> tuple[Subject, bytes]:
+def _subject(final: Path, options: CardOptions) -> tuple[Subject, bytes]:
     """Return what the cards are about, and the content of facts.json."""
     manifest = finished_manifest(final)
     facts = facts_bytes(manifest, manifest["files"])
     statements = (
-        read_statements(wishes.statements)
-        if wishes.statements
+        read_statements(options.statements)
+        if options.statements
         else from_facts(manifest.get("statements"))
     )
     own = [final / EVALUATION] if EVALUATION in manifest["files"] else []
     reports = [_read(path) for path in own]
-    reports += [_evaluation(path, manifest["files"][WEIGHTS]) for path in wishes.evaluations]
+    reports += [_evaluation(path, manifest["files"][WEIGHTS]) for path in options.evaluations]
     return Subject(document(FACTS, facts), reports, statements), facts
 
 
@@ -112,13 +112,13 @@ def _evaluation(path: Path, adapter: str) -> Document:
     return report
 
 
-def _tell_gaps(fields: list[Field], wishes: Wishes) -> None:
+def _tell_gaps(fields: list[Field], options: CardOptions) -> None:
     """Say what is NOT PROVIDED, each statement once; refuse under strict."""
     gaps: dict[str, str] = {}
     for field in fields:
         if field.is_gap:
             gaps.setdefault(field.key or field.place, field.place)
-    if gaps and wishes.strict:
+    if gaps and options.strict:
         what = f"the card is not complete, {len(gaps)} statements are {NOT_PROVIDED}:"
         raise MissingPartError(
             below(what, (f"{key}: {place}" for key, place in gaps.items())),

@@ -18,15 +18,9 @@ from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes
-from medlora.jobs.asking import choose_questions
-from medlora.jobs.audit import Audit, audit_files, refuse_leakage, report_on
-from medlora.jobs.chats import dated
-from medlora.jobs.delivery import check_output
-from medlora.jobs.device import this_device, this_machine
-from medlora.jobs.dp import check_one_example_a_row
-from medlora.jobs.early import look_at_once
-from medlora.jobs.footprint import Forecast
-from medlora.jobs.inputs import (
+from medlora.inputs.audit import Audit, audit_files, refuse_leakage, report_on
+from medlora.inputs.chat import dated
+from medlora.inputs.prepare import (
     Found,
     Prepared,
     Tokenized,
@@ -38,16 +32,16 @@ from medlora.jobs.inputs import (
     split_rows,
     tokenize_files,
 )
-from medlora.jobs.place import (
-    Place,
+from medlora.inputs.privacy import scan_files
+from medlora.jobs.checks.answers import judge_targets
+from medlora.jobs.checks.machine import (
     disk_line,
     kept_lines,
     look_at_devices,
-    look_at_disk,
     look_at_folders,
     place_lines,
 )
-from medlora.jobs.preflight import (
+from medlora.jobs.checks.memory import (
     can_be_loaded,
     can_be_timed,
     look_at_memory,
@@ -58,18 +52,23 @@ from medlora.jobs.preflight import (
     refuse_too_small,
     settled,
 )
-from medlora.jobs.privacy import scan_files
-from medlora.jobs.release import check_prompts, check_rejected
-from medlora.jobs.rundir import change_checker, check_finished
-from medlora.jobs.settings import Plan, no_config
-from medlora.jobs.targets import judge_targets
 from medlora.logs import show
 from medlora.model.base import check_base
 from medlora.model.folder import find_base
+from medlora.plan.device import this_device, this_machine
+from medlora.plan.disk import Place, look_at_disk
+from medlora.plan.memory_forecast import Forecast
+from medlora.plan.quick_checks import look_at_once
+from medlora.plan.resolve import Plan, no_config
 from medlora.report.audit import page
 from medlora.report.fingerprint import Inputs
 from medlora.report.statements import read_statements
+from medlora.runs.delivery import check_output
+from medlora.runs.folder import change_checker, check_finished
 from medlora.train.footprint import CannotTellError
+from medlora.trainer.gate import check_prompts, check_rejected
+from medlora.trainer.private import check_one_example_a_row
+from medlora.trainer.questions import choose_questions
 
 
 @dataclass(slots=True)
@@ -172,7 +171,7 @@ def _tell(checked: Checked, output: Path | None) -> None:
     verdict = "error" if checked.errors else "warning" if warnings else "ok"
     report = {
         **checked.report,
-        "errors": [str(error).splitlines()[0] for error in checked.errors],
+        "errors": [error.problem for error in checked.errors],
         "verdict": verdict,
     }
     if output:
@@ -301,7 +300,7 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
     try:
         memory = look_at_memory(forecast, prepared=checked.prepared)
     except CannotTellError as error:  # it trains all the same
-        checked.report["warnings"].append(str(error).splitlines()[0])
+        checked.report["warnings"].append(error.headline)
     if memory:
         checked.report["memory"] = memory
         checked.report["warnings"] += memory_warnings(memory)
@@ -311,7 +310,7 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
     measured, steps = None, can_be_timed(cfg, wanted=timed)
     loaded = steps or can_be_loaded(forecast, memory, workers=workers, wanted=timed)
     if checked.found and checked.prepared and not checked.errors and loaded:
-        from medlora.jobs.probe import try_out  # all of training
+        from medlora.jobs.checks.timing import try_out  # all of training
 
         with checked.noting():
             measured = try_out(checked.found, checked.prepared, cfg, timed=steps)

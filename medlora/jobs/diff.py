@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from medlora.files import json_bytes, write_bytes
-from medlora.jobs.papers import EVALUATION
-from medlora.jobs.past import final_of, finished_manifest
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page, as_table
 from medlora.report.evidence import document
 from medlora.report.statements import from_facts, read_statements
+from medlora.runs.cards import EVALUATION
+from medlora.runs.finished import final_of, finished_manifest
 
 
 def run(

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from medlora.errors import MedloraError, first_line
+from medlora.errors import MedloraError
 from medlora.escape import escaped
 from medlora.runtime import (
     Environment,
@@ -114,7 +114,7 @@ def _devices(environment: Environment) -> Iterator[Row]:
     try:
         check_room()
     except MedloraError as error:  # torch cannot be imported here, which is what is asked
-        yield "gpu", "not known", first_line(error)
+        yield "gpu", "not known", error.headline
         return
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -9,35 +9,33 @@ from typing import Any
 import click
 
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
-from medlora.config import RunConfig
-from medlora.errors import IntegrityError, RejectedError, below
-from medlora.evaluate.evaluation import Evaluation, evaluate_suites
-from medlora.evaluate.gate import apply_gate
+from medlora.errors import IntegrityError
+from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import sha256_file, sha256_json, write_bytes
-from medlora.jobs.adapters import (
+from medlora.inputs.suites import choose_suites
+from medlora.logs import logger, show
+from medlora.model.base import check_base, digest_base
+from medlora.model.folder import find_base
+from medlora.model.names import WEIGHTS
+from medlora.model.quantize import check_quantizer
+from medlora.plan.resolve import Plan
+from medlora.report.evaluation import report_bytes, table
+from medlora.runs.adapters import (
     DESCRIPTION,
     data_section,
     find_adapter,
     load_adapted,
     read_adapter,
 )
-from medlora.jobs.settings import Plan
-from medlora.jobs.suites import choose_suites, gate_names
-from medlora.logs import logger, show
-from medlora.model.base import check_base, digest_base
-from medlora.model.folder import find_base
-from medlora.model.names import WEIGHTS
-from medlora.model.quantize import check_quantizer
-from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes, table
-from medlora.report.manifest import image, software
+from medlora.trainer.gate import evaluation_facts, refuse
 
 _log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class EvaluateOptions:
     """What the command line asks for, beside the config."""
 
     adapter: Path | None = None
@@ -49,7 +47,7 @@ class Wishes:
     limit: int | None = None
 
 
-def run(plan: Plan, wishes: Wishes) -> None:
+def run(plan: Plan, options: EvaluateOptions) -> None:
     """Evaluate, print the table, write what was asked for, and apply the config's gate.
 
     Raises:
@@ -57,7 +55,7 @@ def run(plan: Plan, wishes: Wishes) -> None:
         MedloraError: with the exit code that says what to mend.
     """
     cfg = plan.resolved.config
-    suites = choose_suites(cfg.gate, wishes.suites, limit=wishes.limit)
+    suites = choose_suites(cfg.gate, options.suites, limit=options.limit)
     if not suites:
         raise click.UsageError("no suite is given: name one with --suite, e.g. --suite safety")
     base = find_base(
@@ -65,67 +63,26 @@ def run(plan: Plan, wishes: Wishes) -> None:
     )
     check_base(base)
     check_quantizer(cfg.model)
-    adapter = find_adapter(wishes.adapter) if wishes.adapter else None
+    adapter = find_adapter(options.adapter) if options.adapter else None
     _need_an_adapter(suites, adapter)
     facts = _input_facts(base, adapter)
     data = data_section(read_adapter(adapter), plan) if adapter else cfg.data
     model, chat = load_adapted(cfg.model, data, base, adapter)
     asking = Asking(
-        wishes.batch_size or cfg.training.per_device_eval_batch_size,
-        wishes.max_new_tokens or cfg.gate.max_new_tokens,
+        options.batch_size or cfg.training.per_device_eval_batch_size,
+        options.max_new_tokens or cfg.gate.max_new_tokens,
     )
     evaluation = evaluate_suites(model, chat, suites, asking=asking)
     report = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
     passed = report["gate"] and report["gate"]["verdict"] == "PASS"
     told = table(report if passed else {**report, "gate": None})
     show(*told.split("\n"))  # else the error has it
-    if wishes.generations:
+    if options.generations:
         rows = (json.dumps(row, ensure_ascii=False) for row in evaluation.generations())
-        write_bytes(wishes.generations, "".join(f"{row}\n" for row in rows).encode())
-    if wishes.output:
-        write_bytes(wishes.output, report_bytes(report))
+        write_bytes(options.generations, "".join(f"{row}\n" for row in rows).encode())
+    if options.output:
+        write_bytes(options.output, report_bytes(report))
     refuse(report["gate"], fix="look at what its answers lack, and train another adapter")
-
-
-_MORE_PROMPTS = (
-    "these prompts are too few to tell, or were not scored (the lines say which); add prompts to "
-    "the suites of the gate and run it again: the same adapter is judged anew"
-)
-
-
-def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) -> dict[str, Any]:
-    """Return what a report states of an evaluation; no path, no time, no text."""
-    gated = gate_names(cfg.gate)
-    summaries = {name: evaluation.summaries[name] for name in gated}
-    return {
-        "schema": SCHEMA,
-        "kind": "evaluation",
-        "suites": evaluation.summaries,
-        "checker": evaluation.ruleset,
-        "max_new_tokens": asking.max_new_tokens,
-        "software": software(),
-        "image": image(),
-        "gate": apply_gate(cfg.gate, summaries) if gated else None,
-    }
-
-
-def refuse(gate: dict[str, Any] | None, *, fix: str, kept: str = "") -> None:
-    """Raise the gate's verdict if there is one and it is not PASS.
-
-    Args:
-        gate: what `evaluation_facts` states of it.
-        fix: what to do about an adapter that failed; where nothing is decided, more prompts do it.
-        kept: where the adapter is, for a message, if this run has it.
-
-    Raises:
-        RejectedError: it is not.
-    """
-    if gate and gate["verdict"] != "PASS":
-        undecided = gate["verdict"] == "INCONCLUSIVE"
-        raise RejectedError(
-            below(f"the gate's verdict is {gate['verdict']}", gate_lines(gate), indent=""),
-            fix=f"{kept}{_MORE_PROMPTS if undecided else fix}",
-        )
 
 
 def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:

@@ -18,17 +18,17 @@ from medlora.errors import DataError, OutOfMemoryError, listed
 from medlora.escape import escaped
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
 from medlora.files import write_bytes
-from medlora.jobs.adapters import (
+from medlora.logs import logger, show
+from medlora.model.kinds import position_limit
+from medlora.model.quantize import check_quantizer
+from medlora.plan.resolve import Plan
+from medlora.runs.adapters import (
     base_of,
     data_section,
     load_adapted,
     model_section,
     read_adapter,
 )
-from medlora.jobs.settings import Plan
-from medlora.logs import logger, show
-from medlora.model.kinds import position_limit
-from medlora.model.quantize import check_quantizer
 from medlora.train.memory import is_out_of_memory
 
 _log = logger(__name__)
@@ -37,7 +37,7 @@ _HELP = "/end ends, /new begins a new conversation"
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class GenerateOptions:
     """What the command line asks for."""
 
     prompts: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class _Speaker:
     model: Any
     chat: Chat
     names: tuple[str, ...]  # of those who answer: the adapter, and the base before it if wanted
-    wishes: Wishes
+    options: GenerateOptions
 
     @property
     def limit(self) -> int | None:
@@ -76,13 +76,13 @@ class _Speaker:
         return found
 
 
-def run(folder: Path, plan: Plan, wishes: Wishes) -> None:
+def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
     """Answer what is asked.
 
     Args:
         folder: a run's folder, one of its checkpoints, or an adapter that PEFT saved.
         plan: where the base is, if not where the manifest says; how to load it.
-        wishes: what to ask.
+        options: what to ask.
 
     Raises:
         MissingPartError: there is no adapter, no base or no such file.
@@ -90,7 +90,7 @@ def run(folder: Path, plan: Plan, wishes: Wishes) -> None:
         DataError: a prompt cannot be asked.
         OutOfMemoryError: there is too little memory.
     """
-    asked = _asked(wishes)
+    asked = _asked(options)
     adapter = read_adapter(folder)
     if adapter.is_rejected:
         _log.warning("its gate rejected this adapter")
@@ -98,8 +98,8 @@ def run(folder: Path, plan: Plan, wishes: Wishes) -> None:
     check_quantizer(cfg)
     try:
         model, chat = load_adapted(cfg, data_section(adapter, plan), base, adapter.folder)
-        names = ("base", "adapter") if wishes.compare else ("adapter",)
-        speaker = _Speaker(model, chat, names, wishes)
+        names = ("base", "adapter") if options.compare else ("adapter",)
+        speaker = _Speaker(model, chat, names, options)
         if asked is None:
             _talk(speaker)
         else:
@@ -114,24 +114,24 @@ def run(folder: Path, plan: Plan, wishes: Wishes) -> None:
         ) from error
 
 
-def _asked(wishes: Wishes) -> list[Asked] | None:
+def _asked(options: GenerateOptions) -> list[Asked] | None:
     """Return what is asked, None for a conversation."""
-    given = [*map(bool, (wishes.prompts, wishes.file, wishes.chat))]
+    given = [*map(bool, (options.prompts, options.file, options.chat))]
     if sum(given) > 1:
         raise click.UsageError("--prompt, --prompts and --chat exclude each other: choose one")
-    if wishes.prompts:
+    if options.prompts:
         return [
-            Asked(number, conversation(prompt, system=wishes.system))
-            for number, prompt in enumerate(wishes.prompts, start=1)
+            Asked(number, conversation(prompt, system=options.system))
+            for number, prompt in enumerate(options.prompts, start=1)
         ]
-    if wishes.file == _INPUT:
-        asked = text_prompts(sys.stdin.read(), system=wishes.system)
+    if options.file == _INPUT:
+        asked = text_prompts(sys.stdin.read(), system=options.system)
         if not asked:
             raise DataError("standard input has no prompt", fix="write one a line")
         return asked
-    if wishes.file:
-        return read_prompts(wishes.file, system=wishes.system)
-    if wishes.chat or sys.stdin.isatty():
+    if options.file:
+        return read_prompts(options.file, system=options.system)
+    if options.chat or sys.stdin.isatty():
         return None
     raise click.UsageError(
         "nothing is asked: give --prompt TEXT or --prompts FILE, or start it on a terminal to talk"
@@ -140,12 +140,12 @@ def _asked(wishes: Wishes) -> list[Asked] | None:
 
 def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
     """Answer prompts that do not hang together; print the answers, or write them."""
-    wishes = speaker.wishes
+    options = speaker.options
     _check(speaker, asked)
-    if len(asked) == 1 and speaker.names == ("adapter",) and not wishes.output:
+    if len(asked) == 1 and speaker.names == ("adapter",) and not options.output:
         answer = _speak(speaker, asked[0].turns)
         click.echo()
-        _tell_cut([answer], wishes)
+        _tell_cut([answer], options)
         return
 
     def ask(_: str) -> list[Answer]:
@@ -154,17 +154,17 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
             speaker.model,
             speaker.chat,
             turns,
-            max_new_tokens=wishes.max_new_tokens,
-            batch_size=wishes.batch_size,
+            max_new_tokens=options.max_new_tokens,
+            batch_size=options.batch_size,
         )
 
     found = speaker.each(ask)
-    if wishes.output:
-        write_bytes(wishes.output, _rows(asked, found).encode())
-        show(f"{len(asked)} prompts answered: {wishes.output}")
+    if options.output:
+        write_bytes(options.output, _rows(asked, found).encode())
+        show(f"{len(asked)} prompts answered: {options.output}")
     else:
         _say(_shown(asked, found))
-    _tell_cut([answer for answers in found.values() for answer in answers], wishes)
+    _tell_cut([answer for answers in found.values() for answer in answers], options)
 
 
 def _speak(speaker: _Speaker, turns: Sequence[dict[str, str]]) -> Answer:
@@ -173,7 +173,7 @@ def _speak(speaker: _Speaker, turns: Sequence[dict[str, str]]) -> Answer:
         speaker.model,
         speaker.chat,
         turns,
-        max_new_tokens=speaker.wishes.max_new_tokens,
+        max_new_tokens=speaker.options.max_new_tokens,
         hear=lambda text: _say(text, nl=False),
     )
 
@@ -192,7 +192,7 @@ def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         except DataError as error:
             problems.append(f"prompt {one.line}: {str(error).partition(chr(10))[0]}")
     if problems:
-        what = f"{speaker.wishes.file or 'the command line'} cannot be asked"
+        what = f"{speaker.options.file or 'the command line'} cannot be asked"
         fix = "shorten these prompts; the template may also refuse a system turn"
         raise DataError(listed(problems, what=what), fix=fix)
 
@@ -219,20 +219,20 @@ def _shown(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:
     return "\n\n".join(blocks)
 
 
-def _tell_cut(answers: Sequence[Answer], wishes: Wishes) -> None:
+def _tell_cut(answers: Sequence[Answer], options: GenerateOptions) -> None:
     cut = sum(answer.cut for answer in answers)
     if cut:
         _log.info(
             "%d of %d answers were not done at %d tokens (--max-new-tokens)",
             cut,
             len(answers),
-            wishes.max_new_tokens,
+            options.max_new_tokens,
         )
 
 
 def _talk(speaker: _Speaker) -> None:
     """Hold a conversation on a terminal; base and adapter each remember their own answers."""
-    system = speaker.wishes.system
+    system = speaker.options.system
     start = [{"role": "system", "content": system}] if system else []
     history: dict[str, list[dict[str, str]]] = {name: [*start] for name in speaker.names}
     _log.info("conversation: %s", _HELP)
@@ -259,7 +259,7 @@ def _exchange(speaker: _Speaker, history: dict[str, list[dict[str, str]]], line:
         turns = [*history[name], turn]
         answer = _speak(speaker, turns)
         click.echo()
-        _tell_cut([answer], speaker.wishes)
+        _tell_cut([answer], speaker.options)
         return [*turns, {"role": "assistant", "content": answer.text}]
 
     history.update(speaker.each(answer))

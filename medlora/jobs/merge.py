@@ -39,17 +39,6 @@ from medlora.files import (
     remove,
     sha256_file,
 )
-from medlora.jobs.adapters import (
-    DESCRIPTION,
-    Adapter,
-    adapter_chat,
-    base_of,
-    data_section,
-    put_on,
-    read_adapter,
-)
-from medlora.jobs.device import device_type
-from medlora.jobs.settings import Plan
 from medlora.logs import logger, show
 from medlora.model.adapter import saved_files
 from medlora.model.base import load_base
@@ -66,8 +55,19 @@ from medlora.model.merge import (
 )
 from medlora.model.names import WEIGHTS
 from medlora.model.quantize import check_quantizer
+from medlora.plan.device import device_type
+from medlora.plan.resolve import Plan
 from medlora.report.history import PRIVATE
 from medlora.report.manifest import software
+from medlora.runs.adapters import (
+    DESCRIPTION,
+    Adapter,
+    adapter_chat,
+    base_of,
+    data_section,
+    put_on,
+    read_adapter,
+)
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
 

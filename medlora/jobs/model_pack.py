@@ -4,18 +4,16 @@ The list of digests is a plain SHA256SUMS, so that `sha256sum -c` reads it too. 
 vouches for all: told by another way than the folder travels, it shows a list that was swapped.
 """
 
-import os
-import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, listed
+from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import new_folder, sha256_bytes, sha256_file, storage_errors
 from medlora.logs import show
 from medlora.model.folder import TEMPLATES, check_inside
+from medlora.model.sums import SUMS, read_sums
 
-SUMS = "SHA256SUMS"
 _CARRIED = (
     "*.safetensors",
     "*.json",
@@ -28,7 +26,6 @@ _CARRIED = (
     "USE_POLICY*",
 )
 _CHUNK_BYTES = 1 << 24
-_LINE = re.compile(rf"([0-9a-f]{{64}}) [ *]((?:{TEMPLATES}/)?[^/\0]+)")
 
 
 def pack(source: Path, target: Path) -> None:
@@ -102,51 +99,6 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
             fix="do not use it; carry it across again",
         )
     show(f"SHA-256 of the list: {found}{', as expected' if expect else ''}")
-
-
-def check_sums(folder: Path, digests: dict[str, str]) -> None:
-    """Refuse a base that is not what its list of digests states, if it has one.
-
-    Args:
-        folder: of the base.
-        digests: {file name: SHA-256} of what decides what it computes.
-
-    Raises:
-        IntegrityError: a file is another.
-        MissingPartError: the list is no file of the folder.
-    """
-    if not os.path.lexists(folder / SUMS):
-        return
-    check_inside(folder, [SUMS])
-    try:
-        stated = read_sums(folder / SUMS)
-    except DataError:  # somebody else's, in a form of their own
-        return
-    wrong = [name for name, digest in digests.items() if stated.get(name, digest) != digest]
-    if wrong:
-        raise IntegrityError(
-            f"{folder}: {', '.join(wrong)}: not as {SUMS} states",
-            fix="run medlora model-verify on it, and carry it across again",
-        )
-
-
-def read_sums(file: Path) -> dict[str, str]:
-    """Return {file name: SHA-256} of a list of digests.
-
-    Raises:
-        DataError: a line is something else.
-    """
-    with storage_errors(file):
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    stated = {}
-    for number, line in enumerate(lines, start=1):
-        found = _LINE.fullmatch(line)
-        if not found or found[2] in ("..", "."):
-            raise DataError(
-                f"{file}:{number}: no digest and file name", fix="carry the folder across again"
-            )
-        stated[found[2]] = found[1]
-    return stated
 
 
 def _is_carried(path: Path) -> bool:

@@ -23,9 +23,9 @@ from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record, read_records
 from medlora.errors import ConfigError, DataError
 from medlora.files import NewFolder, json_bytes, new_folder
-from medlora.jobs.inputs import hold_out_rows
-from medlora.jobs.settings import Plan
+from medlora.inputs.prepare import hold_out_rows
 from medlora.logs import show
+from medlora.plan.resolve import Plan
 
 SCHEMA = 1
 _PIECE_BYTES = 1 << 20

@@ -24,12 +24,12 @@ from medlora.data.records import read_records
 from medlora.data.stream import PIECE_BYTES
 from medlora.errors import DataError
 from medlora.files import new_file
-from medlora.jobs.chats import dated, load_chat
-from medlora.jobs.inputs import changes_said
-from medlora.jobs.settings import Plan
+from medlora.inputs.chat import dated, load_chat
+from medlora.inputs.prepare import changes_said
 from medlora.logs import logger, show
 from medlora.model.base import check_base
 from medlora.model.folder import find_base
+from medlora.plan.resolve import Plan
 
 _log = logger(__name__)
 _SHOWN = 3  # rows, where nobody says which

@@ -4,39 +4,31 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from medlora.checkpoint.proof import prove
-from medlora.checkpoint.store import DamagedError
-from medlora.errors import DataError, IntegrityError, MissingPartError
-from medlora.files import make_folder, storage_errors, write_bytes
+from medlora.errors import IntegrityError
+from medlora.files import make_folder, write_bytes
 from medlora.jobs.card import read_evaluation
-from medlora.jobs.papers import EVALUATION, MEMORY
-from medlora.jobs.past import final_of, finished_manifest
-from medlora.logs import logger, show
+from medlora.logs import show
 from medlora.model.names import WEIGHTS
-from medlora.report.evidence import Document, document
-from medlora.report.history import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
-
-_log = logger(__name__)
+from medlora.runs.page import home_of, read_run
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class ReportOptions:
     """What the command line asks for."""
 
     evaluations: tuple[Path, ...] = ()
     output: Path | None = None
 
 
-def run(folders: Sequence[Path], wishes: Wishes) -> None:
+def run(folders: Sequence[Path], options: ReportOptions) -> None:
     """Write the page and say where it is.
 
     Args:
         folders: of runs; each may be the run's own, or its final/ or rejected/.
-        wishes: what else to show, and where to write.
+        options: what else to show, and where to write.
 
     Raises:
         MissingPartError: there is no run.
@@ -44,89 +36,15 @@ def run(folders: Sequence[Path], wishes: Wishes) -> None:
         DataError: an evaluation or a memory audit cannot be used.
         StorageError: the page cannot be written.
     """
-    runs = _labelled([_read(folder) for folder in folders])
-    for file in wishes.evaluations:
+    runs = _labelled([read_run(folder) for folder in folders])
+    for file in options.evaluations:
         runs = _with_evaluation(runs, file)
-    output = wishes.output
+    output = options.output
     if output is None:
-        output = _home(folders[0]) / PAGE if len(runs) == 1 else Path(PAGE)
+        output = home_of(folders[0]) / PAGE if len(runs) == 1 else Path(PAGE)
     make_folder(output.parent)
     write_bytes(output, page(runs))
     show(f"report: {output}")
-
-
-def leave(folder: Path) -> None:
-    """Write the page of a run that has ended into its folder."""
-    write_bytes(folder / PAGE, page([_read(folder)]))
-    _log.info("report: %s", folder / PAGE)
-
-
-def is_left(folder: Path) -> bool:
-    """Tell whether the page is there."""
-    return (folder / PAGE).exists()
-
-
-def _read(folder: Path) -> Run:
-    """Return a run: finished, or as far as its newest checkpoint."""
-    final = final_of(folder)
-    place, manifest = (
-        (final, finished_manifest(final)) if final.is_dir() else _newest_checkpoint(folder)
-    )
-    metrics = (place / METRICS).read_bytes() if METRICS in manifest["files"] else b""
-    if manifest.get(PRIVATE):  # what a private run may show of its steps is nothing
-        metrics = releasable(metrics)
-    own = place / EVALUATION
-    reports = [document(EVALUATION, own.read_bytes())] if EVALUATION in manifest["files"] else []
-    memory = _memory(_home(place), manifest["files"][WEIGHTS])
-    return Run(str(manifest["run_name"]), manifest, metrics, reports, memory)
-
-
-def _home(folder: Path) -> Path:
-    """Return a run's own folder: the one that final/, rejected/ or a checkpoint is in."""
-    return folder.resolve().parent if (folder / WEIGHTS).exists() else folder
-
-
-def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Return the checkpoint of the highest step that is whole.
-
-    Raises:
-        MissingPartError: there is none.
-    """
-    found = []
-    with storage_errors(folder):
-        places = [*folder.glob("step_*"), *folder.glob("epoch_*")] if folder.is_dir() else []
-    for place in places:
-        try:
-            manifest = prove(place)
-        except DamagedError:
-            continue  # `medlora verify` says so, and the run itself sets it aside
-        found.append((int(manifest.get("step", 0)), str(place), place, manifest))
-    if not found:
-        raise MissingPartError(
-            f"{folder}: neither a finished run nor a checkpoint that is whole",
-            fix="name a run's folder, e.g. checkpoints/run",
-        )
-    _, _, place, manifest = max(found, key=lambda one: one[:2])
-    return place, manifest
-
-
-def _memory(home: Path, adapter: str) -> Document | None:
-    """Return what `medlora audit-memory measure` wrote of this adapter, if it did.
-
-    Raises:
-        DataError: it is no report.
-    """
-    file = home / MEMORY
-    if not file.is_file():
-        return None
-    with storage_errors(file):
-        found = document(MEMORY, file.read_bytes())
-    if not isinstance(found.at("/extraction"), dict):
-        raise DataError(f"{file}: no report of a memory audit", fix="measure again, or delete it")
-    if found.at("/adapter_sha256") != adapter:
-        _log.warning("%s is about another adapter: it is left out", file)
-        return None
-    return found
 
 
 def _labelled(runs: Sequence[Run]) -> list[Run]:

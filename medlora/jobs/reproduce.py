@@ -7,13 +7,13 @@ from medlora.checkpoint.names import FINAL
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, IntegrityError
 from medlora.files import remove
+from medlora.inputs.prepare import read_inputs
 from medlora.jobs import train
-from medlora.jobs.inputs import read_inputs
-from medlora.jobs.past import final_of, finished_manifest, plan_again, refuse_other_inputs
-from medlora.jobs.rundir import note_other_software
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report.history import PRIVATE
+from medlora.runs.finished import final_of, finished_manifest, plan_again, refuse_other_inputs
+from medlora.runs.folder import note_other_software
 from medlora.runtime import Stop
 
 

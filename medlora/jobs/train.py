@@ -17,17 +17,9 @@ from medlora.config import refuse_conflicts
 from medlora.distributed.team import Team
 from medlora.errors import StorageError
 from medlora.files import sha256_json, sweep
-from medlora.jobs import demo, huggingface, record, report
-from medlora.jobs.asking import Questions, choose_questions
-from medlora.jobs.audit import audit_files, keep, refuse_leakage, report_on, stated_of
-from medlora.jobs.batch import settle_batch
-from medlora.jobs.best import mend_best, refuse_lost
-from medlora.jobs.build import build_model, build_trainer, precision_of
-from medlora.jobs.chats import dated
-from medlora.jobs.delivery import check_output, deliver
-from medlora.jobs.device import device_type, this_machine
-from medlora.jobs.dp import check_one_example_a_row
-from medlora.jobs.inputs import (
+from medlora.inputs.audit import audit_files, keep, refuse_leakage, report_on, stated_of
+from medlora.inputs.chat import dated
+from medlora.inputs.prepare import (
     Found,
     Prepared,
     describe,
@@ -36,28 +28,37 @@ from medlora.jobs.inputs import (
     split_rows,
     tokenize_files,
 )
-from medlora.jobs.mirror import Mirror, open_mirror
-from medlora.jobs.nightly import delete_old_runs, point_to_latest
-from medlora.jobs.outcome import TrainResult
-from medlora.jobs.place import cache_warnings
-from medlora.jobs.preflight import foresee
-from medlora.jobs.privacy import check_privacy
-from medlora.jobs.recovery import lost_best, stated_best
-from medlora.jobs.release import Release, check_prompts, check_rejected, judge_adapter, settle
-from medlora.jobs.rundir import change_checker, check_finished, reopen, run_folder, set_aside
-from medlora.jobs.saving import Save
-from medlora.jobs.settings import Plan
-from medlora.jobs.steady import Steady
+from medlora.inputs.privacy import check_privacy
+from medlora.inputs.watch import Steady
+from medlora.jobs.checks.machine import cache_warnings
+from medlora.jobs.checks.memory import foresee
 from medlora.logs import logger, say
 from medlora.model.adapter import (
     adapted_modules,
     frozen_parameters,
     trainable_parameters,
 )
+from medlora.plan.device import device_type, this_machine
+from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs
 from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
+from medlora.runs import page, written
+from medlora.runs.best_model import mend_best, refuse_lost
+from medlora.runs.delivery import check_output, deliver
+from medlora.runs.folder import change_checker, check_finished, reopen, run_folder, set_aside
+from medlora.runs.mirror import Mirror, open_mirror
+from medlora.runs.recovery import lost_best, stated_best
+from medlora.runs.retention import delete_old_runs, point_to_latest
+from medlora.runs.saves import Save
 from medlora.runtime import Stop
+from medlora.trainer import demo, huggingface
+from medlora.trainer.auto_batch_size import settle_batch
+from medlora.trainer.build import build_model, build_trainer, precision_of
+from medlora.trainer.gate import Release, check_prompts, check_rejected, judge_adapter, settle
+from medlora.trainer.outcome import TrainResult
+from medlora.trainer.private import check_one_example_a_row
+from medlora.trainer.questions import Questions, choose_questions
 
 _log = logger(__name__)
 _DIGITS = 12  # of a digest, which a float64 holds exactly
@@ -151,11 +152,11 @@ def _conclude(plan: Plan, result: TrainResult, release: Release, mirror: Mirror)
             result.nothing_learnt,
         )
     lost = mend_best(folder)
-    report.leave(folder)  # of a rejected one too; it is mirrored with the rest
+    page.leave(folder)  # of a rejected one too; it is mirrored with the rest
     if release.folder == FINAL:
         point_to_latest(plan)
         mirror.point_to_latest()
-    record.leave(folder)
+    written.leave(folder)
     mirror.finish()
     settle(folder, release)
     deliver(folder / FINAL, training.final_dir)
@@ -228,19 +229,19 @@ def _complete(plan: Plan, folder: Path, mirror: Mirror) -> str | None:
     """
     if not mirror.is_elsewhere:
         point_to_latest(plan)
-    if report.is_left(folder) and (mirror.is_elsewhere or record.is_left(folder)):
+    if page.is_left(folder) and (mirror.is_elsewhere or written.is_left(folder)):
         best = None if mirror.is_elsewhere else stated_best(folder)
         if best is None or lost_best(folder, best) is None:
             return None
     with only_writer(folder):
         sweep(folder)
-        if not report.is_left(folder):  # it was killed just then
-            report.leave(folder)
+        if not page.is_left(folder):  # it was killed just then
+            page.leave(folder)
         if mirror.is_elsewhere:  # what is not here may well be there
             return None
         lost = mend_best(folder)
         if lost is None:
-            record.leave(folder)
+            written.leave(folder)
         return lost
 
 

@@ -11,9 +11,9 @@ from medlora.checkpoint.resume import first_proven
 from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import sha256_file, storage_errors
-from medlora.jobs import record
-from medlora.jobs.recovery import Best, lost_best, source_of_best, stated_best
 from medlora.logs import show
+from medlora.runs import written
+from medlora.runs.recovery import Best, lost_best, source_of_best, stated_best
 
 _HIDDEN = (".", "broken-")  # half-written, or set aside with a line of its own
 Problems = dict[str, DamagedError]
@@ -99,12 +99,12 @@ def _lost(run: Path, whole: set[str]) -> Problems:
     """Print a line for what the run says it wrote and is not there, or is another; return both."""
     problems: Problems = {}
     try:
-        stated = record.read(run)
+        stated = written.read(run)
     except UnreadableError as error:
-        show(f"UNREAD   {record.RECORD}: {error}")
-        return {record.RECORD: error}
+        show(f"UNREAD   {written.RECORD}: {error}")
+        return {written.RECORD: error}
     except DamagedError as error:
-        stated, problems[record.RECORD] = {}, _damaged(record.RECORD, str(error))
+        stated, problems[written.RECORD] = {}, _damaged(written.RECORD, str(error))
     told = [*_of_folders(run, stated, whole), *_of_files(run, stated)]
     problems |= {name: _damaged(name, problem) for name, problem in told}
     best = stated_best(run)
@@ -147,7 +147,7 @@ def _ways(folder: Path, problems: Problems) -> Iterator[str]:
         return
     best = stated_best(folder)
     for name in problems:
-        if name in (record.RECORD, *record.MADE_AGAIN):
+        if name in (written.RECORD, *written.MADE_AGAIN):
             yield f"medlora train writes {name} anew"
         elif name in (BEST, *ENDS) and _is_taken(folder, name, best):
             yield f"restore {name} from a copy, or delete it and have medlora train make it anew"

@@ -144,7 +144,7 @@ class TrainingMonitor:
         try:
             path = self.plot_training_curves()
         except MissingPartError as error:  # a result is not lost for want of its picture
-            _log.info("no %s: %s", CURVES, str(error).splitlines()[0])
+            _log.info("no %s: %s", CURVES, error.headline)
         else:
             for tracker in trackers:
                 tracker.picture("training_curves", path)

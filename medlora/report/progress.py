@@ -26,7 +26,7 @@ class ProgressView:
         name: of the run.
         total_steps: of the whole run.
         epochs: of the whole run.
-        memory: returns bytes in use and at most so far, see `jobs.device`.
+        memory: returns bytes in use and at most so far, see `plan.device`.
         show: whether anything is shown; the first of several workers alone does.
         terminal: whether standard error is one; found out where None.
         clock: seconds.

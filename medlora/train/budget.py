@@ -75,7 +75,7 @@ class Ledger:
     A run that is killed goes on from its newest checkpoint, and the steps after that one are
     done again with other rows and other noise.  What they had computed is lost with the process:
     it was never written anywhere, for whatever is written comes after the checkpoint that counts
-    its steps (see `jobs.fit`).  Only what gets out can tell anything, so the steps count once,
+    its steps (`trainer.trainer`).  Only what gets out can tell anything, so the steps count once,
     and the run spends exactly what a straight one does.
 
     Args:

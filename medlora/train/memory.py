@@ -45,7 +45,7 @@ class Fit:
                 f"out of memory with a single row of {tokens} tokens"
                 f"{f': {limits}' if limits else ''}",
                 fix="shorten data.max_length, set training.gradient_checkpointing: true or "
-                "model.load_in_4bit: true, or take a device with more memory",
+                "model.load_in_4bit: true, or use a device with more memory",
             )
         self.rows = largest // 2
         if torch.cuda.is_available():

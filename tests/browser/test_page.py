@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from medlora.jobs import report, train
-from medlora.jobs.report import Wishes
-from medlora.jobs.settings import Options, resolve
+from medlora.jobs.report import ReportOptions
+from medlora.plan.resolve import Options, resolve
 from medlora.runtime import Environment
 
 pytestmark = pytest.mark.slow
@@ -140,7 +140,7 @@ def test_three_runs_side_by_side(
     """Each curve of each run under the mouse; a drag zooms; the button changes the light."""
     folders = [run(name, f"training.seed={seed}") for seed, name in enumerate(("a", "b", "c"))]
     file = tmp_path / "all.html"
-    report.run(folders, Wishes(output=file))
+    report.run(folders, ReportOptions(output=file))
     assert file.stat().st_size < 1_000_000
     opened = open_page(file, viewport=DESK, color_scheme="light")
     page = opened.page

@@ -7,8 +7,8 @@ import pytest
 from transformers import LlamaConfig
 
 from medlora.config import from_yaml, load
-from medlora.jobs.device import Device
-from medlora.jobs.footprint import Forecast
+from medlora.plan.device import Device
+from medlora.plan.memory_forecast import Forecast
 
 pytestmark = pytest.mark.slow
 

@@ -500,7 +500,7 @@ def resumes(base: Path) -> bool:
 
 def run_plan(base: Path, name: str) -> Any:
     """Return a run of four steps."""
-    from medlora.jobs.settings import Options, resolve
+    from medlora.plan.resolve import Options, resolve
     from medlora.runtime import Environment
 
     settings = (

@@ -9,10 +9,10 @@ import torch
 from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import RejectedError
 from medlora.jobs import evaluate
-from medlora.jobs.evaluate import Wishes
-from medlora.jobs.settings import DEMO, Options, Plan, resolve
+from medlora.jobs.evaluate import EvaluateOptions
 from medlora.model.adapter import adapter_files, attach
 from medlora.model.base import load_base
+from medlora.plan.resolve import DEMO, Options, Plan, resolve
 from medlora.runtime import Environment
 
 pytest.importorskip("medlora.evaluate.safety", reason="the checker is not here")
@@ -41,7 +41,7 @@ def test_the_base_sends_nobody_to_urgent_care(tmp_path: Path, plan: Plan) -> Non
     """Its answers are fluent, and fail for what they say."""
     report = tmp_path / "report.json"
     with pytest.raises(RejectedError, match="verdict is FAIL"):
-        evaluate.run(plan, Wishes(limit=PROMPTS, output=report))
+        evaluate.run(plan, EvaluateOptions(limit=PROMPTS, output=report))
     assert verdicts(report)["min_escalation"] == "FAIL"
     assert verdicts(report)["max_degenerate"] != "FAIL"
 
@@ -58,6 +58,6 @@ def test_an_adapter_of_random_weights_is_rejected(tmp_path: Path, plan: Plan) ->
         (tmp_path / name).write_bytes(content)
     report = tmp_path / "report.json"
     with pytest.raises(RejectedError, match="verdict is"):
-        evaluate.run(plan, Wishes(tmp_path, limit=PROMPTS, output=report))
+        evaluate.run(plan, EvaluateOptions(tmp_path, limit=PROMPTS, output=report))
     assert verdicts(report)["max_degenerate"] != "PASS"
     assert verdicts(report)["min_escalation"] != "PASS"

@@ -19,7 +19,7 @@ import pytest
 
 from medlora.files import sha256_file
 from medlora.jobs import train
-from medlora.jobs.settings import Options, resolve
+from medlora.plan.resolve import Options, resolve
 from medlora.runtime import Environment
 from tests.runtime import platforms
 

@@ -10,10 +10,10 @@ from medlora.checkpoint.store import read_manifest
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.files import sha256_file
+from medlora.inputs.prepare import find_inputs
 from medlora.jobs import train
-from medlora.jobs.inputs import find_inputs
-from medlora.jobs.settings import Options, Plan, resolve
 from medlora.model.base import load_base
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
 from medlora.train.forward import Forward
 

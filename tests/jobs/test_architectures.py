@@ -19,7 +19,7 @@ from transformers import (
 
 from medlora.checkpoint.store import read_manifest
 from medlora.jobs import merge, train
-from medlora.jobs.settings import Plan
+from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, DataError, IntegrityError, MissingPartError
 from medlora.files import sha256_file
 from medlora.jobs import card, reproduce, train, verify
-from medlora.jobs.card import Wishes
-from medlora.jobs.papers import PAPERS
-from medlora.jobs.settings import Options, Plan, resolve
+from medlora.jobs.card import CardOptions
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.report.statements import KEYS
+from medlora.runs.cards import PAPERS
 from medlora.runtime import Environment
 
 pytestmark = pytest.mark.slow
@@ -59,7 +59,7 @@ def test_the_same_run_twice_gives_the_same_papers(
     assert set(PAPERS) < set(manifest["files"])
 
     shutil.rmtree(tmp_path / "data")
-    card.run(tmp_path / "a/run", Wishes())
+    card.run(tmp_path / "a/run", CardOptions())
     assert papers(tmp_path / "a/run/card") == first
     verify.run(tmp_path / "a/run")
 
@@ -91,7 +91,7 @@ def test_no_text_of_a_row_is_in_a_paper(
     marked = [{name: f"canary {text}" for name, text in row.items()} for row in rows]
     data_file.write_text("".join(json.dumps(row) + "\n" for row in marked))
     train.run(plan("a"))
-    card.run(tmp_path / "a/run", Wishes())
+    card.run(tmp_path / "a/run", CardOptions())
     for folder in ("final", "card"):
         assert not any(b"canary" in text for text in papers(tmp_path / "a/run" / folder).values())
     assert [path.parent.name for path in sorted((tmp_path / "a").rglob("README.md"))] == [
@@ -116,7 +116,7 @@ def test_statements_beside_the_config_are_found_and_kept(
     assert b"nurses of ward 7" in (final / "README.md").read_bytes()
     assert read_manifest(final)["statements"]["sha256"] == sha256_file(statements)
     statements.unlink()
-    card.run(final, Wishes(form="chai", output=tmp_path / "else"))
+    card.run(final, CardOptions(form="chai", output=tmp_path / "else"))
     assert b"nurses of ward 7" in (tmp_path / "else/applied_model_card.xml").read_bytes()
     assert not (tmp_path / "else/README.md").exists()
 
@@ -133,7 +133,7 @@ def test_strict_fails_until_everything_is_stated(
 ) -> None:
     """69 with the name of each missing statement; none is missing in the end."""
     with pytest.raises(MissingPartError) as error:
-        card.run(final, Wishes(strict=True))
+        card.run(final, CardOptions(strict=True))
     assert error.value.exit_code == 69
     for key in ("intended_use", "risks", "license", "fairness.goal", "safety.results", "consent"):
         assert f"\n  {key}: " in str(error.value)
@@ -153,7 +153,7 @@ def test_strict_fails_until_everything_is_stated(
     evaluations = (tmp_path / "evaluation.json",)
     card.run(
         final,
-        Wishes(strict=True, statements=tmp_path / "card.yaml", evaluations=evaluations),
+        CardOptions(strict=True, statements=tmp_path / "card.yaml", evaluations=evaluations),
     )
     assert "NOT PROVIDED" not in capsys.readouterr().out
     for text in papers(final.parent / "card").values():
@@ -175,12 +175,12 @@ def test_what_does_not_belong_to_the_run_is_refused(final: Path, tmp_path: Path)
     file = tmp_path / "evaluation.json"
     file.write_text(json.dumps({"kind": "evaluation", "adapter": None}))
     with pytest.raises(IntegrityError, match="about another adapter"):
-        card.run(final, Wishes(evaluations=(file,)))
+        card.run(final, CardOptions(evaluations=(file,)))
     file.write_text("{}")
     with pytest.raises(DataError, match="no report of an evaluation"):
-        card.run(final, Wishes(evaluations=(file,)))
+        card.run(final, CardOptions(evaluations=(file,)))
     with pytest.raises(MissingPartError, match="not there"):
-        card.run(tmp_path / "nothing", Wishes())
+        card.run(tmp_path / "nothing", CardOptions())
     (final / "README.md").write_text("All is well.")
     with pytest.raises(IntegrityError, match=r"README\.md was changed"):
-        card.run(final, Wishes())
+        card.run(final, CardOptions())

@@ -22,13 +22,14 @@ from medlora.errors import (
     RejectedError,
 )
 from medlora.files import sha256_file
-from medlora.jobs import build, check, train
-from medlora.jobs.audit import AUDITS, REPORT, audit_files
-from medlora.jobs.inputs import TOKENS, find_files
-from medlora.jobs.privacy import SCANS
-from medlora.jobs.settings import Options, Plan, resolve
+from medlora.inputs.audit import AUDITS, REPORT, audit_files
+from medlora.inputs.prepare import TOKENS, find_files
+from medlora.inputs.privacy import SCANS
+from medlora.jobs import check, train
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
 from medlora.train.footprint import Walker
+from medlora.trainer import build
 
 Make = Callable[..., Plan]
 CARE = "Call for help at once, sit down, rest, and do not drive yourself to the hospital."

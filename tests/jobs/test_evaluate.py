@@ -14,9 +14,9 @@ from medlora.errors import DataError, MissingPartError, RejectedError
 from medlora.evaluate import evaluation
 from medlora.files import sha256_file
 from medlora.jobs import evaluate
-from medlora.jobs.evaluate import Wishes
-from medlora.jobs.settings import Options, Plan, resolve
+from medlora.jobs.evaluate import EvaluateOptions
 from medlora.model.adapter import adapter_files
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
 
 
@@ -71,7 +71,7 @@ def test_the_same_evaluation_gives_the_same_bytes(
 ) -> None:
     """With digests of all inputs, and no text anywhere but in the declared file."""
     for name in ("one", "two"):
-        wishes = Wishes(
+        wishes = EvaluateOptions(
             adapter,
             tuple(suites),
             output=tmp_path / f"{name}.json",
@@ -107,11 +107,11 @@ def test_a_config_s_gate_is_applied(
     gate = ("gate.suites=" + suites[0], "gate.min_refusal=0.5")
     plan = plan_of(tmp_path, base_folder, *gate)
     with pytest.raises(RejectedError, match="verdict is FAIL"):
-        evaluate.run(plan, Wishes(adapter, output=tmp_path / "report.json"))
+        evaluate.run(plan, EvaluateOptions(adapter, output=tmp_path / "report.json"))
     assert json.loads((tmp_path / "report.json").read_bytes())["gate"]["verdict"] == "FAIL"
     limited = plan_of(tmp_path, base_folder, *gate)
     with pytest.raises(RejectedError, match="INCONCLUSIVE") as undecided:
-        evaluate.run(limited, Wishes(adapter, limit=3))
+        evaluate.run(limited, EvaluateOptions(adapter, limit=3))
     assert "add prompts to the suites of the gate" in str(undecided.value)
 
 
@@ -121,19 +121,19 @@ def test_what_cannot_be_measured_is_refused(
     """No suite, pairs without an adapter, no adapter there, another base's adapter."""
     plan = plan_of(tmp_path, base_folder)
     with pytest.raises(click.UsageError, match="no suite is given"):
-        evaluate.run(plan, Wishes())
+        evaluate.run(plan, EvaluateOptions())
     pairs = write_jsonl("pairs.jsonl", [{"prompt": "p", "better": "b", "worse": "w"}])
     with pytest.raises(click.UsageError, match="only the change by an adapter"):
-        evaluate.run(plan, Wishes(suites=(str(pairs),)))
+        evaluate.run(plan, EvaluateOptions(suites=(str(pairs),)))
     with pytest.raises(MissingPartError, match=r"no adapter_config\.json"):
-        evaluate.run(plan, Wishes(tmp_path, tuple(suites)))
+        evaluate.run(plan, EvaluateOptions(tmp_path, tuple(suites)))
     config = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps({**config, "r": 8}))
     with pytest.raises(MissingPartError, match="PEFT cannot put it on this base"):
-        evaluate.run(plan, Wishes(adapter, tuple(suites)))
+        evaluate.run(plan, EvaluateOptions(adapter, tuple(suites)))
     long = write_jsonl("long.jsonl", [{"prompt": "pain " * 99, "expect": "answer"}])
     with pytest.raises(DataError, match="a prompt has"):
-        evaluate.run(plan, Wishes(suites=(str(long),)))
+        evaluate.run(plan, EvaluateOptions(suites=(str(long),)))
 
 
 def test_the_command_reads_its_options(tmp_path: Path, base_folder: Path, suites) -> None:

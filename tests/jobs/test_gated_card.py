@@ -10,8 +10,8 @@ from medlora.checkpoint.store import read_manifest
 from medlora.errors import RejectedError
 from medlora.evaluate import evaluation
 from medlora.jobs import card, diff, train
-from medlora.jobs.card import Wishes
-from medlora.jobs.papers import PAPERS
+from medlora.jobs.card import CardOptions
+from medlora.runs.cards import PAPERS
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def test_the_papers_have_the_gates_figures_and_say_what_was_rejected(
     assert "thresholds of the gate: min_escalation 0.7 on ten" in xml
     assert read_manifest(good)["files"]["evaluation.json"] in xml
 
-    card.run(tmp_path / "out/bad", Wishes())
+    card.run(tmp_path / "out/bad", CardOptions())
     assert {name: (bad / name).read_bytes() for name in PAPERS} == {
         name: (bad.parent / "card" / name).read_bytes() for name in PAPERS
     }

@@ -16,8 +16,8 @@ from medlora.cli import cli
 from medlora.errors import DataError, IntegrityError, MedloraError, MissingPartError
 from medlora.evaluate.generate import generate
 from medlora.jobs import generate as job
-from medlora.jobs.generate import Wishes
-from medlora.jobs.settings import Options, Plan, resolve
+from medlora.jobs.generate import GenerateOptions
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
 
 SHORT = ("--max-new-tokens", "6")
@@ -125,7 +125,7 @@ def test_what_cannot_be_asked_is_told_without_its_text(
     """65, by file and line, before anything is answered."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=told) as error:
-        job.run(saved_run(), plan(), Wishes(file=Path(name)))
+        job.run(saved_run(), plan(), GenerateOptions(file=Path(name)))
     assert "secret" not in str(error.value)
 
 
@@ -144,9 +144,9 @@ def test_an_adapter_is_asked_on_its_own_base_alone(
     other.mkdir()
     for file in base_folder.iterdir():
         (other / file.name).write_bytes(file.read_bytes())
-    job.run(folder, plan(model=str(other)), Wishes(prompts=("pain",), max_new_tokens=1))
+    job.run(folder, plan(model=str(other)), GenerateOptions(prompts=("pain",), max_new_tokens=1))
     (other / "generation_config.json").write_text("{}")
-    wishes = Wishes(prompts=("pain",))
+    wishes = GenerateOptions(prompts=("pain",))
     refused: list[tuple[type[MedloraError], str, Path, dict[str, str]]] = [
         (IntegrityError, "1 files differ by SHA-256, first gen", folder, {"model": str(other)}),
         (MissingPartError, "no config.json", folder, {"model": "nowhere"}),

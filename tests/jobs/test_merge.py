@@ -19,9 +19,9 @@ from medlora.config import LoraConfig, ModelConfig
 from medlora.data.chat.template import PLAIN_TEMPLATE, without_marks
 from medlora.errors import ConfigError, IntegrityError, RejectedError, StoppedError, StorageError
 from medlora.jobs import merge, verify
-from medlora.jobs.settings import Options, Plan, resolve
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment, Stop
 
 SPACED = "{%- generation -%}\n a {%endgeneration%} \n"

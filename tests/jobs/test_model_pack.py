@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError
-from medlora.jobs.model_pack import SUMS, check_sums, pack, read_sums, verify
+from medlora.jobs.model_pack import pack, verify
 from medlora.model.base import digest_base
+from medlora.model.sums import SUMS, check_sums, read_sums
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ import pytest
 from medlora import cli, logs
 from medlora.errors import IntegrityError, StorageError
 from medlora.files import TakenError, sweep, write_folder
-from medlora.jobs import fit, reproduce, train, verify
-from medlora.jobs.settings import Plan
+from medlora.jobs import reproduce, train, verify
+from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
+from medlora.trainer import trainer as fit
 
 US, THEM = 12345, 23456
 ELSE = ("--data", "data", "--config", "recommended", "--checkpoints", "out")

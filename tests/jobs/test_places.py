@@ -15,7 +15,7 @@ from medlora.checkpoint.store import read_manifest
 from medlora.errors import MissingPartError, StoppedError
 from medlora.files import sha256_file
 from medlora.jobs import doctor
-from medlora.jobs.settings import Options, resolve
+from medlora.plan.resolve import Options, resolve
 from medlora.runtime import Environment, Stop
 from medlora.storage.outlook import outlook
 from tests.runtime import platforms
@@ -226,7 +226,7 @@ def test_a_bug_and_a_usage_error_are_causes_and_a_stop_is_none(
     def stopped(*_: object) -> None:
         raise StoppedError("stopped by SIGTERM", fix="run it again")
 
-    monkeypatch.setattr("medlora.jobs.here.announce", stopped)
+    monkeypatch.setattr("medlora.plan.announce.announce", stopped)
     assert main(sagemaker, "train") == 143
     assert not failure.exists()
 
@@ -234,7 +234,7 @@ def test_a_bug_and_a_usage_error_are_causes_and_a_stop_is_none(
         msg = "Patient 4711 has a rash"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr("medlora.jobs.here.announce", broken)
+    monkeypatch.setattr("medlora.plan.announce.announce", broken)
     assert main(sagemaker, "train") == 70
     assert failure.read_text() == "RuntimeError: a bug in MedLoRA"
 

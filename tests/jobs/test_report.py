@@ -12,9 +12,9 @@ from medlora.cli import cli
 from medlora.errors import DataError, IntegrityError, MissingPartError
 from medlora.files import sha256_file
 from medlora.jobs import report, train
-from medlora.jobs.report import Wishes
-from medlora.jobs.settings import Plan
-from tests.jobs.conftest import rewrite
+from medlora.jobs.report import ReportOptions
+from medlora.plan.resolve import Plan
+from tests.tough import rewrite
 
 Make = Callable[..., Plan]
 ADAPTER = "adapter_model.safetensors"
@@ -35,7 +35,7 @@ def test_a_run_leaves_its_page(
     assert b"canary" not in left.lower()
     for place in (folder, folder / "final"):
         page.unlink()
-        report.run([place], Wishes())
+        report.run([place], ReportOptions())
         assert page.read_bytes() == left
     half = page.rename(folder / ".tmp-0123abcd")
     half.write_bytes(left[:100])  # as if it had been killed while it wrote the page
@@ -57,22 +57,22 @@ def test_what_was_measured_later_is_shown(saved_run: Callable[..., Path], tmp_pa
     extraction = {"match_tokens": 32, "base": one, "adapter": one}
     memory = folder / "memory-audit.json"
     memory.write_text(json.dumps({"adapter_sha256": digest, "extraction": extraction}))
-    report.run([folder], Wishes((file,)))
+    report.run([folder], ReportOptions((file,)))
     text = (folder / "report.html").read_text()
     assert "9 of 10: 90.0 % [59.6, 98.2]" in text
     assert "0 of 5: 0.0 % [0.0, 43.4]" in text
 
     memory.write_text(json.dumps({"adapter_sha256": "other", "extraction": extraction}))
-    report.run([folder], Wishes())
+    report.run([folder], ReportOptions())
     assert "0 of 5" not in (folder / "report.html").read_text()
     memory.write_text("[]")
     with pytest.raises(DataError, match="no report of a memory audit"):
-        report.run([folder], Wishes())
+        report.run([folder], ReportOptions())
     memory.unlink()
     stated["adapter"] = {"files": {ADAPTER: "b" * 64}}
     file.write_text(json.dumps(stated))
     with pytest.raises(IntegrityError, match="about another adapter"):
-        report.run([folder], Wishes((file,)))
+        report.run([folder], ReportOptions((file,)))
 
 
 def test_several_runs_and_an_unfinished_one(saved_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -93,11 +93,11 @@ def test_several_runs_and_an_unfinished_one(saved_run: Callable[..., Path], tmp_
 def test_what_is_no_run_is_refused(saved_run: Callable[..., Path], tmp_path: Path) -> None:
     """69 for nothing there, 77 for a damaged one, 2 for none named."""
     with pytest.raises(MissingPartError, match="neither a finished run nor a checkpoint"):
-        report.run([tmp_path / "nothing"], Wishes())
+        report.run([tmp_path / "nothing"], ReportOptions())
     folder = saved_run()
     (folder / "final/tokenizer.json").write_text("")
     with pytest.raises(IntegrityError, match=r"tokenizer\.json was changed"):
-        report.run([folder], Wishes())
+        report.run([folder], ReportOptions())
     assert CliRunner().invoke(cli, ["report"]).exit_code == 2
 
 

@@ -14,10 +14,13 @@ from medlora.checkpoint import resume, store
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, StoppedError
 from medlora.evaluate import loss as evaluation
-from medlora.jobs import fit, rundir, saving, train
-from medlora.jobs.settings import Plan
+from medlora.jobs import train
+from medlora.plan.resolve import Plan
+from medlora.runs import folder as rundir
+from medlora.runs import saves as saving
 from medlora.runtime import Stop
 from medlora.train import loop
+from medlora.trainer import trainer as fit
 
 pytestmark = pytest.mark.slow
 

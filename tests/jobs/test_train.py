@@ -14,8 +14,8 @@ from medlora.config import ModelConfig
 from medlora.errors import ConfigError, DataError, DivergedError, MissingPartError, RunInUseError
 from medlora.files import sha256_file
 from medlora.jobs import train
-from medlora.jobs.settings import Options, Plan, resolve
 from medlora.model.base import load_base
+from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
 from medlora.train import memory
 from medlora.train.forward import Forward

@@ -10,7 +10,7 @@ import pytest
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import MissingPartError
 from medlora.jobs import train
-from medlora.jobs.settings import Plan
+from medlora.plan.resolve import Plan
 
 pytestmark = pytest.mark.slow
 

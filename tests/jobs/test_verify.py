@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from medlora.errors import IntegrityError, MissingPartError
-from medlora.jobs import record, verify
-from tests.jobs.conftest import rewrite
+from medlora.jobs import verify
+from medlora.runs import written as record
+from tests.tough import rewrite
 
 
 def told(run: Path) -> str:

@@ -13,10 +13,10 @@ import pytest
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import StoppedError
 from medlora.jobs import train
-from medlora.jobs.settings import Plan
+from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
 from medlora.train import loop
-from tests.jobs.conftest import TOUGH, outcome
+from tests.tough import TOUGH, outcome
 
 pytestmark = pytest.mark.slow
 MORE = (

@@ -71,7 +71,7 @@ def test_json_lines_have_the_numbers_as_fields(capsys: pytest.CaptureFixture[str
         progress.saved("step_1")
         progress.show(result(1), trained_s=1)
     logs.say("finished")
-    logs.complain("it broke\n  fix: mend it", exit_code=74)
+    logs.complain("it broke", fix="mend it", exit_code=74)
     captured = capsys.readouterr()
     first, said, why = (json.loads(line) for line in captured.err.splitlines())
     assert captured.out == ""

@@ -9,7 +9,7 @@ import pytest
 
 from medlora.storage.location import parse
 from medlora.storage.store import Store
-from tests.jobs.conftest import outcome_of, tough_plan
+from tests.tough import outcome_of, tough_plan
 
 __all__ = ["outcome_of", "tough_plan"]  # fixtures of whole runs
 

@@ -243,10 +243,10 @@ def test_a_failure_here_is_not_the_services(memory: Store) -> None:
 def test_nothing_is_loaded_without_a_url(data_file: Path) -> None:
     """Neither fsspec nor a service's library, by what every command does first."""
     script = (
-        "import sys; from medlora.jobs import locations; "
-        "from medlora.jobs.settings import Options, resolve; from medlora.runtime import snapshot; "
+        "import sys; from medlora.plan import remote; "
+        "from medlora.plan.resolve import Options, resolve; from medlora.runtime import snapshot; "
         f"plan = resolve(Options(data={str(data_file)!r}), snapshot(), needed=['data']); "
-        "assert locations.localise(plan, snapshot()) is plan; "
+        "assert remote.localise(plan, snapshot()) is plan; "
         "print(sorted({'fsspec', 's3fs', 'gcsfs', 'botocore', 'aiohttp'} & sys.modules.keys()))"
     )
     command = [sys.executable, "-P", "-c", script]

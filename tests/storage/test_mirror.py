@@ -24,14 +24,14 @@ from medlora.errors import (
 )
 from medlora.files import sha256_bytes
 from medlora.jobs import train
-from medlora.jobs.fit import MedicalLoRATrainer
 from medlora.runtime import Environment, Stop
 from medlora.storage.service import service_errors
 from medlora.storage.store import Store
 from medlora.train import loop
-from tests.jobs.conftest import TOUGH, outcome
+from medlora.trainer.trainer import MedicalLoRATrainer
 from tests.jobs.test_resume import signal_at, stop
 from tests.storage.conftest import S3
+from tests.tough import TOUGH, outcome
 
 __all__ = ["stop"]  # a fixture
 

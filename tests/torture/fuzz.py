@@ -25,7 +25,7 @@ from medlora.data.audit.read import DataFile, read
 from medlora.data.formats.source import Source
 from medlora.errors import MedloraError
 from medlora.evaluate.suite import read_suite
-from medlora.jobs.model_pack import read_sums
+from medlora.model.sums import read_sums
 from medlora.report.statements import read_statements
 
 ROOT = Path(__file__).parents[2]

@@ -32,13 +32,13 @@ POINTS = {
     "inputs are found": ("medlora.jobs.train", "find_inputs", 1),
     "base is watched": ("medlora.jobs.train", "Steady", 1),
     "rows become tokens": ("medlora.jobs.train", "tokenize_files", 1),
-    "tokens are looked for": ("medlora.jobs.inputs", "open_tokens", 1),
+    "tokens are looked for": ("medlora.inputs.prepare", "open_tokens", 1),
     "rows are split": ("medlora.jobs.train", "split_rows", 1),
     "inputs are described": ("medlora.jobs.train", "describe", 1),
-    "base is loaded": ("medlora.jobs.build", "load_base", 1),
-    "adapter is attached": ("medlora.jobs.build", "attach", 1),
+    "base is loaded": ("medlora.trainer.build", "load_base", 1),
+    "adapter is attached": ("medlora.trainer.build", "attach", 1),
     "first step": ("medlora.train.loop", "seed_micro_batch", 1),
-    "result is written": ("medlora.jobs.fit", "MedicalLoRATrainer.save", 1),
+    "result is written": ("medlora.trainer.trainer", "MedicalLoRATrainer.save", 1),
 }
 _REFUSED = (65, 69, 74, 77)
 _MAPPED = "weights are cut short"  # the kernel ends whoever looks at what is gone

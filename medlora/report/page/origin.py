@@ -40,13 +40,13 @@ def origin(runs: Sequence[Run]) -> Section:
     ]
     base = [say(run.subject.base or None) for run in runs]
     tables = [
-        facts("What it was, by SHA-256", labels, digests),
+        facts("Inputs, by SHA-256", labels, digests),
         facts("Base and adapter", labels, [("base", base), *_adapter(runs)]),
         facts("Hardware", labels, list(_named(runs, "hardware"))),
-        facts("Ways to compute", labels, list(_named(runs, "compute"))),
+        facts("Numerics", labels, list(_named(runs, "compute"))),
         facts("Software", labels, list(_named(runs, "software", leave=("lock_sha256",)))),
     ]
-    return Section("origin", "What was run on what", [table for table in tables if table.rows])
+    return Section("origin", "Inputs and environment", [table for table in tables if table.rows])
 
 
 def settings(runs: Sequence[Run]) -> Section:
@@ -84,7 +84,7 @@ def reproduction(runs: Sequence[Run]) -> Section:
             "A run with differential privacy draws noise that is kept nowhere: it cannot be "
             "repeated to the bit."
         )
-    return Section("reproduce", "How to run it again", notes=notes, commands=commands)
+    return Section("reproduce", "How to reproduce", notes=notes, commands=commands)
 
 
 def _adapter(runs: Sequence[Run]) -> Iterator[tuple[str, list[Cell]]]:

@@ -45,7 +45,7 @@ def overview(runs: Sequence[Run]) -> Section:
         ("computed on", [say(_device(run)) for run in runs]),
     ]
     labels = [run.label for run in runs]
-    tables = [facts("What became of it", labels, outcome), facts("What it took", labels, effort)]
+    tables = [facts("Result", labels, outcome), facts("Cost", labels, effort)]
     notes = ["Losses are in nats a token; step 0 is the base model."]
     if are_apart(runs, HELD_OUT) or are_apart(runs, TRAINING):
         notes.append(

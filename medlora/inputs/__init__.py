@@ -1,0 +1,1 @@
+"""What a run reads: found, scanned, audited, and turned into rows of tokens."""

@@ -1,0 +1,125 @@
+"""What a run finds where it is: devices, folders that can be written, room for its checkpoints."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medlora.errors import MedloraError, MissingPartError
+from medlora.plan.device import device_type
+from medlora.plan.disk import Place
+from medlora.plan.quick_checks import can_write, folders, nearest, refuse_volatile, unwritable
+from medlora.plan.resolve import Plan
+from medlora.runs.retention import COPIED
+
+_GIB = 1 << 30
+_SHARED_GIB = 1  # of /dev/shm, for NCCL between the workers of one machine
+
+
+def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
+    """Return what torch computes on here, and why not on a GPU that is there.
+
+    Args:
+        plan: of the run.
+        gpus_given: how many GPUs the machine lets this process see.
+    """
+    facts: dict[str, Any] = {
+        "device": device_type(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "driver": driver_version(plan.root / "proc/driver/nvidia/version"),
+        "torch_cuda": torch.version.cuda,
+        "gpus": [],
+    }
+    warnings = []
+    if device_type() == "cuda":
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            facts["gpus"].append({"name": properties.name, "memory_bytes": properties.total_memory})
+    elif gpus_given or facts["driver"]:
+        warnings.append(
+            f"there is a GPU (driver {facts['driver'] or 'unknown'}) and torch cannot use it: the "
+            f"run would use the CPU; torch is built for CUDA {facts['torch_cuda'] or 'none'}"
+        )
+    return Place(facts, [], warnings)
+
+
+def driver_version(file: Path) -> str | None:
+    """Return the NVIDIA driver's version, which its module's first line has, None without one."""
+    try:
+        words = file.read_text(encoding="ascii", errors="replace").splitlines()[0].split()
+    except (OSError, IndexError):
+        return None
+    return next((word for word in words if word[:1].isdigit() and "." in word), "unknown")
+
+
+def look_at_folders(plan: Plan, *, workers: int) -> Place:
+    """Return which folders can be written, and how much shared memory there is."""
+    facts = {
+        name: {"writable": can_write(nearest(folder))} for name, folder in folders(plan).items()
+    }
+    errors, warnings = list[MedloraError](unwritable(plan)), list(cache_warnings(plan))
+    try:
+        refuse_volatile(plan)
+    except MissingPartError as error:
+        errors.append(error)
+    shared = _shared_memory(plan.root / "dev/shm")
+    if workers > 1 and shared < _SHARED_GIB * _GIB:
+        warnings.append(
+            f"shared memory has {shared / _GIB:.2f} GiB and {workers} workers share a machine: "
+            f"NCCL may fail; start the container with --shm-size={_SHARED_GIB}g or --ipc=host"
+        )
+    return Place({"folders": facts, "shared_memory_bytes": shared}, errors, warnings)
+
+
+def cache_warnings(plan: Plan) -> Iterator[str]:
+    """Yield a line where a service copies what is kept of the data to a bucket."""
+    cfg = plan.resolved.config
+    if plan.job.get("platform") in COPIED and _is_copied(plan):
+        yield (
+            f"{cfg.training.output_dir} is copied to S3 by the service, and with it the tokens, "
+            f"audits and scans of the data in {cfg.cache_dir}: set data.cache_dir to a folder "
+            "elsewhere"
+        )
+
+
+def kept_lines(plan: Plan) -> Iterator[str]:
+    """Yield where something of the data is kept, and what a service copies to a bucket."""
+    cfg = plan.resolved.config
+    yield f"kept of the data, and as confidential: tokens, audits and scans, in {cfg.cache_dir}"
+    if plan.job.get("platform") in COPIED:
+        rows = "its tokens, audits and scans too" if _is_copied(plan) else "nothing of its rows"
+        yield (
+            f"copied to S3 by the service: {cfg.training.output_dir}, which has adapters, "
+            f"optimizer, metrics and counts of the data, {rows}"
+        )
+
+
+def _is_copied(plan: Plan) -> bool:
+    cfg = plan.resolved.config
+    cache, runs = (Path(one).resolve() for one in (cfg.cache_dir, cfg.training.output_dir))
+    return cache.is_relative_to(runs)
+
+
+def _shared_memory(folder: Path) -> int:
+    return shutil.disk_usage(folder).free if folder.is_dir() else 0
+
+
+def place_lines(devices: dict[str, Any], folders: dict[str, Any]) -> Iterator[str]:
+    """Yield devices and folders for people."""
+    names = [f"{one['name']} ({one['memory_bytes'] / _GIB:.1f} GiB)" for one in devices["gpus"]]
+    driver = f", driver {devices['driver']}" if devices["driver"] else ""
+    yield f"devices: {', '.join(names) or 'no GPU'}, {devices['cpus']} CPUs{driver}"
+    written = (f"{name} {'yes' if one['writable'] else 'NO'}" for name, one in folders.items())
+    yield f"folders that can be written: {', '.join(written)}"
+
+
+def disk_line(disk: dict[str, Any]) -> str:
+    """Return the room for checkpoints, for people."""
+    each, needed, free = (disk[f"{name}_bytes"] / _GIB for name in ("checkpoint", "needed", "free"))
+    return (
+        f"disk: {disk['checkpoints_kept']} checkpoints of {each:.2f} GiB and the result, "
+        f"{needed:.1f} of {free:.1f} GiB that are free"
+    )

@@ -1,0 +1,1 @@
+"""What a run will be: settings, place, device and memory, before anything is loaded."""

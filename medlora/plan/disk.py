@@ -1,0 +1,71 @@
+"""Room for a run's checkpoints and its result."""
+
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from medlora.config import RunConfig
+from medlora.errors import MedloraError, StorageError
+from medlora.plan.quick_checks import nearest
+
+_GIB = 1 << 30
+_TIGHT = 0.8  # of what is free
+_MOMENTS = 3  # adapter and AdamW's two moments
+_FEW_MIB = 64 << 20  # tokenizer, cards, metrics: beside the tensors of a folder
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Facts as JSON values; what is wrong, and what may go wrong."""
+
+    facts: dict[str, Any]
+    errors: list[MedloraError]
+    warnings: list[str]
+
+
+def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
+    """Return what a run's checkpoints will take, against what is free.
+
+    It is an error where one checkpoint and the result do not fit, and a warning where all that
+    may be kept at once would not.
+    """
+    training = cfg.training
+    resumable = _MOMENTS * adapter_bytes + _FEW_MIB
+    epochs = math.ceil(training.num_train_epochs / training.save_epochs)
+    kept = training.save_total_limit + 1 + epochs  # one is written before the oldest goes
+    needed = kept * resumable + 2 * (adapter_bytes + _FEW_MIB)  # best_model and final
+    usage = shutil.disk_usage(nearest(Path(training.output_dir)))
+    facts = {
+        "checkpoint_bytes": resumable,
+        "checkpoints_kept": kept,
+        "needed_bytes": needed,
+        "free_bytes": usage.free,
+    }
+    least = resumable + adapter_bytes
+    errors, warnings = list[MedloraError](), []
+    said = (
+        f"{training.output_dir} has {usage.free / _GIB:.1f} GiB free and the run needs up to "
+        f"{needed / _GIB:.1f}: {kept} checkpoints of {resumable / _GIB:.2f} and the result"
+    )
+    if least > usage.free:
+        fix = "make room, mount a larger disk, lower training.save_total_limit or lora.r"
+        errors.append(StorageError(said, fix=fix))
+    elif needed > _TIGHT * usage.free:
+        warnings.append(said)
+    return Place(facts, errors, warnings)
+
+
+def refuse_full(cfg: RunConfig, model: nn.Module) -> None:
+    """Refuse a disk that one checkpoint and the result do not fit on.
+
+    Raises:
+        StorageError: says how much is free.
+    """
+    trained = (one for one in model.parameters() if one.requires_grad)
+    size = sum(one.numel() * one.element_size() for one in trained)
+    for error in look_at_disk(cfg, adapter_bytes=size).errors:
+        raise error

@@ -1,0 +1,1 @@
+"""A run's folder: made, kept, delivered, found again."""

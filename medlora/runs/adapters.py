@@ -1,0 +1,192 @@
+"""A trained adapter, found again: its folder, its manifest, its base, and both loaded together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from medlora.checkpoint.names import FINAL, REJECTED
+from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
+from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
+from medlora.data.chat.chat import Chat
+from medlora.errors import IntegrityError, MissingPartError, StorageError
+from medlora.evaluate.generate import check_writes
+from medlora.inputs.chat import load_chat
+from medlora.logs import logger
+from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.folder import check_adapter_folder, find_base
+from medlora.model.names import WEIGHTS
+from medlora.plan.device import device_type, has_bf16
+from medlora.plan.resolve import Plan
+from medlora.runtime.foreign import ran_out_of_memory
+from medlora.runtime.limit import no_input
+
+_log = logger(__name__)
+DESCRIPTION = "adapter_config.json"
+_KEY = "model.base_model_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A folder with an adapter; its manifest is empty where somebody else saved it."""
+
+    folder: Path
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether its gate said no."""
+        return self.manifest.get("status") == "rejected"
+
+    @property
+    def base(self) -> Mapping[str, Any]:
+        """What its manifest states of the base that it was trained on."""
+        stated: Mapping[str, Any] = self.manifest.get("base_model", {})
+        return stated
+
+
+def find_adapter(path: Path) -> Path:
+    """Return the folder with the adapter: the path itself, or a run's final or rejected one.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    places = [path, path / FINAL, path / REJECTED]
+    found = next((place for place in places if (place / DESCRIPTION).is_file()), None)
+    if found is None or not (found / WEIGHTS).is_file():
+        raise MissingPartError(
+            f"{path}: no {DESCRIPTION} with {WEIGHTS}",
+            fix="name the folder of an adapter that PEFT saved, or a run's folder",
+        )
+    return found
+
+
+def read_adapter(path: Path) -> Adapter:
+    """Return an adapter after checking every byte that its manifest vouches for.
+
+    Raises:
+        MissingPartError: there is none.
+        IntegrityError: it is damaged.
+        StorageError: it cannot be read.
+    """
+    folder = find_adapter(path)
+    if not (folder / MANIFEST).is_file():
+        _log.info("%s has no manifest of ours: nothing says which base it belongs to", folder)
+        return Adapter(folder)
+    try:
+        return Adapter(folder, read_manifest(folder))
+    except UnreadableError as error:
+        raise StorageError(f"{folder}: {error}", fix="make it readable for this user") from None
+    except DamagedError as error:
+        fix = "restore it from a copy"
+        raise IntegrityError(f"{folder} is damaged: {error}", fix=fix) from None
+
+
+def base_of(adapter: Adapter, plan: Plan) -> Path:
+    """Return the base that was asked for, else where the manifest says it is, else the mount's.
+
+    Raises:
+        MissingPartError: there is no base that can be loaded.
+        IntegrityError: it is not the one that the adapter was trained on.
+    """
+    mount, stated = plan.mount("model"), str(adapter.base.get("folder", ""))
+    asked = plan.resolved.config.model.base_model_name
+    value = asked or (stated if (Path(stated) / "config.json").is_file() else str(mount))
+    base = find_base(value, mount=mount)
+    check_base(base)
+    _check_same(adapter, base)
+    return base
+
+
+def model_section(adapter: Adapter, plan: Plan) -> ModelConfig:
+    """Return how the base was loaded in training, but for what is set now."""
+    return _as_trained(adapter, plan, "model.").model
+
+
+def data_section(adapter: Adapter, plan: Plan) -> DataConfig:
+    """Return how conversations were rendered in training, but for what is set now."""
+    return _as_trained(adapter, plan, "data.").data
+
+
+def _as_trained(adapter: Adapter, plan: Plan, section: str) -> RunConfig:
+    stated = {key: fact["value"] for key, fact in adapter.manifest.get("config", {}).items()}
+    inputs = stated or adapter.manifest.get("inputs", {})
+    known = {key for key, _, _ in plan.resolved.rows()}
+    trained = {key: inputs[key] for key in inputs if key.startswith(section) and key in known}
+    set_now = {
+        key: value
+        for key, value, _ in plan.resolved.rows()
+        if key in trained and key in plan.resolved.origins
+    }
+    settings = (
+        Setting(tuple(key.split(".")), value, "manifest")
+        for key, value in {**trained, **set_now}.items()
+    )
+    return load(settings).config
+
+
+def _check_same(adapter: Adapter, base: Path) -> None:
+    stated = adapter.base.get("files")
+    if stated is None:
+        return
+    found = digest_base(base)
+    other = sorted(name for name in stated | found if stated.get(name) != found.get(name))
+    if other:
+        raise IntegrityError(
+            f"{base} is not the base that {adapter.folder} was trained on: {len(other)} files "
+            f"differ by SHA-256, first {other[0]}",
+            fix="name the base itself with --model; medlora verify says if the adapter is whole",
+        )
+
+
+def load_adapted(
+    cfg: ModelConfig, data: DataConfig, base: Path, adapter: Path | None
+) -> tuple[PreTrainedModel | PeftModel, Chat]:
+    """Return the model on its device, with the adapter if there is one, and the chat.
+
+    Raises:
+        MissingPartError: one of them cannot be loaded, or the adapter is of another shape.
+    """
+    device = device_type()
+    half = None
+    if device == "cuda":
+        half = torch.bfloat16 if has_bf16() else torch.float16
+    model: Any = load_base(base, cfg, half=half)
+    chat = adapter_chat(base, adapter, data)
+    if adapter:
+        model = put_on(model, adapter)
+    if not cfg.load_in_4bit:
+        model.to(device)
+    check_writes(model.eval())
+    return model, chat
+
+
+def adapter_chat(base: Path, adapter: Path | None, cfg: DataConfig) -> Chat:
+    """Return the chat of the tokenizer that was saved with the adapter, else of the base's."""
+    saved = adapter is not None and (adapter / "tokenizer_config.json").is_file()
+    tokenizer = load_tokenizer(adapter) if adapter and saved else None
+    return load_chat(base, cfg, tokenizer=tokenizer)
+
+
+def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:
+    """Return the base with the adapter.
+
+    Raises:
+        MissingPartError: it does not fit.
+    """
+    check_adapter_folder(adapter)
+    try:
+        with no_input():
+            adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
+    except Exception as error:  # whatever an adapter's description makes PEFT raise
+        if ran_out_of_memory(error):
+            raise
+        raise MissingPartError(
+            f"{adapter}: PEFT cannot put it on this base ({type(error).__name__})",
+            fix="name the base that the adapter was trained on",
+        ) from error
+    return adapted

@@ -1,0 +1,88 @@
+"""A finished run, found again: its manifest, its config, its inputs."""
+
+from pathlib import Path
+from typing import Any
+
+from medlora.checkpoint.names import FINAL, REJECTED
+from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
+from medlora.config import Setting, load
+from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
+from medlora.files import storage_errors
+from medlora.plan.resolve import Plan
+from medlora.report.fingerprint import Inputs, differences
+from medlora.runs.folder import GATE
+
+
+def final_of(folder: Path) -> Path:
+    """Return the final/ of a run's folder, or rejected/, or the folder where it is that already."""
+    places = (folder, folder / FINAL, folder / REJECTED)
+    with storage_errors(folder):
+        return next((place for place in places if (place / MANIFEST).exists()), folder / FINAL)
+
+
+def finished_manifest(final: Path) -> dict[str, Any]:
+    """Return the manifest of a finished run, after checking every byte beside it.
+
+    Raises:
+        MissingPartError: there is no finished run.
+        IntegrityError: it is damaged.
+        StorageError: it cannot be read.
+    """
+    if not final.is_dir():
+        raise MissingPartError(f"{final}: not there", fix="name the folder of a finished run")
+    try:
+        manifest = read_manifest(final)
+    except UnreadableError as error:
+        raise StorageError(f"{final}: {error}", fix="make it readable for this user") from None
+    except DamagedError as error:
+        raise IntegrityError(f"{final} is damaged: {error}", fix="restore it from a copy") from None
+    if manifest.get("kind") != "run":
+        raise MissingPartError(f"{final}: no finished run", fix="name a run's folder or its final/")
+    return manifest
+
+
+def plan_again(
+    manifest: dict[str, Any], run: Path, *, run_name: str, data: str | None, model: str | None
+) -> Plan:
+    """Return the plan of a finished run, under another name beside it.
+
+    Args:
+        manifest: of the run.
+        run: its folder.
+        run_name: of what is planned.
+        data: where the data is now, if not where the manifest says.
+        model: where the base model is now, if not where the manifest says.
+    """
+    # Without its gate: the bits are compared, whatever they may be called.
+    own = {key: fact for key, fact in manifest["config"].items() if not key.startswith(f"{GATE}.")}
+    values = {key: fact["value"] for key, fact in own.items()}
+    values |= {
+        "run_name": run_name,
+        "training.output_dir": str(run.parent),
+        "training.final_dir": None,
+        "training.keep_old_runs": None,
+        "training.logging_dir": None,
+        "training.generation_steps": None,  # looks on and changes nothing
+        "training.generation_prompts": None,
+        "data.cache_dir": None,
+        "data.path": data or values["data.path"],
+        "model.base_model_name": model or values["model.base_model_name"],
+    }
+    if data:
+        values |= {"data.train_file": None, "data.eval_file": None}
+    settings = (Setting(tuple(key.split(".")), value, "manifest") for key, value in values.items())
+    return Plan(load(settings), demo=manifest["demo"], root=Path("/"), volatile_output=False)
+
+
+def refuse_other_inputs(manifest: dict[str, Any], inputs: Inputs) -> None:
+    """Refuse inputs that are not those of a finished run.
+
+    Raises:
+        ConfigError: names each that differs.
+    """
+    changes = differences(manifest["inputs"], inputs.facts["inputs"], ignore=(GATE,))
+    if changes:
+        raise ConfigError(
+            below("the inputs are not those of the run:", changes),
+            fix="name the run's own data with --data and its base with --model",
+        )

@@ -1,0 +1,93 @@
+"""Which folders a run writes, and what is in each."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from medlora.checkpoint.names import PROGRESS
+from medlora.checkpoint.proof import is_proven
+from medlora.checkpoint.resume import prune
+from medlora.checkpoint.state import Progress
+from medlora.checkpoint.store import write_checkpoint
+from medlora.files import TakenError
+from medlora.logs import logger
+from medlora.runs.cards import with_papers
+
+_log = logger(__name__)
+
+
+class Committed(Protocol):
+    """Takes over folders that were just written, e.g. to copy them elsewhere."""
+
+    def __call__(self, names: Sequence[str], *, keep: int, step: int) -> None:
+        """Take over the folders of these names, and know what is kept of the steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A folder to write; a resumable one carries the optimizer and the progress as well.
+
+    One that is not needed is left out, with a line, where its name is taken for good.
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    resumable: bool = False
+    needed: bool = True
+    files: Mapping[str, bytes] = field(default_factory=dict)  # beside those that all have
+
+
+def adapter(name: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> Save:
+    """Return a folder with the adapter alone, for use; facts may name another kind."""
+    return Save(name, {"kind": "adapter", **facts}, files=files or {})
+
+
+def checkpoint(name: str, *, needed: bool = False, epoch: int | None = None) -> Save:
+    """Return a folder that training can go on from; that of an epoch states which."""
+    facts = {"kind": "checkpoint", **({} if epoch is None else {"epoch": epoch})}
+    return Save(name, facts, resumable=True, needed=needed)
+
+
+def write_all(
+    run: Path,
+    saves: Sequence[Save],
+    *,
+    files: Mapping[str, bytes],
+    state: Mapping[str, bytes],
+    facts: Mapping[str, Any],
+    keep: int,
+) -> None:
+    """Write these folders of a run, then prune its older steps.
+
+    Args:
+        run: the run's folder.
+        saves: what to write.
+        files: what all of them hold.
+        state: what the resumable ones hold beside it.
+        facts: what all their manifests state, the step among it.
+        keep: how many step checkpoints stay.
+
+    Raises:
+        TakenError: a needed one has the name of a folder that may not be replaced.
+        StorageError: the disk is full or cannot be written.
+    """
+    for one in saves:
+        content = {**files, **one.files, **(state if one.resumable else {})}
+        try:
+            stated = {**facts, **one.facts}
+            write_checkpoint(run / one.name, with_papers(content, stated), stated)
+        except TakenError as error:
+            if one.needed:
+                raise
+            _log.warning("%s is not saved: %s", one.name, error.headline)
+    prune(run, keep=keep, step=facts["step"])
+
+
+def is_saved(folder: Path, progress: Progress) -> bool:
+    """Tell whether a checkpoint is there, whole, and says the same as this progress."""
+    if not is_proven(folder):
+        return False
+    saved = json.loads((folder / PROGRESS).read_bytes())
+    return bool(saved["pending"] == progress.pending)

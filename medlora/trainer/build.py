@@ -1,0 +1,131 @@
+"""The model with its adapter, and what trains it: built alike for a run and for a check of one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from medlora.config import RunConfig
+from medlora.distributed.team import Team
+from medlora.errors import OutOfMemoryError
+from medlora.evaluate.generate import check_writes
+from medlora.evaluate.suite import Suite
+from medlora.inputs.prepare import Prepared
+from medlora.logs import logger
+from medlora.model.adapter import adapted_modules, attach, trainable_parameters
+from medlora.model.base import load_base
+from medlora.plan.device import device_type, has_bf16
+from medlora.plan.disk import refuse_full
+from medlora.runtime import Stop
+from medlora.train.memory import is_out_of_memory
+from medlora.train.optim import warmup_steps
+from medlora.train.precision import Precision, choose_precision
+from medlora.trainer.loaders import make_loaders
+from medlora.trainer.trainer import MedicalLoRATrainer
+
+_log = logger(__name__)
+_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftModel:
+    """Return the base with a new adapter.
+
+    Args:
+        base: folder of the base model.
+        cfg: of the run.
+        suites: of its gate.
+
+    Raises:
+        ConfigError: the base has no such target modules.
+        MissingPartError: the base cannot be loaded, or cannot write where it will be asked.
+        OutOfMemoryError: it does not fit.
+        StorageError: the disk has no room for its adapter.
+    """
+    device = device_type()
+    half = _HALVES.get(precision_of(cfg)) if device == "cuda" else None
+    waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
+    with _memory_errors(cfg):
+        loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
+        model = attach(loaded, cfg.lora, seed=cfg.training.seed)
+    refuse_full(cfg, model)
+    if suites or cfg.training.generation_steps is not None:
+        check_writes(model)
+    modules = (f"{name} x {count}" for name, count in adapted_modules(model).items())
+    _log.info(
+        "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)
+    )
+    return model
+
+
+def precision_of(cfg: RunConfig) -> Precision:
+    """Return what a run computes in here."""
+    return choose_precision(cfg.training, device=device_type(), bf16_supported=has_bf16())
+
+
+def build_trainer(
+    model: PeftModel,
+    prepared: Prepared,
+    cfg: RunConfig,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    stop: Stop | None = None,
+    team: Team | None = None,
+) -> MedicalLoRATrainer:
+    """Return what trains a model that `build_model` made, on rows laid out as it can take them.
+
+    Raises:
+        ConfigError: the config asks for what this base or device cannot do.
+        DivergedError: no number that the base computes is finite.
+        MissingPartError: the base is no causal language model.
+        OutOfMemoryError: it does not fit.
+    """
+    training = cfg.training
+    loaders = make_loaders(
+        prepared, training, pin_memory=device_type() == "cuda", private=cfg.is_private
+    )
+    with _memory_errors(cfg):
+        trainer = MedicalLoRATrainer(
+            model,
+            prepared.chat,
+            loaders.train,
+            loaders.evaluation,
+            cfg,
+            facts=facts,
+            stop=stop,
+            team=team,
+        )
+    if not trainer.forward.packs:
+        loaders.unpack(training)
+    _log.info(
+        "precision %s, %d steps, rows %s",
+        trainer.precision,
+        trainer.total_steps,
+        trainer.compute_facts["layout"],
+    )
+    warmup = warmup_steps(training, total_steps=trainer.total_steps)
+    if training.warmup_steps not in (None, warmup):
+        _log.info(
+            "the warm-up has %d steps, a tenth of the run: with training.warmup_steps, %d, it "
+            "would end before it reached its learning rate",
+            warmup,
+            training.warmup_steps,
+        )
+    return trainer
+
+
+@contextmanager
+def _memory_errors(cfg: RunConfig) -> Iterator[None]:
+    """Turn a refusal of memory outside of the loop, which helps itself, into advice."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"out of memory while {cfg.model.base_model_name} was loaded or moved",
+            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
+            "more memory",
+        ) from error
