@@ -50,7 +50,7 @@ fuzz: setup ## damaged data, configs and model lists: a clear error or none, nev
 
 torture: torture-runs torture-disks torture-inputs ## signals, faults at every disk call, hostile bases, pairs of keys: hundreds of times (four hours)
 
-torture-runs: setup ## of these: signals, kills, workers that come and go, rivals, buckets
+torture-runs: setup ## part of torture: signals, kills, workers that come and go, rivals, buckets
 	$(BIN)/python tests/torture/kill.py --kills 200
 	$(BIN)/python tests/torture/elastic.py --kills 40
 	$(BIN)/python tests/torture/signals.py --loads 40
@@ -59,7 +59,7 @@ torture-runs: setup ## of these: signals, kills, workers that come and go, rival
 	$(BIN)/python tests/torture/sockets.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/cloud.py --kills 60
 
-torture-disks: setup ## of these: power loss, faults at every call, full and read-only disks
+torture-disks: setup ## part of torture: power loss, faults at every call, full and read-only disks
 	$(BIN)/python tests/torture/power.py --states 3000
 	$(BIN)/python tests/torture/faults.py --every 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
@@ -67,7 +67,7 @@ torture-disks: setup ## of these: power loss, faults at every call, full and rea
 	$(BIN)/python tests/torture/readonly.py --points 40 || [ $$? = 77 ]
 	$(BIN)/python tests/torture/nfs.py
 
-torture-inputs: setup ## of these: hostile bases, pairs of keys, files that change, words of rows in logs
+torture-inputs: setup ## part of torture: hostile bases, pairs of keys, files that change, words of rows in logs
 	$(BIN)/python tests/torture/moving.py
 	$(BIN)/python tests/torture/leaks.py
 	PYTHONPATH=. $(BIN)/python tests/torture/bases.py

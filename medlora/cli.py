@@ -73,7 +73,7 @@ _evaluations = click.option(
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A report that `medlora evaluate` wrote on this adapter; may be repeated.",
+    help="A report that `medlora evaluate` wrote on a run's adapter; may be repeated.",
 )
 
 
@@ -261,8 +261,8 @@ def doctor(*, as_json: bool) -> None:
     "--probe/--no-probe",
     "timed",
     default=None,
-    help="Take a few steps to tell how long a run would be; with --no-probe, the base is not even "
-    "loaded.  [default: steps on a GPU alone]",
+    help="Take a few steps to tell how long a run would take; --no-probe does not even load the "
+    "base.  [default: load the base if it fits; take steps only on a GPU]",
 )
 def check(
     *,
@@ -327,7 +327,9 @@ def check(
 )
 @click.option("--batch-size", type=click.IntRange(1), help="Rows per batch; affects speed only.")
 @click.option("--max-new-tokens", type=click.IntRange(1), help="Longest answer, in tokens.")
-@click.option("--limit", type=click.IntRange(1), help="Use only the first N rows of each suite.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), help="Use only the first N rows of each suite."
+)
 def evaluate(
     *,
     model: str | None,
@@ -335,9 +337,9 @@ def evaluate(
     overrides: tuple[str, ...],
     **options: Any,  # noqa: ANN401  (click's options, typed in EvaluateOptions)
 ) -> None:
-    """Evaluate a base model, and what an adapter changes, on suites of prompts.
+    """Evaluate a base model, and what an adapter changes, on suites.
 
-    Exits with 77 if the config has a gate and its verdict is not PASS.
+    Ends with 77 if the config has a gate and its verdict is not PASS.
     """
     from medlora.inputs.suites import choose_suites
     from medlora.plan.gpu import check_gpu
@@ -391,7 +393,7 @@ def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: 
 def verify(run: Path) -> None:
     """Verify every file of RUN, or of one checkpoint, against its manifest.
 
-    Exits with 77 if any byte differs from what was written.
+    Ends with 77 if any byte differs from what was written.
     """
     from medlora.jobs import verify as job
 
@@ -513,7 +515,11 @@ def diff(run_a: Path, run_b: Path, **options: Path | None) -> None:
     type=click.Path(path_type=Path, allow_dash=True),
     help="One prompt per line, or .jsonl with prompt or messages; - reads standard input.",
 )
-@click.option("--chat", is_flag=True, help="Chat on the terminal.  [default if there is no prompt]")
+@click.option(
+    "--chat",
+    is_flag=True,
+    help="Chat.  [default on a terminal, if there is no prompt]",
+)
 @click.option("--system", metavar="TEXT", help="System message before each prompt.")
 @click.option("--compare", is_flag=True, help="Also show the base model's answer.")
 @click.option("--model", metavar="FOLDER", help="Where the base is, if not where the run says.")
@@ -540,7 +546,7 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **opti
     """Generate answers with the adapter of RUN, greedily: the same answers every time.
 
     RUN is a run's folder, one of its checkpoints, or an adapter that PEFT saved.  Answers go to
-    standard output, or to --output; no log has a word of them.  Exits with 77 if the base is not
+    standard output, or to --output; no log has a word of them.  Ends with 77 if the base is not
     the one that the adapter was trained on.
     """
     from medlora.plan.resolve import Options, resolve
@@ -560,7 +566,8 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **opti
 @click.option(
     "--max-difference",
     type=click.FloatRange(0),
-    help="Largest allowed difference of a logit.  [default: by the base's precision]",
+    help="Largest allowed difference of a logit.  [default: by the base's precision and by what "
+    "the adapter changes]",
 )
 @click.pass_obj
 def merge(
@@ -590,7 +597,7 @@ def merge(
 def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None) -> None:
     """Train RUN again from its manifest, beside it, and compare the adapter's SHA-256.
 
-    Exits with 77 if the adapters differ, with 78 if data or base are not the run's.
+    Ends with 77 if the adapters differ, with 78 if data or base are not the run's.
     """
     from medlora.plan.gpu import check_gpu
     from medlora.runtime import snapshot
@@ -639,7 +646,7 @@ def scan(
     and finger prints themselves, it cannot see.  What was found is told by place and class, never
     by its text.  Other field names: --set data.columns.prompt=question.
 
-    Exits with 77 if identifiers with a form of their own were found (names and places only
+    Ends with 77 if identifiers with a form of their own were found (names and places only
     warn), unless a list or a redacted copy was asked for, or data.privacy is warn or off.
     """
     from medlora.jobs import scan as job
@@ -677,7 +684,7 @@ def scan(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write one JSON line per example: row, ids, learn (0 or 1).",
 )
-@click.option("--text", "with_text", is_flag=True, help="With --json, also write the text.")
+@click.option("--text", "with_text", is_flag=True, help="With --json, also write text and learnt.")
 def render(
     data: Path,
     *,
@@ -692,7 +699,7 @@ def render(
     --json names; no log has any of it.  A row is one example, or one a turn where the base's chat
     template renders earlier turns in another way than the last.
 
-    Exits with 65 if rows cannot be used with this base, after the others are shown.
+    Ends with 65 if rows cannot be used with this base, after the others are shown.
     """
     from medlora.plan.quick_checks import look_for_base
     from medlora.plan.resolve import Options, resolve

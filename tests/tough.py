@@ -10,7 +10,6 @@ import pytest
 
 from medlora.checkpoint.store import read_manifest, write_checkpoint
 from medlora.files import json_bytes, sha256_file, sha256_json
-from medlora.jobs import train
 from medlora.plan.resolve import Options, Plan, resolve
 from medlora.report.history import MEASURED
 from medlora.runtime import Environment
@@ -59,6 +58,8 @@ def kept_run(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> Pat
     place = tmp_path_factory.mktemp("kept")
     data = place / "train.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in twelve_rows()), encoding="utf-8")
+    from medlora.jobs import train
+
     train.run(plan_below(place, data, base_folder, "run", "training.report_to=tensorboard"))
     return place / "out/run"
 

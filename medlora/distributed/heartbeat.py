@@ -79,14 +79,14 @@ class Heartbeat:
     def _look(self, count: int) -> str | None:
         """Count on; return what there is to say of another machine."""
         try:
-            self._store.set(f"pulse/{self._me}", str(count))
+            self._store.set(f"heartbeat/{self._me}", str(count))
             for one, (last, since) in self._seen.items():
                 if self._store.check([f"ended/{one}"]):
                     code = int(self._store.get(f"ended/{one}"))
                     if code:
                         self.ended = code
                         return f"{self._named(one)} ended with {code}"
-                key = f"pulse/{one}"
+                key = f"heartbeat/{one}"
                 now = self._store.get(key) if self._store.check([key]) else b""
                 if now != last:
                     self._seen[one] = (now, time.monotonic())

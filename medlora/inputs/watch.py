@@ -46,7 +46,7 @@ class Steady:
         # A whole file of weights goes before an index, a template of its own before the config's.
         for name in loaded_files(self._folder):
             if name not in self._names:
-                raise self._changed(name)
+                raise self._changed(name, "appeared while the base was read")
 
     def check(self) -> None:
         """Refuse to go on with a base that somebody has written into.
@@ -63,10 +63,10 @@ class Steady:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _changed(self, name: str) -> StorageError:
+    def _changed(self, name: str, what: str = "changed while it was used") -> StorageError:
         return StorageError(
-            f"{self._folder / name}: changes while it is used",
-            fix="start again once it rests; what was committed before is as it was",
+            f"{self._folder / name}: {what}",
+            fix="start again once nobody changes it; what was committed before is as it was",
         )
 
 

@@ -190,7 +190,7 @@ def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         try:
             encode_prompt(speaker.chat, one.turns, limit=speaker.limit)
         except DataError as error:
-            problems.append(f"prompt {one.line}: {str(error).partition(chr(10))[0]}")
+            problems.append(f"prompt {one.line}: {error.headline}")
     if problems:
         what = f"{speaker.options.file or 'the command line'} cannot be asked"
         fix = "shorten these prompts; the template may also refuse a system turn"
@@ -245,7 +245,7 @@ def _talk(speaker: _Speaker) -> None:
         try:
             _exchange(speaker, history, line)
         except DataError as error:  # the conversation has grown too long, and is not lost
-            _log.warning("%s (%s)", str(error).partition("\n")[0], _HELP)
+            _log.warning("%s (%s)", error.headline, _HELP)
 
 
 def _exchange(speaker: _Speaker, history: dict[str, list[dict[str, str]]], line: str) -> None:

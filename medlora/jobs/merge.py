@@ -97,7 +97,8 @@ def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Sto
         folder: a run's folder, or one with an adapter.
         out: the new folder.
         plan: where the base is, if not where the manifest says.
-        allowed: how far a logit may be off; a share of the largest one where None.
+        allowed: how far a logit may be off; where None a share of the largest one, by the base's
+            precision, or half of what the adapter changes if that is less.
         stop: a signal ends the work between two of its steps, without a trace.
 
     Raises:

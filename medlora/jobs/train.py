@@ -312,7 +312,7 @@ def refuse_differing(facts: Mapping[str, Any], team: Team) -> None:
     if len(set(team.together(lambda: [digest]))) > 1:
         raise StorageError(
             "data or tokenizer: not the same for all workers",
-            fix="start again once the files rest; every machine needs the same ones",
+            fix="start again once nobody changes the files; every machine needs the same copy",
         )
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from medlora.errors import MissingPartError, StorageError
+from medlora.model.names import WEIGHTS
 
 INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
 _CONFIG, _ADAPTER = "config.json", "adapter_config.json"
-_ADAPTER_WEIGHTS = "adapter_model.safetensors"
 # What transformers looks for: config, generation config, and the parts of tokenizers.
 _SETTINGS = (_CONFIG, "generation_config.json")
 _TOKENIZER = (
@@ -168,7 +168,7 @@ def check_adapter_folder(folder: Path) -> None:
         MissingPartError: it is something else, or lies elsewhere.
         StorageError: a file cannot be read.
     """
-    check_inside(folder, [_ADAPTER, _ADAPTER_WEIGHTS])
+    check_inside(folder, [_ADAPTER, WEIGHTS])
     description = read_object(folder / _ADAPTER)
     if description.get("peft_type") != "LORA":
         raise MissingPartError(
@@ -189,8 +189,7 @@ def check_adapter_folder(folder: Path) -> None:
     for name, rank in _numbers(ranks):
         if not 0 < rank <= _LARGEST_RANK:
             raise MissingPartError(
-                f"{folder / _ADAPTER}: the rank {name} is {rank}, and {_LARGEST_RANK} is the most "
-                "that is taken",
+                f"{folder / _ADAPTER}: the rank {name} is {rank}, not 1 to {_LARGEST_RANK}",
                 fix="copy the adapter again",
             )
 

@@ -86,7 +86,8 @@ def folders(plan: Plan) -> dict[str, Path]:
     cfg = plan.resolved.config.training
     named = {"checkpoints": Path(cfg.output_dir), "temporary": Path(tempfile.gettempdir())}
     named |= {"output": Path(cfg.final_dir)} if cfg.final_dir else {}
-    named |= {"logs": Path(cfg.logging_dir)} if cfg.logging_dir and cfg.report_to else {}
+    if cfg.logging_dir and cfg.report_to:
+        named["logs"] = Path(cfg.logging_dir) / plan.resolved.config.run_name
     cache = plan.resolved.config.data.cache_dir
     return named | ({"cache": Path(cache)} if cache else {})
 
@@ -96,7 +97,11 @@ def unwritable(plan: Plan) -> Iterator[StorageError]:
     told: set[Path] = set()
     for name, folder in folders(plan).items():
         there = nearest(folder)
-        if not can_write(there) and there not in told:
+        if not there.is_dir():
+            yield StorageError(
+                f"{there} ({name}): is no folder", fix="name another folder, or move it away"
+            )
+        elif not can_write(there) and there not in told:
             told.add(there)
             yield StorageError(
                 f"{folder} ({name}) cannot be written",

@@ -1,1 +1,1 @@
-"""The seed's trainer: steps with evaluation, checkpoints and a verdict at the end."""
+"""What trains: steps with evaluation, checkpoints, and a verdict at the end."""

@@ -70,8 +70,7 @@ def check_prompts(found: Found, chat: Chat) -> None:
             try:
                 encode_prompt(chat, item.prompt, limit=limit)
             except DataError as error:
-                problem = str(error).partition("\n")[0]
-                problems.append(f"{suite.file}:{item.line}: {problem}")
+                problems.append(f"{suite.file}:{item.line}: {error.headline}")
     if problems:
         raise DataError(
             listed(problems, what="gate.suites cannot be asked"), fix="shorten these prompts"

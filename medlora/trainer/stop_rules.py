@@ -28,7 +28,7 @@ def check_base_computes(model: nn.Module, *, is_finite: bool) -> None:
         return
     _refuse_broken_weights(model)
     raise DivergedError(
-        "no number that this base computes is finite (NaN or Inf), and all of its weights are",
+        "every number that this base computes is NaN or Inf, although its weights are finite",
         fix="compare its config.json with that of the source (rms_norm_eps, rope_parameters), or "
         "take another precision (model.dtype: bfloat16 has the range that float16 lacks)",
     )
@@ -77,9 +77,9 @@ def check_diverged(
         return
     _refuse_broken_weights(model)
     skipped = progress.skipped_in_a_row
-    steps = f"these {skipped} steps were" if skipped > 1 else "this step was"
+    row = f"for {skipped} steps in a row, none of which was" if skipped > 1 else "and it was not"
     raise DivergedError(
-        f"step {result.step}: the loss is {result.loss}; {steps} not taken",
+        f"step {result.step}: the loss is {result.loss}, {row} taken",
         fix="lower training.learning_rate, lengthen the warm-up, or use bf16 instead of fp16",
     )
 

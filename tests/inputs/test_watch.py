@@ -47,7 +47,7 @@ def test_what_changes_before_it_is_loaded_is_refused(
 ) -> None:
     """Its digest may be of the one, and the model of the other."""
     change(base / "model.safetensors")
-    with pytest.raises(StorageError, match=r"safetensors: changes while it is used") as error:
+    with pytest.raises(StorageError, match=r"safetensors: changed while it was used") as error:
         watched.check_loaded()
     assert error.value.exit_code == 74
 
@@ -57,7 +57,9 @@ def test_what_appears_before_it_is_loaded_is_refused(base: Path, watched: Steady
     (base / "NOTES.md").write_text("not loaded")
     watched.check_loaded()
     (base / "chat_template.jinja").write_text("{{ messages }}")
-    with pytest.raises(StorageError, match=r"chat_template\.jinja: changes while it is used"):
+    with pytest.raises(
+        StorageError, match=r"chat_template\.jinja: appeared while the base was read"
+    ):
         watched.check_loaded()
 
 
@@ -96,7 +98,7 @@ def test_nothing_is_committed_after_a_change(
 
     monkeypatch.setattr(fit.MedicalLoRATrainer, "_save_what_is_due", spoil)
     plan = tough_plan("a", f"model.base_model_name={own}", "training.save_steps=1")
-    with pytest.raises(StorageError, match="changes while it is used"):
+    with pytest.raises(StorageError, match="changed while it was used"):
         train.run(plan)  # type: ignore[arg-type]
     kept = {path.name for path in (tmp_path / "out/a").glob("step_*")}
     assert kept == {"step_1", "step_2"}

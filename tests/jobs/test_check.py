@@ -338,7 +338,7 @@ def _set_in_config(base: Path, **values: object) -> None:
 @pytest.mark.parametrize(
     ("change", "overrides", "error", "says"),
     [
-        (_eps, ("training.packing=true",), DivergedError, "no number that this base computes"),
+        (_eps, ("training.packing=true",), DivergedError, "every number that this base computes"),
         (_untied, (), MissingPartError, "1 weights .* are missing, first lm_head.weight"),
         (_chunked, ("training.packing=true",), ConfigError, "cannot keep rows apart"),
     ],

@@ -15,6 +15,7 @@ from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
 from medlora.trainer import auto_batch_size as batch
 from medlora.trainer.auto_batch_size import choose_rows, rows_of, settle_batch
+from medlora.trainer.trainer import MedicalLoRATrainer
 
 Make = Callable[..., Plan]
 AUTO = ("training.per_device_train_batch_size=auto", "training.gradient_checkpointing=false")
@@ -85,7 +86,7 @@ def test_an_interrupted_run_resumed_on_a_smaller_device_ends_with_the_same_bits(
     """The manifest states the number, and the finished run is known as finished."""
     train.run(tough_plan("straight", *AUTO))
     stop, evaluated = Stop(), []
-    real = train.MedicalLoRATrainer.evaluate
+    real = MedicalLoRATrainer.evaluate
 
     def evaluate(self):
         evaluated.append(1)
@@ -93,10 +94,10 @@ def test_an_interrupted_run_resumed_on_a_smaller_device_ends_with_the_same_bits(
             stop.requested = "SIGTERM"
         return real(self)
 
-    monkeypatch.setattr(train.MedicalLoRATrainer, "evaluate", evaluate)
+    monkeypatch.setattr(MedicalLoRATrainer, "evaluate", evaluate)
     with pytest.raises(StoppedError):
         train.run(tough_plan("parts", *AUTO), stop=stop)
-    monkeypatch.setattr(train.MedicalLoRATrainer, "evaluate", real)
+    monkeypatch.setattr(MedicalLoRATrainer, "evaluate", real)
     monkeypatch.setattr(batch, "this_device", lambda: Device("cpu", 1000))
     train.run(tough_plan("parts", *AUTO))
     assert outcome_of("parts") == outcome_of("straight")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from medlora.report.history import PRIVATE
 from medlora.report.markdown import number
 from medlora.report.page.rates import MODELS, Found, rate, run_cell, run_header
 from medlora.report.page.run import Run
@@ -24,12 +25,11 @@ def memorisation(runs: Sequence[Run]) -> Section:
 
 def privacy_bound(runs: Sequence[Run]) -> Table | None:
     """Return what differential privacy promises, None where no run has it."""
-    names = dict.fromkeys(name for run in runs for name in run.fact("differential_privacy") or {})
+    names = dict.fromkeys(name for run in runs for name in run.fact(PRIVATE) or {})
     if not names:
         return None
     rows = [
-        (name.replace("_", " "), [say(run.fact("differential_privacy", name)) for run in runs])
-        for name in names
+        (name.replace("_", " "), [say(run.fact(PRIVATE, name)) for run in runs]) for name in names
     ]
     return facts("Differential privacy", [run.label for run in runs], rows)
 

@@ -1,8 +1,9 @@
-"""What was run on what, with digests; every setting and who made it; how to run it again."""
+"""Inputs and environment, with digests; every setting and its origin; how to reproduce a run."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+from medlora.report.history import PRIVATE
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, code, facts, say
 
@@ -79,7 +80,7 @@ def reproduction(runs: Sequence[Run]) -> Section:
         for line in (f"medlora verify {name}", f"medlora reproduce {name}")
     ]
     notes = [_AGAIN]
-    if any(run.fact("differential_privacy") for run in runs):
+    if any(run.fact(PRIVATE) for run in runs):
         notes.append(
             "A run with differential privacy draws noise that is kept nowhere: it cannot be "
             "repeated to the bit."

@@ -155,13 +155,24 @@ def test_what_has_the_place_of_a_folder_is_told_as_training_tells_it(
     (out / "run").mkdir(parents=True)
     (out / "latest").symlink_to("run")
     (out / "file").touch()
-    logs.touch()
-    tracked = ("training.report_to=tensorboard", f"training.logging_dir={logs}")
-    for error, name, *changed in (
-        (ConfigError, "latest"),
-        (StorageError, "file"),
-        (StorageError, "new", *tracked),
+    (logs / "run").mkdir(parents=True)
+    (logs / "new").touch()
+    (logs / "file").touch()
+
+    def tracked(folder: str) -> tuple[str, str]:
+        return "training.report_to=tensorboard", f"training.logging_dir={logs / folder}"
+
+    for error, says, name, *changed in (
+        (ConfigError, "leads to the run", "latest"),
+        (StorageError, "is no folder", "file"),
+        (StorageError, r"new \(logs\): is no folder|File exists", "new", *tracked("")),
+        (
+            StorageError,
+            r"file \(logs\): is no folder|Not a directory|File exists",
+            "new",
+            *tracked("file"),
+        ),
     ):
         for act in (check.run, train.run):
-            with pytest.raises(error):
+            with pytest.raises(error, match=says):
                 act(tough_plan(name, *changed))
