@@ -74,10 +74,10 @@ torture-inputs: setup ## part of torture: hostile bases, pairs of keys, files th
 	PYTHONPATH=. $(BIN)/python tests/torture/configs.py --configs 2000
 
 torture-short: setup ## the same in a few minutes, as CI does it
-	$(BIN)/python tests/torture/kill.py --kills 20
-	$(BIN)/python tests/torture/power.py --states 300
-	$(BIN)/python tests/torture/faults.py --every 61
-	$(BIN)/python tests/torture/signals.py --every 10 --loads 1
+	$(BIN)/python tests/torture/kill.py --kills 12
+	$(BIN)/python tests/torture/power.py --states 150
+	$(BIN)/python tests/torture/faults.py --every 101
+	$(BIN)/python tests/torture/signals.py --every 15 --loads 1
 	$(BIN)/python tests/torture/full.py || [ $$? = 77 ]
 	$(BIN)/python tests/torture/last.py --every 40 || [ $$? = 77 ]
 	$(BIN)/python tests/torture/nfs.py --every 5
