@@ -55,6 +55,10 @@ _LIMITS = (
     (re.compile(r"position|_len|length|context|window(?!_layers)|chunk"), 1 << 31),
     (re.compile(r"layer|depth|blocks"), 1 << 11),
     (re.compile(r"expert|heads|^n_head$|groups?$"), 1 << 14),
+    (
+        re.compile(r"vocab"),
+        1 << 26,
+    ),  # of words of several tokens too: Qwen's n-grams are 20 million
     (re.compile(r"size|dim|rank|width|hidden|inter|inner|embd|ffn|channels|^d_"), 1 << 23),
 )
 _LARGEST = 1 << 53  # what JSON's numbers hold exactly

@@ -287,6 +287,8 @@ def test_a_config_that_asks_for_more_than_the_files_hold_is_refused(base: Path) 
     (base / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 10**7}))
     with pytest.raises(MissingPartError, match="num_hidden_layers is 10000000"):
         check_base(base)
+    (base / "config.json").write_text(json.dumps({**config, "ngram_vocab_size_base": 20_000_000}))
+    check_base(base)  # as Qwen's models with n-grams have it
 
 
 @pytest.mark.parametrize(
