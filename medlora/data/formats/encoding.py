@@ -104,6 +104,11 @@ class AsUtf8(io.RawIOBase):
             raise StopReadingError(
                 Problem(line, found, "name the file's own encoding in data.encoding")
             ) from None
+        except UnicodeError:  # UTF-16 and UTF-32, whose first bytes say which of two they are
+            found = f"the file is not {self._encoding}: it does not begin with a byte order mark"
+            raise StopReadingError(
+                Problem(0, found, "name the file's own encoding in data.encoding")
+            ) from None
         self._lines += text.count("\n")
         self._refuse_utf8(content)
         return text.encode()

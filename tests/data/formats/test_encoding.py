@@ -104,6 +104,14 @@ def test_a_wrong_encoding_is_told(tmp_path: Path) -> None:
     assert len(read(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1
 
 
+def test_utf_16_without_its_mark_is_told(tmp_path: Path) -> None:
+    """What says which of two it is does not stand at the file's beginning."""
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"prompt": "pain", "response": "rest"}\n')
+    message = said(Source((file,), encoding="utf-16"))
+    assert "the file is not utf-16: it does not begin with a byte order mark" in message
+
+
 def test_the_encoding_decides_the_rows_and_so_the_caches(tmp_path: Path) -> None:
     """It is part of what a manifest, the tokens' key and the scan's key say of a file."""
     file = write(tmp_path, "a.jsonl", "windows-1252")
