@@ -187,7 +187,7 @@ airgap-test: ## load that into a second engine without a network, run the demo, 
 image-figures: ## sizes by layer and times of the image
 	scripts/image-figures.sh "$(IMAGE)" "$(BASE_IMAGE)"
 
-pictures: setup ## draw docs/images from the demo and the measured memory: RUN=checkpoints/demo
+pictures: setup ## draw docs/images from the demo, the measured memory and the code: RUN=checkpoints/demo
 	$(BIN)/python -m scripts.pictures "$(or $(RUN),checkpoints/demo)"
 
 clean: ## delete what the targets made here

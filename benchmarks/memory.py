@@ -122,9 +122,9 @@ class _Tokenizer:
 
 def _peak_of_steps(trainer: MedicalLoRATrainer, device: Device) -> int:
     ctypes.CDLL("libc.so.6").malloc_trim(0)
-    before = begin_peak(trainer.accelerator.device)
+    before = begin_peak(trainer.device)
     list(trainer.steps())
-    peak = peak_since(trainer.accelerator.device)
+    peak = peak_since(trainer.device)
     return peak if device.kind == "cuda" else peak - before
 
 

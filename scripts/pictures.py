@@ -1,4 +1,4 @@
-"""Draw docs/images: a finished run's live view as SVG, its page's top as PNG, and measured memory.
+"""Draw docs/images: a run's live view and page, measured memory, and the packages of the code.
 
 `make demo`, then `make pictures`.  The view is the run's own,
 drawn again from its metrics as it was before the end; the page is what Chromium shows.
@@ -19,7 +19,7 @@ from rich.terminal_theme import MONOKAI
 
 from medlora.report.view import Seen, render
 from medlora.train.loop import StepResult
-from scripts import memory_picture
+from scripts import floors_picture, memory_picture
 
 PICTURES = Path(__file__).parents[1] / "docs/images"
 COLUMNS, WINDOW = 108, "1000,790"
@@ -33,6 +33,7 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     (PICTURES / "terminal.svg").write_text(terminal(run), encoding="utf-8")
     (PICTURES / "memory.svg").write_text(memory_picture.draw(), encoding="utf-8")
+    (PICTURES / "floors.svg").write_text(floors_picture.draw(), encoding="utf-8")
     photograph(run / "report.html", PICTURES / "page.png")
 
 

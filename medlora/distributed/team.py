@@ -4,6 +4,7 @@ Numbers and files travel as CPU tensors over gloo, also where the gradients use 
 that waits then holds no GPU, and one whose connection ends tells its peers at once.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -68,35 +69,34 @@ class Team:
         if not self.in_step:
             ask()
             return
-
-        def asked() -> Sequence[float]:
+        with self.all_gather_or_raise():
             ask()
-            return ()
 
-        self.together(asked)
-
-    def together(
-        self,
-        work: Callable[[], Sequence[float]],
-        *,
-        full: Callable[[BaseException], bool] = lambda _: False,
-    ) -> list[float]:
-        """Do this worker's share; return the numbers of all, in the order of their ranks.
+    @contextmanager
+    def all_gather_or_raise(
+        self, *, full: Callable[[BaseException], bool] = lambda _: False
+    ) -> Iterator[list[float]]:
+        """Do this worker's share in the block; after it, either all workers go on or none does.
 
         Args:
-            work: returns this worker's numbers.
             full: tells whether an exception means that memory ran out.
+
+        Yields:
+            A list for this worker's numbers; after the block it holds those of all workers, in
+            the order of their ranks.
 
         Raises:
             InterruptError: on all workers, if any was interrupted.
             torch.OutOfMemoryError: on all workers, if any ran out of memory.
             PeerLostError: one of them is gone.
         """
+        numbers = list[float]()
         if self.size == 1:
-            return list(work())
-        outcome, numbers = _FINE, list[float]()
+            yield numbers
+            return
+        outcome = _FINE
         try:
-            numbers = list(work())
+            yield numbers
         except InterruptError:
             outcome = _STOPPED
         except Exception as error:
@@ -105,15 +105,21 @@ class Team:
             if not full(error):
                 raise  # this process ends; the others see the connection close
             outcome = _FULL
-        said = self.gather(torch.tensor([outcome, len(numbers)])).tolist()
-        outcomes, counts = zip(*said, strict=True)
+        states = self.gather(torch.tensor([outcome, len(numbers)])).tolist()
+        outcomes, counts = zip(*states, strict=True)
         if _STOPPED in outcomes:
             raise InterruptError
         if _FULL in outcomes:
             raise torch.OutOfMemoryError
+        numbers[:] = self._all_numbers(numbers, counts)
+
+    def _all_numbers(self, numbers: Sequence[float], counts: Sequence[int]) -> list[float]:
+        """Return every worker's numbers, as many as it has, in the order of their ranks."""
+        if not max(counts):
+            return []
         padded = torch.zeros(max(counts), dtype=torch.float64)
         padded[: len(numbers)] = torch.tensor(numbers, dtype=torch.float64)
-        rows = self.gather(padded).tolist() if max(counts) else [[] for _ in counts]
+        rows = self.gather(padded).tolist()
         return [number for row, count in zip(rows, counts, strict=True) for number in row[:count]]
 
     def lead(self, work: Callable[[], object]) -> None:
@@ -125,19 +131,33 @@ class Team:
             InterruptError: on all workers, if the first was interrupted.
             PeerLostError: one of them is gone.
         """
-
-        def alone() -> Sequence[float]:
+        with self.all_gather_or_raise():
             if self.leads or self.in_step:
                 work()
-            return ()
 
-        self.together(alone)
+    def decide(self, vote: bool) -> bool:
+        """Return on all workers whether any of them votes yes."""
+        return bool(self.any(torch.tensor([vote])))
+
+    def broadcast(self, value: T) -> T:
+        """Return the first worker's value on all workers; the others' are not looked at.
+
+        Args:
+            value: of JSON's types.
+        """
+        if self.size == 1:
+            return value
+        content = {"value": json.dumps(value).encode()} if self.leads else None
+        received: T = json.loads(self.broadcast_files(content, ("value",))["value"])
+        return received
 
     def any(self, flags: Tensor) -> Tensor:
         """Return which flags are set on any worker, bool [N] like what it is given."""
         return self.gather(flags.to(torch.uint8)).any(dim=0) if self.size > 1 else flags
 
-    def from_first(self, files: dict[str, bytes] | None, names: Sequence[str]) -> dict[str, bytes]:
+    def broadcast_files(
+        self, files: dict[str, bytes] | None, names: Sequence[str]
+    ) -> dict[str, bytes]:
         """Return the first worker's {name: content}; empty where that has None.
 
         Args:
@@ -171,7 +191,8 @@ class Team:
 
     def wait(self) -> None:
         """Wait until every worker is here."""
-        self.together(tuple)
+        with self.all_gather_or_raise():
+            pass
 
     def gather(self, values: Tensor) -> Tensor:
         """Return every worker's tensor of one shape, [size, *shape], on its device."""

@@ -14,7 +14,7 @@ from medlora.distributed.team import Team
 from medlora.errors import DataError
 from medlora.train.forward import Forward, evaluation_mode
 from medlora.train.loss import count_targets
-from medlora.train.memory import Fit, is_out_of_memory, pieces_of
+from medlora.train.memory import RowLimit, is_out_of_memory, pieces_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +51,24 @@ def held_out_loss(
         PeerLostError: a worker is gone.
     """
     forward, team = forward or Forward(model), team or Team()
-    targets, fit = 0, Fit()
-
-    def pass_through() -> list[float]:
-        nonlocal targets
-        nats, each = [], (batch for item in batches for batch in micro_batches(item))
+    targets, limit = 0, RowLimit()
+    # The sum is exact, so in whatever order the workers come.
+    with torch.no_grad(), evaluation_mode(model), team.all_gather_or_raise() as nats:
+        each = (batch for item in batches for batch in micro_batches(item))
         while group := list(islice(each, team.size)):
             targets += sum(count_targets(batch["labels"]) for batch in group)
             mine = team.rank < len(group)
             if not mine and not team.in_step:
                 continue
             batch = group[team.rank] if mine else group[0]  # where others need this one's weights
-            found = _nats_that_fit(forward, batch, device=device, fit=fit, poll=poll, team=team)
-            nats += [found] if mine else []
-        return nats
-
-    with torch.no_grad(), evaluation_mode(model):
-        nats = math.fsum(team.together(pass_through))  # exact, so in whatever order
+            share = _nats_that_fit(forward, batch, device=device, limit=limit, poll=poll, team=team)
+            if mine:
+                nats.append(share)
     if not targets:
         raise DataError(
             "the evaluation rows have no target", fix="give them answers, or set no eval file"
         )
-    return HeldOut(nats / targets, targets)
+    return HeldOut(math.fsum(nats) / targets, targets)
 
 
 def _nats_that_fit(
@@ -80,13 +76,13 @@ def _nats_that_fit(
     batch: Batch,
     *,
     device: torch.device,
-    fit: Fit,
+    limit: RowLimit,
     poll: Callable[[], None],
     team: Team,
 ) -> float:
     """Return the summed loss of a batch, in smaller pieces for as long as memory runs out."""
     while True:
-        pieces, nats = pieces_of([batch], fit.rows), 0.0
+        pieces, nats = pieces_of([batch], limit.rows), 0.0
         try:
             for piece in pieces:
                 team.poll(poll)
@@ -96,4 +92,4 @@ def _nats_that_fit(
                 raise
         else:
             return nats
-        fit.shrink(pieces)
+        limit.shrink(pieces)

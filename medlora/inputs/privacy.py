@@ -7,6 +7,7 @@ columns and the scanner itself.
 import json
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from medlora.data.locate import DataFiles
 from medlora.data.privacy.classes import STRUCTURED
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, ordered, place, scanner_facts
-from medlora.errors import RejectedError, StorageError, listed
+from medlora.errors import ConfigError, RejectedError, StorageError, listed
 from medlora.files import json_bytes, make_folder, remove, sha256_json, write_bytes
 from medlora.inputs.prepare import by_split
 from medlora.logs import logger
@@ -185,3 +186,19 @@ def _refuse(summary: Summary) -> None:
         ),
         fix=_FIX.format(file=summary.file),
     )
+
+
+def check_one_example_a_row(cfg: RunConfig, changes: Mapping[str, int]) -> None:
+    """Refuse rows that are several examples where what one row may tell is limited.
+
+    Raises:
+        ConfigError: there are some, and privacy.dp is set.
+    """
+    rows = changes.get("rows_taught_turn_by_turn", 0)
+    if cfg.is_private and rows:
+        raise ConfigError(
+            f"privacy.dp limits what one example tells, and {rows} rows are several: the base's "
+            "chat template has them taught turn by turn",
+            fix="give each turn a row of its own, with the same data.group_by, and let "
+            "privacy.dp count those; or use a base whose template goes on from turn to turn",
+        )

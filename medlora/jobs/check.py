@@ -32,7 +32,7 @@ from medlora.inputs.prepare import (
     split_rows,
     tokenize_files,
 )
-from medlora.inputs.privacy import scan_files
+from medlora.inputs.privacy import check_one_example_a_row, scan_files
 from medlora.jobs.checks.answers import judge_targets
 from medlora.jobs.checks.machine import (
     disk_line,
@@ -67,7 +67,6 @@ from medlora.runs.delivery import check_output
 from medlora.runs.folder import change_checker, check_finished
 from medlora.train.footprint import CannotTellError
 from medlora.trainer.gate import check_prompts, check_rejected
-from medlora.trainer.private import check_one_example_a_row
 from medlora.trainer.questions import choose_questions
 
 

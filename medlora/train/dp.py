@@ -19,24 +19,23 @@ Source: Abadi et al., "Deep Learning with Differential Privacy", 2016, algorithm
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
-from medlora.config import TrainingConfig
 from medlora.data.batches import micro_batches
 from medlora.data.layout import IGNORE, Batch, count_rows, count_tokens, move
 from medlora.logs import logger
 from medlora.train.budget import Budget
 from medlora.train.forward import Forward
-from medlora.train.loop import StepResult, steps_in_epoch, total_steps
+from medlora.train.loop import Computation, StepResult, steps_in_epoch, total_steps
 from medlora.train.loss import count_targets
-from medlora.train.memory import Fit, is_out_of_memory, pieces_of
+from medlora.train.memory import RowLimit, is_out_of_memory, pieces_of
 from medlora.train.optim import learning_rate, set_learning_rate
 from medlora.train.rowgrads import RowGradients
 
@@ -49,17 +48,21 @@ def system_entropy() -> np.random.Generator:
     return np.random.Generator(np.random.PCG64DXSM(secrets.randbits(256)))
 
 
-def private_steps(  # noqa: PLR0913  (what a loop is made of)
-    accelerator: Accelerator,
-    optimizer: AdamW,
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """What makes a step private."""
+
+    budget: Budget  # clipping, noise and rate
+    gradients: RowGradients  # watches the model
+    entropy: np.random.Generator  # where the noise comes from
+
+
+def private_steps(
+    computation: Computation,
     loader: DataLoader[Any],
-    cfg: TrainingConfig,
+    mechanism: Mechanism,
     *,
-    budget: Budget,
-    gradients: RowGradients,
-    forward: Forward,
-    fit: Fit,
-    entropy: np.random.Generator,
+    limit: RowLimit,
     start: int = 0,
     poll: Callable[[], None] = lambda: None,
 ) -> Iterator[StepResult]:
@@ -69,41 +72,35 @@ def private_steps(  # noqa: PLR0913  (what a loop is made of)
     rows.  The gradient's norm is the noisy one's.
 
     Args:
-        accelerator: decides device and precision.
-        optimizer: over the adapter's parameters.
+        computation: what computes a step, its optimizer over the adapter's parameters.
         loader: of `data.poisson`.
-        cfg: the training section.
-        budget: clipping, noise and rate.
-        gradients: watches the model.
-        forward: how the model is called.
-        fit: shrinks when memory runs out.
-        entropy: where the noise comes from.
+        mechanism: clips and adds noise.
+        limit: shrinks when memory runs out.
         start: steps that are done already.
         poll: as in `train_steps`.
 
     Raises:
         OutOfMemoryError: a single row does not fit.
     """
+    cfg, optimizer = computation.cfg, computation.optimizer
     last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
     batches: Iterator[Any] = iter(())
-    for step in range(start, last):
+    for number in range(start, last):
         _forget_seeds()
         parts = _next_parts(batches)
         if parts is None:
             batches = iter(loader)  # may draw a number of its own
             _forget_seeds()
             parts = _next_parts(batches) or []
-        rate = learning_rate(step, total_steps=last, cfg=cfg)
+        rate = learning_rate(number, total_steps=last, cfg=cfg)
         set_learning_rate(optimizer, rate)
-        sums, nats = _sum_that_fits(
-            parts, gradients, forward, budget=budget, fit=fit, accelerator=accelerator, poll=poll
-        )
+        sums, nats = _sum_that_fits(computation, mechanism, parts, limit=limit, poll=poll)
         poll()
-        norm = _take_noisy_step(optimizer, sums, gradients, budget=budget, entropy=entropy)
+        norm = _take_noisy_step(optimizer, sums, mechanism)
         targets = sum(count_targets(part["labels"]) for part in parts)
         yield StepResult(
-            step=step + 1,
-            epoch=(step + 1) / per_epoch,
+            step=number + 1,
+            epoch=(number + 1) / per_epoch,
             loss=nats / targets if targets else 0.0,
             learning_rate=rate,
             grad_norm=norm,
@@ -125,40 +122,39 @@ def _forget_seeds() -> None:
         torch.cuda.manual_seed(number)
 
 
-def _sum_that_fits(  # noqa: PLR0913
+def _sum_that_fits(
+    computation: Computation,
+    mechanism: Mechanism,
     parts: list[Batch],
-    gradients: RowGradients,
-    forward: Forward,
     *,
-    budget: Budget,
-    fit: Fit,
-    accelerator: Accelerator,
+    limit: RowLimit,
     poll: Callable[[], None],
 ) -> tuple[RowGrads, float]:
     """Return the sum of the clipped gradients and the loss, in smaller pieces where needed."""
+    device, max_norm = computation.accelerator.device, mechanism.budget.max_grad_norm
     while True:
-        pieces = pieces_of(parts, fit.rows)
+        pieces = pieces_of(parts, limit.rows)
         sums: RowGrads = {}
         nats = 0.0
         try:
             for piece in pieces:
                 poll()
-                rows = clipped_sum(
-                    gradients,
-                    forward,
-                    move(piece, accelerator.device),
-                    max_norm=budget.max_grad_norm,
+                clipped, share = clipped_sum(
+                    mechanism.gradients,
+                    computation.forward,
+                    move(piece, device),
+                    max_norm=max_norm,
                 )
-                nats += rows[1]
-                for parameter, value in rows[0].items():
+                nats += share
+                for parameter, value in clipped.items():
                     sums[parameter] = sums[parameter] + value if parameter in sums else value
         except BaseException as error:
             if not is_out_of_memory(error):
                 raise
         else:
             return sums, nats
-        fit.shrink(pieces)
-        _log.warning("out of memory: on with at most %d rows in a micro-batch", fit.rows)
+        limit.shrink(pieces)
+        _log.warning("out of memory: on with at most %d rows in a micro-batch", limit.rows)
 
 
 def clipped_sum(
@@ -173,31 +169,27 @@ def clipped_sum(
         max_norm: of each row's gradient over all parameters.
     """
     nats = forward.nats(batch)
-    found = gradients.take(nats.backward, rows=count_rows(batch))
+    row_gradients = gradients.take(nats.backward, rows=count_rows(batch))
     # The loss is a sum over targets: a row's share of its own mean is its gradient / its targets.
     targets = (batch["labels"][:, 1:] != IGNORE).sum(1).clamp(min=1)
-    norms = torch.stack([one.flatten(1).norm(dim=1) for one in found.values()]).norm(dim=0)
+    norms = torch.stack([one.flatten(1).norm(dim=1) for one in row_gradients.values()]).norm(dim=0)
     norms = norms / targets
     factors = max_norm / norms.clamp(min=max_norm) / targets
     factors = factors.where(norms.isfinite(), 0.0)
     return {
         parameter: torch.einsum("b,b...->...", factors, one.nan_to_num(0.0, 0.0, 0.0))
-        for parameter, one in found.items()
+        for parameter, one in row_gradients.items()
     }, float(nats.detach())
 
 
-def _take_noisy_step(
-    optimizer: AdamW,
-    sums: RowGrads,
-    gradients: RowGradients,
-    *,
-    budget: Budget,
-    entropy: np.random.Generator,
-) -> float:
+def _take_noisy_step(optimizer: AdamW, sums: RowGrads, mechanism: Mechanism) -> float:
     """Add the noise, take the step; return the noisy gradient's norm."""
+    budget, gradients = mechanism.budget, mechanism.gradients
     deviation = budget.noise_multiplier * budget.max_grad_norm
     for parameter in gradients.parameters:
-        noise = torch.from_numpy(entropy.standard_normal(parameter.shape, dtype=np.float32))
+        noise = torch.from_numpy(
+            mechanism.entropy.standard_normal(parameter.shape, dtype=np.float32)
+        )
         noisy = noise.to(parameter.device) * deviation
         if parameter in sums:
             noisy += sums[parameter]

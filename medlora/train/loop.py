@@ -8,8 +8,8 @@ import hashlib
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
@@ -31,7 +31,7 @@ from medlora.errors import DataError, OutOfMemoryError
 from medlora.logs import logger
 from medlora.train.forward import Forward
 from medlora.train.loss import count_targets
-from medlora.train.memory import Fit, is_out_of_memory, pieces_of
+from medlora.train.memory import RowLimit, is_out_of_memory, pieces_of
 from medlora.train.optim import learning_rate, set_learning_rate
 
 _log = logger(__name__)
@@ -67,20 +67,53 @@ def total_steps(loader: DataLoader[Any], cfg: TrainingConfig) -> int:
     return min(planned, cfg.max_steps or planned)
 
 
-def train_steps(  # noqa: PLR0913  (what a loop is made of)
-    accelerator: Accelerator,
-    model: nn.Module,
-    optimizer: AdamW,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computation:
+    """What computes each step of a run, the same throughout it.
+
+    Attributes:
+        accelerator: decides device and precision.
+        optimizer: over the trainable parameters, from `accelerator.prepare`.
+        forward: calls the model.
+        cfg: the training section.
+        team: the workers, each of which computes with the same.
+    """
+
+    accelerator: Accelerator
+    optimizer: AdamW
+    forward: Forward
+    cfg: TrainingConfig
+    team: Team = field(default_factory=Team)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An optimizer step that is to be taken."""
+
+    number: int  # counted from 0
+    micro_batches: Sequence[Batch]
+    poll: Callable[[], None]  # called before each micro-batch and before the weights change
+    prefetch: Callable[[], None]  # called while the device still computes
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of a step."""
+
+    loss: float  # nats a target
+    grad_norm: float  # before clipping
+    skipped: bool  # loss or gradient was not finite: the weights are as before
+
+
+def train_steps(
+    computation: Computation,
     loader: DataLoader[Any],
-    cfg: TrainingConfig,
     *,
     start: int = 0,
     poll: Callable[[], None] = lambda: None,
-    fit: Fit | None = None,
-    forward: Forward | None = None,
-    team: Team | None = None,
+    limit: RowLimit | None = None,
 ) -> Iterator[StepResult]:
-    """Train and yield after each step; model and optimizer come from `accelerator.prepare`.
+    """Train and yield after each step.
 
     The batches, the learning rate and dropout of a step are pure functions of (seed, step), and
     its micro-batches' gradients are added up in an order of their own, so that it computes the
@@ -88,18 +121,13 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
     share its micro-batches.
 
     Args:
-        accelerator: decides device and precision.
-        model: the adapted model.
-        optimizer: over its trainable parameters.
+        computation: what computes a step.
         loader: steps or micro-batches; its sampler's `set_epoch`, if any, is called.
-        cfg: the training section.
         start: steps that are done already.
         poll: called before each micro-batch and before the weights change; what it raises
             leaves the weights as they were after the last completed step.
-        fit: shrinks, and stays so, when memory runs out; the step is then done in smaller
+        limit: shrinks, and stays so, when memory runs out; the step is then done in smaller
             pieces.
-        forward: how the model is called, if that is known already.
-        team: the workers, each of which calls this with the same arguments.
 
     Raises:
         DataError: a step has no target.
@@ -107,39 +135,29 @@ def train_steps(  # noqa: PLR0913  (what a loop is made of)
         InterruptError: `poll` raised it on one of several workers.
         PeerLostError: a worker is gone.
     """
+    cfg, limit = computation.cfg, limit or RowLimit()
     last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
-    size, fit, team = _items_in_step(loader, cfg), fit or Fit(), team or Team()
-    forward = forward or Forward(model, autocast=accelerator.autocast)
-    for step in range(start, last):
-        epoch, index = divmod(step, per_epoch)
-        if step == start or index == 0:
-            seed_epoch = partial(_seed_everything, cfg.seed, step=step - index)
+    size = _items_in_step(loader, cfg)
+    for number in range(start, last):
+        epoch, index = divmod(number, per_epoch)
+        if number == start or index == 0:
+            seed_epoch = partial(_seed_everything, cfg.seed, step=number - index)
             batches = _Ahead(loader, _open_epoch(loader, epoch, index * size, seed=seed_epoch))
-        _seed_everything(cfg.seed, step=step)
+        _seed_everything(cfg.seed, step=number)
         parts = [part for item in islice(batches, size) for part in micro_batches(item)]
-        rate = learning_rate(step, total_steps=last, cfg=cfg)
-        set_learning_rate(optimizer, rate)
-        loss, norm, taken = _take_step_that_fits(
-            accelerator,
-            forward,
-            optimizer,
-            parts,
-            cfg=cfg,
-            step=step,
-            poll=poll,
-            fit=fit,
-            meanwhile=batches.fetch,
-            team=team,
-        )
+        rate = learning_rate(number, total_steps=last, cfg=cfg)
+        set_learning_rate(computation.optimizer, rate)
+        step = Step(number, parts, poll, batches.fetch)
+        taken = _take_step_that_fits(computation, step, limit)
         yield StepResult(
-            step=step + 1,
+            step=number + 1,
             epoch=epoch + (index + 1) / per_epoch,
-            loss=loss,
+            loss=taken.loss,
             learning_rate=rate,
-            grad_norm=norm,
+            grad_norm=taken.grad_norm,
             tokens=sum(map(count_tokens, parts)),
             targets=sum(count_targets(part["labels"]) for part in parts),
-            skipped=not taken,
+            skipped=taken.skipped,
         )
 
 
@@ -207,107 +225,89 @@ def _seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def _take_step_that_fits(  # noqa: PLR0913
-    accelerator: Accelerator,
-    forward: Forward,
-    optimizer: AdamW,
-    parts: list[Batch],
-    *,
-    cfg: TrainingConfig,
-    step: int,
-    poll: Callable[[], None],
-    fit: Fit,
-    meanwhile: Callable[[], None],
-    team: Team,
-) -> tuple[float, float, bool]:
+def _take_step_that_fits(computation: Computation, step: Step, limit: RowLimit) -> Taken:
     """Take a step, in smaller pieces for as long as memory runs out."""
     while True:
-        pieces = pieces_of(parts, fit.rows)
+        pieces = pieces_of(step.micro_batches, limit.rows)
         try:
-            return _take_step(
-                accelerator,
-                forward,
-                optimizer,
-                pieces,
-                cfg=cfg,
-                step=step,
-                poll=poll,
-                meanwhile=meanwhile,
-                team=team,
-            )
+            return _take_step(computation, replace(step, micro_batches=pieces))
         except BaseException as error:
-            optimizer.zero_grad()
+            computation.optimizer.zero_grad()
             if not is_out_of_memory(error):
                 raise
-            if team.in_step:  # the others are in the middle of a pass that takes all
+            if computation.team.in_step:  # the others are in the middle of a pass that takes all
                 raise OutOfMemoryError(
                     "out of memory with sharded weights",
                     fix="lower training.per_device_train_batch_size (and raise "
                     "gradient_accumulation_steps), shorten data.max_length, or take more workers",
                 ) from error
         # Outside of the handler, which keeps the failed pass's tensors alive.
-        fit.shrink(pieces)
-        _log.warning("out of memory: on with at most %d rows in a micro-batch", fit.rows)
+        limit.shrink(pieces)
+        _log.warning("out of memory: on with at most %d rows in a micro-batch", limit.rows)
 
 
-def _take_step(  # noqa: PLR0913
-    accelerator: Accelerator,
-    forward: Forward,
-    optimizer: AdamW,
-    parts: list[Batch],
-    *,
-    cfg: TrainingConfig,
-    step: int,
-    poll: Callable[[], None],
-    meanwhile: Callable[[], None],
-    team: Team,
-) -> tuple[float, float, bool]:
-    """Return (loss in nats a target, gradient norm before clipping, whether it was taken).
-
-    A step whose loss or gradient is not finite is not taken.
-    """
+def _take_step(computation: Computation, step: Step) -> Taken:
+    """Compute the gradient of a step's micro-batches and take the step, if it is finite."""
+    optimizer, team, parts = computation.optimizer, computation.team, step.micro_batches
     targets = sum(count_targets(part["labels"]) for part in parts)
     if targets < 1:
         raise DataError(
-            f"step {step + 1} has no target", fix="give every batch labels other than -100"
+            f"step {step.number + 1} has no target", fix="give every batch labels other than -100"
         )
     gradients = GradientSum(
-        _parameters(optimizer), team, fast=cfg.gradient_reduction == "all_reduce"
+        _parameters(optimizer), team, fast=computation.cfg.gradient_reduction == "all_reduce"
     )
-
-    def pass_through() -> list[float]:
-        shares, own = [], list(team.share(len(parts)))
-        for turn in range(team.turns(len(parts))):
-            team.poll(poll)
-            index = own[turn] if turn < len(own) else 0  # where others need this one's weights
-            seed_micro_batch(cfg.seed, step=step, index=index)
-            share = forward.nats(move(parts[index], accelerator.device)) / targets
-            # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
-            accelerator.backward(share)
-            if turn < len(own):
-                gradients.take(index)
-                shares.append(share.detach())
-            else:
-                optimizer.zero_grad()
-        meanwhile()  # a GPU is still at work until somebody asks for a number
-        numbers: list[float] = torch.stack(shares).tolist() if shares else []
-        team.poll(poll)
-        return numbers
-
-    # From here on all workers take this step, or none does.
     full = (lambda _: False) if team.in_step else is_out_of_memory
-    loss = math.fsum(team.together(pass_through, full=full))
+    with team.all_gather_or_raise(full=full) as shares:
+        shares.extend(_add_gradients(computation, step, gradients, targets=targets))
+        team.poll(step.poll)
+    # From here on all workers take this step, or none does.
     gradients.give(len(parts))
-    norm = _clip(accelerator, optimizer, cfg.max_grad_norm)
+    return _change_weights(computation, loss=math.fsum(shares))
+
+
+def _add_gradients(
+    computation: Computation, step: Step, gradients: GradientSum, *, targets: int
+) -> list[float]:
+    """Add up the gradients of this worker's micro-batches; return their losses' shares.
+
+    Args:
+        computation: what computes.
+        step: has all workers' micro-batches.
+        gradients: adds up.
+        targets: of the whole step, by which each share is divided.
+    """
+    accelerator, team, parts = computation.accelerator, computation.team, step.micro_batches
+    shares, own = list[Tensor](), team.share(len(parts))
+    for turn in range(team.turns(len(parts))):
+        team.poll(step.poll)
+        index = own[turn] if turn < len(own) else 0  # where others need this one's weights
+        seed_micro_batch(computation.cfg.seed, step=step.number, index=index)
+        batch = move(parts[index], accelerator.device)
+        share = computation.forward.nats(batch) / targets
+        # Not through Accelerator(gradient_accumulation_steps=...): that would divide again.
+        accelerator.backward(share)
+        if turn < len(own):
+            gradients.take(index)
+            shares.append(share.detach())
+        else:
+            computation.optimizer.zero_grad()
+    step.prefetch()  # a GPU is still at work until somebody asks for a number
+    return torch.stack(shares).tolist() if shares else []
+
+
+def _change_weights(computation: Computation, *, loss: float) -> Taken:
+    """Clip the gradient and take the step; not one whose loss or gradient is not finite."""
+    accelerator, optimizer = computation.accelerator, computation.optimizer
+    norm = _clip(accelerator, optimizer, computation.cfg.max_grad_norm)
     # A loss scaler finds Inf in the gradient by itself, skips, and must be stepped to recover.
     scaled = accelerator.scaler is not None
-    if math.isfinite(loss) and (math.isfinite(norm) or scaled):
+    taken = math.isfinite(loss) and (math.isfinite(norm) or scaled)
+    if taken:
         optimizer.step()
         taken = not getattr(optimizer, "step_was_skipped", False)
-    else:
-        taken = False
     optimizer.zero_grad()
-    return loss, norm, taken
+    return Taken(loss, norm, skipped=not taken)
 
 
 def _clip(accelerator: Accelerator, optimizer: AdamW, max_norm: float) -> float:

@@ -26,7 +26,7 @@ _USABLE = 0.9  # of the free memory
 
 
 @dataclass(slots=True)
-class Fit:
+class RowLimit:
     """How many rows of a micro-batch fit at most; None while nothing failed."""
 
     rows: int | None = None

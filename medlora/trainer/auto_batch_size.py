@@ -6,7 +6,6 @@ whole memory, never on what is free at the moment; and a run keeps the number th
 for it decides how rounding falls and which dropout is drawn.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,8 +45,7 @@ def settle_batch(plan: Plan, *, team: Team, fresh: bool) -> Plan:
     cfg = plan.resolved.config
     if cfg.training.per_device_train_batch_size != AUTO:
         return plan
-    said = team.from_first(_decided(plan, team, fresh=fresh) if team.leads else None, (AUTO,))
-    rows, why = json.loads(said[AUTO])
+    rows, why = team.broadcast(_decided(plan, team, fresh=fresh) if team.leads else (1, ""))
     return with_rows(plan, rows, why=why)
 
 
@@ -58,7 +56,8 @@ def with_rows(plan: Plan, rows: int, *, why: str) -> Plan:
     return replace(plan, resolved=plan.resolved.with_values(values, origin=f"auto: {why}"))
 
 
-def _decided(plan: Plan, team: Team, *, fresh: bool) -> dict[str, bytes]:
+def _decided(plan: Plan, team: Team, *, fresh: bool) -> tuple[int, str]:
+    """Return the rows of a micro-batch, and why; what a run began with counts first."""
     cfg = plan.resolved.config
     begun = None if fresh else rows_of(run_folder(plan))
     if begun and cfg.training.step_rows % begun == 0:
@@ -73,7 +72,7 @@ def _decided(plan: Plan, team: Team, *, fresh: bool) -> dict[str, bytes]:
         cfg.training.step_rows,
         why,
     )
-    return {AUTO: json.dumps([rows, why]).encode()}
+    return rows, why
 
 
 def choose_rows(plan: Plan, device: Device, *, workers: int = 1) -> tuple[int, str]:

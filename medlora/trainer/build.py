@@ -1,15 +1,13 @@
 """The model with its adapter, and what trains it: built alike for a run and for a check of one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
 
 from medlora.config import RunConfig
-from medlora.distributed.team import Team
 from medlora.errors import OutOfMemoryError
 from medlora.evaluate.generate import check_writes
 from medlora.evaluate.suite import Suite
@@ -19,11 +17,13 @@ from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
 from medlora.plan.device import device_type, has_bf16
 from medlora.plan.disk import refuse_full
-from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
 from medlora.train.optim import warmup_steps
 from medlora.train.precision import Precision, choose_precision
+from medlora.trainer.context import RunContext
+from medlora.trainer.huggingface import HuggingFaceTrainer
 from medlora.trainer.loaders import make_loaders
+from medlora.trainer.run_trainer import RunTrainer
 from medlora.trainer.trainer import MedicalLoRATrainer
 
 _log = logger(__name__)
@@ -66,13 +66,7 @@ def precision_of(cfg: RunConfig) -> Precision:
 
 
 def build_trainer(
-    model: PeftModel,
-    prepared: Prepared,
-    cfg: RunConfig,
-    *,
-    facts: Mapping[str, Any] | None = None,
-    stop: Stop | None = None,
-    team: Team | None = None,
+    model: PeftModel, prepared: Prepared, cfg: RunConfig, context: RunContext | None = None
 ) -> MedicalLoRATrainer:
     """Return what trains a model that `build_model` made, on rows laid out as it can take them.
 
@@ -88,24 +82,18 @@ def build_trainer(
     )
     with _memory_errors(cfg):
         trainer = MedicalLoRATrainer(
-            model,
-            prepared.chat,
-            loaders.train,
-            loaders.evaluation,
-            cfg,
-            facts=facts,
-            stop=stop,
-            team=team,
+            model, prepared.chat, loaders.train, loaders.evaluation, cfg, context
         )
-    if not trainer.forward.packs:
+    engine = trainer.engine
+    if not engine.forward.packs:
         loaders.unpack(training)
     _log.info(
         "precision %s, %d steps, rows %s",
-        trainer.precision,
-        trainer.total_steps,
-        trainer.compute_facts["layout"],
+        engine.precision,
+        engine.total_steps,
+        engine.facts["layout"],
     )
-    warmup = warmup_steps(training, total_steps=trainer.total_steps)
+    warmup = warmup_steps(training, total_steps=engine.total_steps)
     if training.warmup_steps not in (None, warmup):
         _log.info(
             "the warm-up has %d steps, a tenth of the run: with training.warmup_steps, %d, it "
@@ -129,3 +117,10 @@ def _memory_errors(cfg: RunConfig) -> Iterator[None]:
             fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
             "more memory",
         ) from error
+
+
+TRAINERS: Mapping[str, Callable[[PeftModel, Prepared, RunConfig, RunContext], RunTrainer]] = {
+    "medlora": build_trainer,
+    "huggingface": HuggingFaceTrainer,
+}
+"""`training.engine` -> what makes its trainer."""

@@ -7,9 +7,10 @@ and a loss that is not a number does not end the run.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -32,13 +33,16 @@ from medlora.plan.device import device_type, has_bf16, memory_in_use, this_machi
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.runs.cards import with_papers
-from medlora.runs.saves import Save
 from medlora.train.optim import fitting_warmup
 from medlora.train.precision import choose_precision
+from medlora.trainer.commits import CheckManifest
+from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface_callbacks import AskWhenDue, KeepBest, ToMonitor
 from medlora.trainer.learned import nothing_learnt
 from medlora.trainer.outcome import TrainResult
 from medlora.trainer.questions import check_questions
+
+T = TypeVar("T")
 
 
 class _Arguments(TrainingArguments):  # type: ignore[misc]  # it has no types
@@ -131,18 +135,10 @@ def _schedule(cfg: TrainingConfig) -> dict[str, Any]:
             return {"lr_scheduler_type": "constant_with_warmup"}
 
 
-def run(
-    model: PeftModel,
-    prepared: Prepared,
-    cfg: RunConfig,
-    *,
-    facts: Mapping[str, Any],
-    conclude: Callable[[TrainResult, torch.device], Save],
-    prompts: Sequence[str] = (),
-) -> TrainResult:
-    """Train a whole run on Trainer and write its result, as `training.engine: huggingface` asks.
+class HuggingFaceTrainer:
+    """Trains a whole run on Trainer, as `training.engine: huggingface` asks.
 
-    It holds the best model of all evaluations, or the last without evaluation rows.
+    The result holds the best model of all evaluations, or the last without evaluation rows.
     Nothing of Trainer's own stays: its checkpoints are pickled, and none is ever read again,
     so a run that was interrupted starts over.
 
@@ -150,50 +146,98 @@ def run(
         model: the adapted model.
         prepared: both splits as rows.
         cfg: the run config.
-        facts: what every manifest of this run states.
-        conclude: tells from the outcome and the device in which folder, and what it adds.
-        prompts: what the model is asked every `training.generation_steps`.
+        context: what the run is part of.
 
     Raises:
         ConfigError: Trainer cannot do what the config asks for.
     """
-    began, tokenizer = time.monotonic(), prepared.tokenizer
-    folder = Path(cfg.training.output_dir) / cfg.run_name
-    with TemporaryDirectory(prefix=TEMPORARY, dir=folder) as scratch:
-        own = cfg.training.model_copy(
-            update={"output_dir": scratch, "report_to": [], "generation_steps": None}
-        )
-        trainer = setup_trainer(
-            model,
-            tokenizer,
-            _Features(prepared.train),
-            _Features(prepared.evaluation) if prepared.evaluation else None,
-            cfg.model_copy(update={"training": own}),
-        )
-        monitor = TrainingMonitor(cfg)
-        _watch(trainer, monitor, cfg.training, prompts, chat=prepared.chat)
-        base = _held_out(trainer, prepared)
-        trainer.train()
-        after = _held_out(trainer, prepared)
-        result = TrainResult(
-            steps=trainer.state.global_step,
-            tokens=None,
-            targets=None,
-            train_loss=None,
-            base_eval_loss=base,
-            eval_loss=after,
-            best_eval_loss=after,
-            best_step=getattr(trainer.state, "best_global_step", None),
-            skipped_steps=0,
-            wall_s=round(time.monotonic() - began, 1),
-            nothing_learnt=nothing_learnt(model, monitor.content),
-            memory_peak_bytes=memory_in_use(trainer.args.device)["memory_peak_bytes"],
-        )
-    files = {**adapter_files(model), **saved_files(tokenizer), METRICS: monitor.content}
-    save = conclude(result, trainer.args.device)
-    stated = {"step": result.steps, **facts, **save.facts}
-    write_checkpoint(folder / save.name, with_papers({**files, **save.files}, stated), stated)
-    return result
+
+    compute_facts = None
+
+    def __init__(
+        self, model: PeftModel, prepared: Prepared, cfg: RunConfig, context: RunContext
+    ) -> None:
+        self._model, self._prepared, self._cfg, self._context = model, prepared, cfg, context
+        self._folder = Path(cfg.training.output_dir) / cfg.run_name
+        self._monitor = TrainingMonitor(cfg)
+        self._steps = 0
+        self.device = torch.device(device_type())
+
+    def gently(self) -> AbstractContextManager[None]:
+        """Let signals end the process: Trainer would not look at what is noted."""
+        return nullcontext()
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return a context that changes nothing."""
+        return nullcontext()
+
+    def resume(self, *, check: CheckManifest) -> int:  # noqa: ARG002  (there is no checkpoint)
+        """Start over."""
+        return 0
+
+    def train(self, *, prompts: Sequence[str]) -> TrainResult:
+        """Train to the end.
+
+        Args:
+            prompts: what the model is asked every `training.generation_steps`.
+        """
+        began, prepared, cfg = time.monotonic(), self._prepared, self._cfg
+        with TemporaryDirectory(prefix=TEMPORARY, dir=self._folder) as scratch:
+            own = cfg.training.model_copy(
+                update={"output_dir": scratch, "report_to": [], "generation_steps": None}
+            )
+            trainer = setup_trainer(
+                self._model,
+                prepared.tokenizer,
+                _Features(prepared.train),
+                _Features(prepared.evaluation) if prepared.evaluation else None,
+                cfg.model_copy(update={"training": own}),
+            )
+            _watch(trainer, self._monitor, cfg.training, prompts, chat=prepared.chat)
+            base = _held_out(trainer, prepared)
+            trainer.train()
+            after = _held_out(trainer, prepared)
+            self.device, self._steps = trainer.args.device, trainer.state.global_step
+            return TrainResult(
+                steps=self._steps,
+                tokens=None,
+                targets=None,
+                train_loss=None,
+                base_eval_loss=base,
+                eval_loss=after,
+                best_eval_loss=after,
+                best_step=getattr(trainer.state, "best_global_step", None),
+                skipped_steps=0,
+                wall_s=round(time.monotonic() - began, 1),
+                nothing_learnt=nothing_learnt(self._model, self._monitor.content),
+                memory_peak_bytes=memory_in_use(self.device)["memory_peak_bytes"],
+            )
+
+    def interruptibly(self, work: Callable[[Callable[[], None]], T]) -> T:
+        """Do some work after the training; a signal ends the process."""
+        return work(lambda: None)
+
+    def save(self, name: str, *, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> Path:
+        """Write adapter, tokenizer and metrics as a folder of this run; return it.
+
+        Args:
+            name: of the folder.
+            facts: JSON values for its manifest.
+            files: what it holds beside the adapter, {file name: content}.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        self._context.before_commit()
+        content = {
+            **adapter_files(self._model),
+            **saved_files(self._prepared.tokenizer),
+            METRICS: self._monitor.content,
+            **files,
+        }
+        stated = {"step": self._steps, **self._context.facts, **facts}
+        write_checkpoint(self._folder / name, with_papers(content, stated), stated)
+        return self._folder / name
 
 
 class _Features(Sequence[dict[str, list[int]]]):

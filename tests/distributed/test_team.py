@@ -15,8 +15,12 @@ def test_a_worker_alone_needs_nobody() -> None:
     """No process group, no collective."""
     team = Team()
     assert (team.rank, team.size, team.leads) == (0, 1, True)
-    assert team.together(lambda: [1.0, 2.0]) == [1.0, 2.0]
-    assert team.from_first({"a": b"x"}, ["a", "b"]) == {"a": b"x"}
+    with team.all_gather_or_raise() as numbers:
+        numbers += [1.0, 2.0]
+    assert numbers == [1.0, 2.0]
+    assert team.decide(True)
+    assert team.broadcast("day") == "day"
+    assert team.broadcast_files({"a": b"x"}, ["a", "b"]) == {"a": b"x"}
     assert list(team.share(5)) == [0, 1, 2, 3, 4]
 
 
@@ -33,7 +37,9 @@ def test_numbers_come_in_the_order_of_the_ranks(workers: Workers) -> None:
     """Also when workers have different numbers of them, or none."""
 
     def work(team: Team) -> list[float]:
-        return team.together(lambda: [team.rank + 0.1] * team.rank)
+        with team.all_gather_or_raise() as numbers:
+            numbers.extend([team.rank + 0.1] * team.rank)
+        return numbers
 
     assert workers(3, work) == [[1.1, 2.1, 2.1]] * 3
 
@@ -44,14 +50,25 @@ def test_the_first_workers_files_reach_all(workers: Workers) -> None:
 
     def work(team: Team) -> dict[str, bytes]:
         files = {"a": content, "c": b"1"} if team.leads else None
-        return team.from_first(files, ["a", "b", "c"])
+        return team.broadcast_files(files, ["a", "b", "c"])
 
     assert workers(2, work) == [{"a": content, "c": b"1"}] * 2
 
 
+def test_the_first_workers_value_reaches_all_and_any_vote_counts(workers: Workers) -> None:
+    """Whatever the others hand over; a yes of one is a yes of all."""
+
+    def work(team: Team) -> tuple[object, bool, bool]:
+        value = team.broadcast(["a", 1, None] if team.leads else None)
+        return value, team.decide(team.rank == 1), team.decide(False)
+
+    assert workers(2, work) == [(["a", 1, None], True, False)] * 2
+
+
 def _outcome(team: Team, work: Callable[[], Sequence[float]]) -> str:
     try:
-        team.together(work, full=lambda error: isinstance(error, MemoryError))
+        with team.all_gather_or_raise(full=lambda error: isinstance(error, MemoryError)) as numbers:
+            numbers.extend(work())
     except (InterruptError, torch.OutOfMemoryError, PeerLostError) as error:
         return type(error).__name__
     return "fine"

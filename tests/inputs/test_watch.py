@@ -8,6 +8,7 @@ import pytest
 
 from medlora.errors import StorageError
 from medlora.inputs.watch import Steady
+from medlora.train.loop import StepResult
 
 
 @pytest.fixture
@@ -85,18 +86,18 @@ def test_nothing_is_committed_after_a_change(
     import shutil
 
     from medlora.jobs import train
-    from medlora.trainer import trainer as fit
+    from medlora.trainer.duties import Duties
 
     own = tmp_path / "own"
     shutil.copytree(base_folder, own)
-    saved = fit.MedicalLoRATrainer._save_what_is_due
+    count = Duties.count
 
-    def spoil(self: fit.MedicalLoRATrainer, result: object, due: object) -> None:
+    def spoil(self: Duties, result: StepResult, *, rows: int | None) -> None:
+        count(self, result, rows=rows)
         if self.progress.step == 3:
             os.utime(own / "model.safetensors", ns=(1, 1))
-        saved(self, result, due)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fit.MedicalLoRATrainer, "_save_what_is_due", spoil)
+    monkeypatch.setattr(Duties, "count", spoil)
     plan = tough_plan("a", f"model.base_model_name={own}", "training.save_steps=1")
     with pytest.raises(StorageError, match="changed while it was used"):
         train.run(plan)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from medlora.files import TakenError, sweep, write_folder
 from medlora.jobs import reproduce, train, verify
 from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
-from medlora.trainer import trainer as fit
+from medlora.trainer.duties import Duties
 
 US, THEM = 12345, 23456
 ELSE = ("--data", "data", "--config", "recommended", "--checkpoints", "out")
@@ -167,14 +167,14 @@ def test_what_must_be_saved_and_cannot_be_is_no_clean_stop(
 ) -> None:
     """74 and the reason where the last completed step has no place, instead of 143."""
     give(sticky / "step_8", THEM, 0o700)
-    stop, count = Stop(), fit.MedicalLoRATrainer._count
+    stop, count = Stop(), Duties.count
 
-    def count_and_stop(trainer, result) -> None:
-        count(trainer, result)
+    def count_and_stop(duties, result, *, rows) -> None:
+        count(duties, result, rows=rows)
         if result.step == 8:
             stop.requested = "SIGTERM"
 
-    monkeypatch.setattr(fit.MedicalLoRATrainer, "_count", count_and_stop)
+    monkeypatch.setattr(Duties, "count", count_and_stop)
     with as_user(US), pytest.raises(StorageError, match="step_8: uid 12345 may not replace it"):
         train.run(tough_plan("cut"), stop=stop)
 

@@ -20,7 +20,9 @@ from medlora.runs import folder as rundir
 from medlora.runs import saves as saving
 from medlora.runtime import Stop
 from medlora.train import loop
-from medlora.trainer import trainer as fit
+from medlora.trainer import attempt, trainer
+from medlora.trainer.commits import Commits
+from medlora.trainer.duties import Duties
 
 pytestmark = pytest.mark.slow
 
@@ -62,14 +64,14 @@ POINTS = {
     "last micro-batch": (loop, "seed_micro_batch", 8),
     "before the weights change": (loop, "_clip", 3),
     "second epoch": (loop, "seed_micro_batch", 17),
-    "evaluation begins": (fit, "held_out_loss", 2),
+    "evaluation begins": (trainer, "held_out_loss", 2),
     "in an evaluation": (evaluation, "_nats_that_fit", 4),
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
-    "checkpoint begins": (fit.MedicalLoRATrainer, "_commit", 1),
+    "checkpoint begins": (Commits, "save", 1),
     "checkpoint is written": (saving, "write_checkpoint", 2),
     "pruning": (saving, "prune", 1),
-    "after the last step": (fit.MedicalLoRATrainer, "_result", 1),
+    "after the last step": (Duties, "result", 1),
 }
 
 
@@ -89,13 +91,14 @@ def test_a_signal_anywhere_costs_no_completed_step(
     with monkeypatch.context() as patch:
         signal_at(patch, owner, name, call, signal.SIGTERM)
         taken: list[int] = []
-        original = fit.MedicalLoRATrainer._count
-        patch.setattr(
-            fit.MedicalLoRATrainer,
-            "_count",
-            lambda self, result: (taken.append(result.step), original(self, result)),
-        )
-        if owner is fit.MedicalLoRATrainer and name == "_result":
+        original = Duties.count
+
+        def count(self, result, *, rows):
+            taken.append(result.step)
+            original(self, result, rows=rows)
+
+        patch.setattr(Duties, "count", count)
+        if owner is Duties:
             train.run(tough_plan("cut"), stop=stop)  # nothing is left to stop: it is done
         else:
             with pytest.raises(StoppedError) as error:
@@ -293,13 +296,13 @@ def test_a_run_that_ended_meanwhile_is_left_as_it_is(
     final, hidden = tmp_path / "out/cut/final", tmp_path / "final"
     final.rename(hidden)
     before = (hidden / "manifest.json").read_bytes()
-    sweep = train.sweep
+    sweep = attempt.sweep
 
     def appear(folder: Path) -> list[str]:
         hidden.rename(final)
         return sweep(folder)
 
-    monkeypatch.setattr(train, "sweep", appear)
+    monkeypatch.setattr(attempt, "sweep", appear)
     train.run(tough_plan("cut"))
     assert (final / "manifest.json").read_bytes() == before
 

@@ -15,7 +15,8 @@ from medlora.errors import MissingPartError
 from medlora.model.adapter import adapted_modules, adapter_files, attach, trainable_parameters
 from medlora.model.base import load_base
 from medlora.model.quantize import check_quantizer
-from medlora.train.loop import train_steps
+from medlora.train.forward import Forward
+from medlora.train.loop import Computation, train_steps
 from medlora.train.optim import build_optimizer
 
 needs_bitsandbytes = pytest.mark.skipif(
@@ -60,8 +61,11 @@ def train(model: PeftModel) -> list[float]:
     prepared, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), training))
     batch = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS), "labels": IDS}
     loader = torch.utils.data.DataLoader([batch], batch_size=None)
+    computation = Computation(
+        accelerator=accelerator, optimizer=optimizer, forward=Forward(prepared), cfg=training
+    )
     model.train()
-    losses = [r.loss for r in train_steps(accelerator, prepared, optimizer, loader, training)]
+    losses = [r.loss for r in train_steps(computation, loader)]
     model.eval()
     return losses
 

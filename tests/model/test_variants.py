@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
 from medlora.model.adapter import adapter_files, attach, trainable_parameters
 from medlora.model.base import load_base
-from medlora.train.loop import train_steps
+from medlora.train.forward import Forward
+from medlora.train.loop import Computation, train_steps
 from medlora.train.optim import build_optimizer, loraplus
 
 IDS = torch.arange(5, 25).reshape(2, 10)
@@ -55,8 +56,11 @@ def train(model: PeftModel, cfg: LoraConfig) -> list[float]:
     prepared, optimizer = accelerator.prepare(model, optimizer)
     batch = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS), "labels": IDS}
     loader = torch.utils.data.DataLoader([batch], batch_size=None)
+    computation = Computation(
+        accelerator=accelerator, optimizer=optimizer, forward=Forward(prepared), cfg=training
+    )
     model.train()
-    results = list(train_steps(accelerator, prepared, optimizer, loader, training))
+    results = list(train_steps(computation, loader))
     model.eval()
     return [result.loss for result in results]
 

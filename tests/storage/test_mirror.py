@@ -28,6 +28,7 @@ from medlora.runtime import Environment, Stop
 from medlora.storage.service import service_errors
 from medlora.storage.store import Store
 from medlora.train import loop
+from medlora.trainer.duties import Duties
 from medlora.trainer.trainer import MedicalLoRATrainer
 from tests.jobs.test_resume import signal_at, stop
 from tests.storage.conftest import S3
@@ -240,14 +241,14 @@ def test_a_signal_leaves_the_last_step_there(
 @pytest.mark.slow
 def test_the_last_to_begin_is_the_one_that_writes(start, s3: S3, monkeypatch) -> None:
     """73 at its next commit for a run that another machine has taken over."""
-    original = MedicalLoRATrainer._count
+    original = Duties.count
 
-    def count(self, result):
+    def count(self, result, *, rows):
         if result.step == 3:
             s3.store("runs/run").write(".writer", b"host other, process 7, 1234\n")
-        original(self, result)
+        original(self, result, rows=rows)
 
-    monkeypatch.setattr(MedicalLoRATrainer, "_count", count)
+    monkeypatch.setattr(Duties, "count", count)
     with pytest.raises(RunInUseError, match=r"another run writes there .*host other, process 7"):
         start("here")
     assert s3.store("runs/run").read(".writer")

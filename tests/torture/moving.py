@@ -29,12 +29,12 @@ from harness import Arena, arena, at_call, is_clean, warm_up
 
 # Name -> module, function, which call of it; the change happens right before.
 POINTS = {
-    "inputs are found": ("medlora.jobs.train", "find_inputs", 1),
-    "base is watched": ("medlora.jobs.train", "Steady", 1),
+    "inputs are found": ("medlora.trainer.attempt", "find_inputs", 1),
+    "base is watched": ("medlora.trainer.attempt", "Steady", 1),
     "rows become tokens": ("medlora.jobs.train", "tokenize_files", 1),
     "tokens are looked for": ("medlora.inputs.prepare", "open_tokens", 1),
     "rows are split": ("medlora.jobs.train", "split_rows", 1),
-    "inputs are described": ("medlora.jobs.train", "describe", 1),
+    "inputs are described": ("medlora.trainer.attempt", "describe", 1),
     "base is loaded": ("medlora.trainer.build", "load_base", 1),
     "adapter is attached": ("medlora.trainer.build", "attach", 1),
     "first step": ("medlora.train.loop", "seed_micro_batch", 1),

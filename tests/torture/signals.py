@@ -24,9 +24,9 @@ from harness import Arena, arena, at_call, warm_up
 
 # Name -> module, function, which call of it.
 POINTS = {
-    "inputs are found": ("medlora.jobs.train", "find_inputs", 1),
+    "inputs are found": ("medlora.trainer.attempt", "find_inputs", 1),
     "rows become tokens": ("medlora.jobs.train", "tokenize_files", 1),
-    "inputs are hashed": ("medlora.jobs.train", "describe", 1),
+    "inputs are hashed": ("medlora.trainer.attempt", "describe", 1),
     "base is loaded": ("medlora.trainer.build", "load_base", 1),
     "adapter is attached": ("medlora.trainer.build", "attach", 1),
     "base evaluation": ("medlora.evaluate.loss", "_nats_that_fit", 1),
@@ -41,7 +41,7 @@ POINTS = {
     "in an answer": ("medlora.evaluate.generate", "encode_prompt", 14),
     "metrics": ("medlora.files", "disk.append", 3),
     "best model is written": ("medlora.files", "disk.create", 6),
-    "checkpoint begins": ("medlora.trainer.trainer", "MedicalLoRATrainer._commit", 1),
+    "checkpoint begins": ("medlora.trainer.commits", "Commits.save", 1),
     "checkpoint is written": ("medlora.runs.saves", "write_checkpoint", 2),
     "pruning": ("medlora.runs.saves", "prune", 1),
     "curves are drawn": ("medlora.report.monitor", "draw", 1),

@@ -23,7 +23,8 @@ from medlora.train import dp
 from medlora.train.budget import Budget
 from medlora.train.dp import clipped_sum, private_steps
 from medlora.train.forward import Forward
-from medlora.train.memory import Fit
+from medlora.train.loop import Computation
+from medlora.train.memory import RowLimit
 from medlora.train.optim import build_optimizer
 from medlora.train.rowgrads import RowGradients, check_rows_apart
 
@@ -172,7 +173,7 @@ def test_factors_that_no_hook_sees_are_refused(base_folder: Path) -> None:
         RowGradients(model)
 
 
-def run(folder: Path, budget: Budget, *, step_rows: int, fit: Fit | None = None, max_steps=2):
+def run(folder: Path, budget: Budget, *, step_rows: int, max_steps: int = 2):
     """Train a fresh model for some private steps; its results and what changed."""
     model = make(folder)
     accelerator = Accelerator(cpu=True)
@@ -187,19 +188,11 @@ def run(folder: Path, budget: Budget, *, step_rows: int, fit: Fit | None = None,
         step_rows=step_rows,
         entropy=dp.system_entropy(),
     )
-    results = list(
-        private_steps(
-            accelerator,
-            optimizer,
-            loader,
-            cfg,
-            budget=budget,
-            gradients=RowGradients(model),
-            forward=Forward(model),
-            fit=fit or Fit(),
-            entropy=dp.system_entropy(),
-        )
+    computation = Computation(
+        accelerator=accelerator, optimizer=optimizer, forward=Forward(model), cfg=cfg
     )
+    mechanism = dp.Mechanism(budget, RowGradients(model), dp.system_entropy())
+    results = list(private_steps(computation, loader, mechanism, limit=RowLimit()))
     weights = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
     return results, weights
 
@@ -211,7 +204,7 @@ def test_noise_has_the_planned_deviation_and_reaches_every_parameter(base_folder
     gradients = RowGradients(model)
     optimizer = torch.optim.SGD(gradients.parameters, lr=1.0)
     before = torch.cat([p.detach().flatten().clone() for p in gradients.parameters])
-    norm = dp._take_noisy_step(optimizer, {}, gradients, budget=budget, entropy=dp.system_entropy())
+    norm = dp._take_noisy_step(optimizer, {}, dp.Mechanism(budget, gradients, dp.system_entropy()))
     moved = before - torch.cat([p.detach().flatten() for p in gradients.parameters])
     assert float(moved.std()) == pytest.approx(3.0 * 0.2 / 2.0, rel=0.05)
     assert (moved != 0).float().mean() > 0.999
@@ -254,15 +247,15 @@ def test_memory_that_runs_out_changes_neither_sum_nor_step(
     )
     whole, _ = original(gradients, forward, padded(ROWS, pad_id=0), max_norm=0.05)
     monkeypatch.setattr(dp, "clipped_sum", short_of_memory)
-    fit = Fit()
+    limit = RowLimit()
+    accelerator, cfg = Accelerator(cpu=True), TrainingConfig()
+    optimizer = build_optimizer(model.parameters(), cfg)
     sums, _ = dp._sum_that_fits(
+        Computation(accelerator=accelerator, optimizer=optimizer, forward=forward, cfg=cfg),
+        dp.Mechanism(budget, gradients, dp.system_entropy()),
         parts,
-        gradients,
-        forward,
-        budget=budget,
-        fit=fit,
-        accelerator=Accelerator(cpu=True),
+        limit=limit,
         poll=lambda: None,
     )
-    assert (fit.rows, calls) == (1, [2, 1, 1, 1, 1])
+    assert (limit.rows, calls) == (1, [2, 1, 1, 1, 1])
     assert near(list(sums.values()), [whole[p] for p in sums], 1e-5)

@@ -19,7 +19,7 @@ from medlora.errors import DataError
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base
 from medlora.train.forward import Forward
-from medlora.train.loop import StepResult, train_steps
+from medlora.train.loop import Computation, StepResult, train_steps
 from medlora.train.memory import pieces_of
 from medlora.train.optim import build_optimizer
 
@@ -42,15 +42,22 @@ def make_model(base_folder: Path, lora: LoraConfig = LORA) -> PeftModel:
     return attach(load_base(base_folder, ModelConfig(), half=None), lora, seed=1)
 
 
+def computing(model: PeftModel, cfg: TrainingConfig) -> Computation:
+    """What trains a model on a CPU."""
+    accelerator = Accelerator(cpu=True)
+    model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
+    forward = Forward(model, autocast=accelerator.autocast)
+    return Computation(accelerator=accelerator, optimizer=optimizer, forward=forward, cfg=cfg)
+
+
 def train(
     model: PeftModel, rows: list[Row], cfg: TrainingConfig
 ) -> tuple[list[StepResult], dict[str, torch.Tensor]]:
     """All steps and the adapter after them."""
-    accelerator = Accelerator(cpu=True)
-    model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
+    computation = computing(model, cfg)
     model.train()
     loader = steps_of(rows, cfg)
-    results = list(train_steps(accelerator, model, optimizer, loader, cfg))
+    results = list(train_steps(computation, loader))
     return results, adapter_tensors(model)
 
 
@@ -160,13 +167,12 @@ def test_dropout_depends_on_the_step_and_not_on_what_happened_before(base_folder
     rows, cfg = make_rows(12), config()
     expected, _ = train(make_model(base_folder, lora), rows, cfg)
 
-    accelerator = Accelerator(cpu=True)
     model = make_model(base_folder, lora)
-    model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
+    computation = computing(model, cfg)
     model.train()
     loader = steps_of(rows, cfg)
     disturbed = []
-    for result in train_steps(accelerator, model, optimizer, loader, cfg):
+    for result in train_steps(computation, loader):
         torch.rand(1000)
         disturbed.append(result)
     assert disturbed == expected
@@ -192,10 +198,9 @@ def test_a_step_whose_loss_is_not_a_number_is_not_taken(base_folder: Path) -> No
 
 def loop_of(base_folder: Path, cfg: TrainingConfig, loader: DataLoader, start: int = 0):
     """The steps of a fresh model over any loader, from a step on."""
-    accelerator = Accelerator(cpu=True)
     model = make_model(base_folder)
-    model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
-    return train_steps(accelerator, model, optimizer, loader, cfg, start=start)
+    computation = computing(model, cfg)
+    return train_steps(computation, loader, start=start)
 
 
 @pytest.mark.parametrize("kind", ["ours", "shuffled", "sequential"])
@@ -225,9 +230,8 @@ def test_a_step_sees_the_same_rows_wherever_the_loop_starts(base_folder: Path, k
 def test_what_poll_raises_leaves_the_weights_of_the_last_step(base_folder: Path) -> None:
     """A partial accumulation is dropped."""
     cfg, rows = config(), make_rows(20)
-    accelerator = Accelerator(cpu=True)
     model = make_model(base_folder)
-    model, optimizer = accelerator.prepare(model, build_optimizer(model.parameters(), cfg))
+    computation = computing(model, cfg)
     loader = steps_of(rows, cfg)
     polls = []
 
@@ -236,7 +240,7 @@ def test_what_poll_raises_leaves_the_weights_of_the_last_step(base_folder: Path)
         if len(polls) == 8:  # a step of four micro-batches polls five times
             raise KeyboardInterrupt
 
-    steps = train_steps(accelerator, model, optimizer, loader, cfg, poll=poll)
+    steps = train_steps(computation, loader, poll=poll)
     next(steps)
     after_first = {name: tensor.clone() for name, tensor in adapter_tensors(model).items()}
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Memory that runs out costs time, not mathematics; one row that does not fit says what would."""
+"""Memory that runs out costs time, not mathematics; one row that does not limit says what would."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from medlora.train import memory
 from medlora.train.forward import Forward
 from medlora.train.memory import (
     Activations,
-    Fit,
+    RowLimit,
     free_memory,
     is_out_of_memory,
     pieces_of,
@@ -44,13 +44,13 @@ def test_nothing_is_cut_while_nothing_failed() -> None:
 
 def test_a_single_row_that_does_not_fit_ends_with_80() -> None:
     """The message has its tokens and three ways out."""
-    fit = Fit()
-    fit.shrink([batch([7] * 5)])
-    assert fit.rows == 2
-    fit.shrink(pieces_of([batch([7] * 5)], fit.rows))
-    assert fit.rows == 1
+    limit = RowLimit()
+    limit.shrink([batch([7] * 5)])
+    assert limit.rows == 2
+    limit.shrink(pieces_of([batch([7] * 5)], limit.rows))
+    assert limit.rows == 1
     with pytest.raises(OutOfMemoryError, match="single row of 7 tokens") as error:
-        fit.shrink(pieces_of([batch([7] * 5)], fit.rows))
+        limit.shrink(pieces_of([batch([7] * 5)], limit.rows))
     assert error.value.exit_code == 80
 
 

@@ -12,7 +12,7 @@ from medlora.errors import StoppedError
 from medlora.jobs import train
 from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
-from medlora.trainer import trainer as fit
+from medlora.trainer import trainer
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def test_an_interruption_does_not_change_where_a_run_ends(
     while True:
         stop = Stop()
         calls: list[int] = []
-        original = fit.held_out_loss
+        original = trainer.held_out_loss
 
         def evaluate(*args, _stop=stop, _calls=calls, _original=original, **kwargs):
             _calls.append(1)
@@ -56,7 +56,7 @@ def test_an_interruption_does_not_change_where_a_run_ends(
             return _original(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(fit, "held_out_loss", evaluate)
+            patch.setattr(trainer, "held_out_loss", evaluate)
             try:
                 train.run(tough_plan("cut", *STANDSTILL, *FLAT), stop=stop)
             except StoppedError:

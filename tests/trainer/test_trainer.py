@@ -57,7 +57,7 @@ def test_train_does_it_all(base_folder: Path, tokenizer, tmp_path: Path, loaders
         model(base_folder), tokenizer, *loaders, config=config(tmp_path)
     )
     result = trainer.train()
-    assert result.steps == trainer.total_steps == 4
+    assert result.steps == trainer.engine.total_steps == 4
     assert result.best_eval_loss is not None
     assert result.base_eval_loss is not None
     assert result.best_eval_loss < result.base_eval_loss
@@ -85,7 +85,7 @@ def test_speed_is_that_of_the_steps_alone(
     base_folder: Path, tokenizer, tmp_path: Path, loaders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that steps move by 2 s, evaluations by 1,000 and savings by 300."""
-    from medlora.trainer import trainer as fit
+    from medlora.trainer import commits, engine, observer, trainer
 
     clock = [0.0]
 
@@ -98,21 +98,22 @@ def test_speed_is_that_of_the_steps_alone(
 
         monkeypatch.setattr(module, name, later)
 
-    monkeypatch.setattr(fit, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    slow(fit, "held_out_loss", 1000)
-    slow(fit.MedicalLoRATrainer, "_save_what_is_due", 300)
-    steps = fit.train_steps
+    for module in (trainer, observer, commits):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    slow(trainer, "held_out_loss", 1000)
+    slow(commits.Commits, "save", 300)
+    steps = engine.train_steps
 
     def counted(*given: object, **named: object) -> Iterator[object]:
         for result in steps(*given, **named):
             clock[0] += 2
             yield result
 
-    monkeypatch.setattr(fit, "train_steps", counted)
+    monkeypatch.setattr(engine, "train_steps", counted)
     stated = config(tmp_path)
     stated["training"] |= {"logging_steps": 1, "eval_steps": 1}
-    trainer = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, *loaders, config=stated)
-    assert trainer.train().wall_s > 5 * 1000
+    ours = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, *loaders, config=stated)
+    assert ours.train().wall_s > 5 * 1000
     lines = (tmp_path / "out/run/metrics.jsonl").read_text().splitlines()
     records = [one for line in lines if (one := json.loads(line))["kind"] == "train"]
     assert len(records) == 4
@@ -134,5 +135,5 @@ def test_loraplus_reaches_the_optimizer(base_folder: Path, tokenizer, tmp_path, 
     stated = config(tmp_path) | {"lora": {"loraplus_lr_ratio": 16}}
     trainer = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, loaders[0], config=stated)
     result = next(trainer.steps())
-    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+    rates = [group["lr"] for group in trainer.engine.optimizer.param_groups]
     assert rates == [result.learning_rate, 16 * result.learning_rate]

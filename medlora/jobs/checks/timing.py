@@ -43,20 +43,20 @@ def try_out(
 
 
 def _timed(trainer: MedicalLoRATrainer, prepared: Prepared, cfg: RunConfig) -> dict[str, Any]:
-    device = trainer.accelerator.device
+    device = trainer.device
     before = begin_peak(device)
     steps, seconds, tokens = _time_steps(trainer)
     step_s = seconds / max(1, steps)
-    evaluations = 1 + -(-trainer.total_steps // cfg.training.eval_steps)
+    evaluations = 1 + -(-trainer.engine.total_steps // cfg.training.eval_steps)
     a_token_s = seconds / max(1, tokens)
     evaluated = int(prepared.evaluation.lengths.sum()) * evaluations if prepared.evaluation else 0
     return {
-        "steps": trainer.total_steps,
+        "steps": trainer.engine.total_steps,
         "evaluations": evaluations if evaluated else 0,
         "probed_steps": steps,
         "step_s": step_s,
         "tokens_per_s": tokens / max(seconds, 1e-9),
-        "expected_s": trainer.total_steps * step_s + evaluated * a_token_s * _FORWARD,
+        "expected_s": trainer.engine.total_steps * step_s + evaluated * a_token_s * _FORWARD,
         "peak_bytes": peak_since(device) - (before if device.type == "cpu" else 0),
     }
 
@@ -65,12 +65,12 @@ def _time_steps(trainer: MedicalLoRATrainer) -> tuple[int, float, int]:
     """Return (steps, seconds, tokens); the first step, which makes buffers, is not counted."""
     results = trainer.steps()
     next(results)
-    _wait(trainer.accelerator.device)
+    _wait(trainer.device)
     began = time.monotonic()
     steps = tokens = 0
     for result in results:
         steps, tokens = steps + 1, tokens + result.tokens
-        _wait(trainer.accelerator.device)
+        _wait(trainer.device)
         if steps == _STEPS or time.monotonic() - began > _LONG_S:
             break
     return steps, time.monotonic() - began, tokens
