@@ -7,7 +7,6 @@ and a loss that is not a number does not end the run.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, overload
 
@@ -158,7 +157,7 @@ def run(
         ConfigError: Trainer cannot do what the config asks for.
     """
     began, tokenizer = time.monotonic(), prepared.tokenizer
-    folder = Path(cfg.training.output_dir) / cfg.run_name
+    folder = cfg.run_dir
     with TemporaryDirectory(prefix=TEMPORARY, dir=folder) as scratch:
         own = cfg.training.model_copy(
             update={"output_dir": scratch, "report_to": [], "generation_steps": None}
