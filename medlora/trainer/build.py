@@ -1,7 +1,7 @@
 """The model with its adapter, and what trains it: built alike for a run and for a check of one."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ from peft import PeftModel
 
 from medlora.config import RunConfig
 from medlora.distributed.team import Team
-from medlora.errors import OutOfMemoryError
 from medlora.evaluate.generate import check_writes
 from medlora.evaluate.suite import Suite
 from medlora.inputs.prepare import Prepared
@@ -20,7 +19,7 @@ from medlora.plan.device import device_type, half_of, this_device
 from medlora.plan.device import precision_of as device_precision
 from medlora.plan.disk import refuse_full
 from medlora.runtime import Stop
-from medlora.train.memory import is_out_of_memory
+from medlora.train.memory import memory_errors
 from medlora.train.optim import warmup_steps
 from medlora.train.precision import Precision
 from medlora.trainer.loaders import make_loaders
@@ -119,16 +118,10 @@ def build_trainer(
     return trainer
 
 
-@contextmanager
-def _memory_errors(cfg: RunConfig) -> Iterator[None]:
+def _memory_errors(cfg: RunConfig) -> AbstractContextManager[None]:
     """Turn a refusal of memory outside of the loop, which helps itself, into advice."""
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"out of memory while {cfg.model.base_model_name} was loaded or moved",
-            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
-            "more memory",
-        ) from error
+    return memory_errors(
+        f"out of memory while {cfg.model.base_model_name} was loaded or moved",
+        fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
+        "more memory",
+    )
