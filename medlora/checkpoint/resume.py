@@ -1,12 +1,13 @@
 """Find the newest checkpoint that proves itself; set the others aside, each with a line."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import RESUMABLE
-from medlora.checkpoint.proof import is_proven, prove
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
-from medlora.files import ForbiddenError, remove, rename
+from medlora.checkpoint.names import ENDS, is_resumable, step_of, surplus
+from medlora.checkpoint.proof import prove
+from medlora.files import MANIFEST, DamagedError, ForbiddenError, read_stated, remove, rename
 from medlora.logs import logger
 
 _log = logger(__name__)
@@ -21,7 +22,7 @@ def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
     Raises:
         StorageError: the run's folder cannot be written.
     """
-    for folder in sorted(checkpoints(run), key=_claimed_step, reverse=True):
+    for folder in _newest_first(run):
         try:
             return folder, prove(folder)
         except DamagedError as error:
@@ -29,10 +30,29 @@ def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
-def first_proven(run: Path) -> Path | None:
-    """Return what `newest_valid` would, and leave everything as it is."""
-    found = sorted(checkpoints(run), key=_claimed_step, reverse=True)
-    return next((folder for folder in found if is_proven(folder)), None)
+def newest_proven(run: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return what `newest_valid` would, and leave everything as it is; there may be no run."""
+    for folder in _newest_first(run) if run.is_dir() else ():
+        with suppress(DamagedError):
+            return folder, prove(folder)
+    return None
+
+
+def stated_by(run: Path) -> Iterator[dict[str, Any]]:
+    """Yield the manifests of a run's result and of its checkpoints; there may be no run.
+
+    What is damaged is passed over; whether the rest may be trusted is looked at on resuming.
+    """
+    for folder in (*(run / end for end in ENDS), *(_newest_first(run) if run.is_dir() else ())):
+        with suppress(DamagedError):
+            yield read_stated(folder / MANIFEST)
+
+
+def _newest_first(run: Path) -> list[Path]:
+    """Return a run's checkpoints by the step that they claim, those of the same one by name."""
+    return sorted(
+        checkpoints(run), key=lambda folder: (_claimed_step(folder), folder.name), reverse=True
+    )
 
 
 def set_aside(folder: Path) -> str:
@@ -47,7 +67,7 @@ def set_aside(folder: Path) -> str:
 
 def checkpoints(run: Path) -> list[Path]:
     """Return the folders of a run that training can go on from, and the links of such names."""
-    named = (path for path in run.iterdir() if RESUMABLE.fullmatch(path.name))
+    named = (path for path in run.iterdir() if is_resumable(path.name))
     return [path for path in named if path.is_symlink() or path.is_dir()]
 
 
@@ -59,26 +79,24 @@ def prune(run: Path, *, keep: int, step: int) -> None:
     Args:
         run: the run's folder.
         keep: how many stay.
-        step: where the run is.  What claims a later one is none of its own (another user's, left
-            in place), and must not crowd out those that are.
+        step: where the run is; what claims a later one (another user's, left in place) stays.
 
     Raises:
         StorageError: one cannot be deleted.
     """
-    steps = [path for path in checkpoints(run) if path.name.startswith("step_")]
-    own = [path for path in steps if _claimed_step(path) <= step and not path.is_symlink()]
-    for folder in sorted(own, key=_claimed_step)[:-keep]:
+    own = [path.name for path in checkpoints(run) if not path.is_symlink()]
+    for name in surplus(own, keep=keep, step=step):
         try:
-            remove(folder)
+            remove(run / name)
         except ForbiddenError as error:
-            _log.warning("checkpoint %s stays: %s", folder.name, error.headline)
+            _log.warning("checkpoint %s stays: %s", name, error.headline)
 
 
 def _claimed_step(folder: Path) -> int:
     """Return the step that a folder says it has; for its place in the line only."""
-    kind, _, number = folder.name.partition("_")
-    if kind == "step":
-        return int(number)
+    stated = step_of(folder.name)
+    if stated is not None:
+        return stated
     try:
         step = read_stated(folder / MANIFEST).get("step")
     except DamagedError:

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import signal
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,17 +21,13 @@ from medlora import errors
 from medlora.errors import MedloraError, OutOfMemoryError
 from medlora.runtime import variable
 from medlora.runtime.foreign import as_ours, place_of
+from medlora.runtime.fork import fork
 from medlora.runtime.streams import be_silent
 
 Work = Callable[[bytes], Sequence[bytes]]
 _AHEAD = 2  # requests under way for each worker, those with waiting results among them
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG; source: prctl(2)
 _FAILED = -1
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 def in_order(work: Work, requests: Iterable[bytes], *, workers: int) -> Iterator[Sequence[bytes]]:
@@ -125,11 +120,7 @@ def _forked(work: Work, count: int) -> Iterator[list[_Worker]]:
 def _start(work: Work) -> _Worker:
     ours, theirs = Pipe()
     parent = os.getpid()
-    with warnings.catch_warnings():
-        # Python 3.12 warns where there are threads.  A worker takes no lock that one could hold:
-        # it runs Python, NumPy and a tokenizer that starts no threads.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process = os.fork()
+    process = fork()  # a worker runs Python, NumPy and a tokenizer that starts no threads
     if process == 0:
         try:
             _serve(work, theirs, parent)

@@ -1,5 +1,6 @@
 """A run's chat: the base's tokenizer and template, with what the config says of conversations."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -7,9 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.resume import checkpoints
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
+from medlora.checkpoint.resume import stated_by
 from medlora.config import DataConfig
 from medlora.data.chat.chat import Chat, ChatRules
 from medlora.data.chat.template import today
@@ -17,7 +16,8 @@ from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.files import sha256_bytes, storage_errors
 from medlora.logs import logger
 from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
-from medlora.model.folder import check_tokenizer_folder, find_base
+from medlora.model.folder import check_tokenizer_folder
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 
 _log = logger(__name__)
@@ -109,8 +109,7 @@ def dated(plan: Plan, day: date | None = None, *, fresh: bool = False) -> Plan:
         return plan
     origin = "the run's first attempt"
     if day is None:
-        run = Path(cfg.training.output_dir) / cfg.run_name
-        stated = None if fresh else _date_of(run)
+        stated = None if fresh else _date_of(cfg.run_dir)
         day = date.fromisoformat(stated) if stated else today()
         origin = origin if stated else "today"
         _log.info("%s: %s (%s), for the chat template asks for it", DATE, day, origin)
@@ -118,12 +117,12 @@ def dated(plan: Plan, day: date | None = None, *, fresh: bool = False) -> Plan:
 
 
 def _asks_for_the_date(plan: Plan) -> bool:
-    cfg, mount = plan.resolved.config, plan.mount("model")
+    cfg = plan.resolved.config
     own = Path(cfg.data.chat_template) if cfg.data.chat_template else None
     if own and own.is_file():
         return _CLOCK in own.read_text(encoding="utf-8", errors="replace")
     try:
-        base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
+        base = look_for_base(plan)
         check_tokenizer_folder(base)
     except (MissingPartError, StorageError):  # told where the base is needed
         return False
@@ -137,15 +136,10 @@ def _text(file: Path) -> str:
 
 
 def _date_of(run: Path) -> str | None:
-    """Return the day that a run's folders state, None where there are none.
-
-    What is damaged is passed over; whether the rest may be trusted is looked at on resuming.
-    """
-    for folder in (run / FINAL, run / REJECTED, *(checkpoints(run) if run.is_dir() else ())):
-        try:
-            stated: Any = read_stated(folder / MANIFEST)["inputs"][DATE]
+    """Return the day that a run's folders state, None where there are none."""
+    for manifest in stated_by(run):
+        with suppress(ValueError, KeyError, TypeError):
+            stated = manifest["inputs"][DATE]
             date.fromisoformat(stated)
-        except (DamagedError, ValueError, KeyError, TypeError):
-            continue
-        return str(stated)
+            return str(stated)
     return None

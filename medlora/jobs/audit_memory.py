@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from peft import PeftModel
 
 from medlora.config import DataConfig, RunConfig
@@ -18,23 +17,28 @@ from medlora.data.problems import Problem
 from medlora.data.records import Record
 from medlora.data.rows import Rows
 from medlora.data.stream import records_at
-from medlora.errors import DataError, MissingPartError
+from medlora.errors import DataError
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
-from medlora.files import json_bytes, storage_errors, write_bytes
+from medlora.files import json_bytes, read_named, write_bytes
 from medlora.inputs.audit import prepare_as_trained
 from medlora.inputs.prepare import Found, describe, find_inputs
 from medlora.logs import logger, show
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
 from medlora.model.names import WEIGHTS
-from medlora.plan.device import device_type, has_bf16
+from medlora.plan.device import half_of, this_device
 from medlora.report.history import PRIVATE
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.runs.adapters import put_on
 from medlora.runs.cards import MEMORY
-from medlora.runs.finished import final_of, finished_manifest, plan_again, refuse_other_inputs
-from medlora.train.precision import choose_precision
+from medlora.runs.finished import (
+    final_of,
+    finished_manifest,
+    home_of,
+    plan_again,
+    refuse_other_inputs,
+)
 
 _log = logger(__name__)
 SCHEMA = 1
@@ -80,7 +84,7 @@ def run(
     final = final_of(folder)
     manifest = finished_manifest(final)
     plan = plan_again(
-        manifest, final.resolve().parent, run_name=manifest["run_name"], data=data, model=model
+        manifest, home_of(final), run_name=manifest["run_name"], data=data, model=model
     )
     cfg, found = plan.resolved.config, find_inputs(plan)
     refuse_other_inputs(manifest, describe(found, plan))
@@ -101,7 +105,7 @@ def run(
         planted = _Planted.read(file, found, prepared.train, cfg.data)
         report["canaries"] = _exposures(adapted, prepared.chat, planted, settings)
     report = {key: _rounded(value) for key, value in report.items()}
-    path = out or final.resolve().parent / MEMORY
+    path = out or home_of(final) / MEMORY
     write_bytes(path, json_bytes(report))
     show(*_table(report))
     show(f"report: {path}")
@@ -115,12 +119,9 @@ def _beside(folder: Path) -> Path | None:
 
 def _load(base: Path, final: Path, cfg: RunConfig) -> PeftModel:
     """Return base and adapter in one model, on the device, as training computed them."""
-    device = device_type()
-    precision = choose_precision(cfg.training, device=device, bf16_supported=has_bf16())
-    halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    half = halves.get(precision) if device == "cuda" else None
-    model = put_on(load_base(base, cfg.model, half=half), final)
-    return model.to(device).eval()
+    device = this_device()
+    model = put_on(load_base(base, cfg.model, half=half_of(cfg.training, device)), final)
+    return model.to(device.kind).eval()
 
 
 def _both(model: PeftModel, score: Callable[[], list[Score]]) -> dict[str, list[Score]]:
@@ -159,10 +160,8 @@ class _Planted:
 
     @classmethod
     def read(cls, file: Path, found: Found, rows: Rows, cfg: DataConfig) -> "_Planted":
-        with storage_errors(file):
-            if not file.is_file():
-                raise MissingPartError(f"{file}: not there", fix="name what `plant` wrote")
-            stated: Mapping[str, Any] = json.loads(file.read_bytes())
+        content = read_named(file, fix="name what `plant` wrote")
+        stated: Mapping[str, Any] = json.loads(content)
         if stated["train_sha256"] != found.sha256["train"]:
             raise DataError(
                 f"{file} belongs to other data than the run's",

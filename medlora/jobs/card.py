@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlora.checkpoint.store import write_checkpoint
-from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, below
-from medlora.files import make_folder, write_bytes
+from medlora.errors import DataError, IntegrityError, MissingPartError, below
+from medlora.files import make_folder, read_named, write_bytes
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
@@ -14,7 +14,7 @@ from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
 from medlora.report.subject import Field, Subject
 from medlora.runs.cards import EVALUATION
-from medlora.runs.finished import final_of, finished_manifest
+from medlora.runs.finished import final_of, finished_manifest, home_of
 
 _FOLDER = "card"  # with a manifest of its own, so that `medlora verify` knows it
 
@@ -51,7 +51,7 @@ def run(folder: Path, options: CardOptions) -> None:
     }
     chosen = [made[form] for form in made if options.form in (form, "all")]
     files = {FACTS: facts, **{name: write(subject) for name, write, _ in chosen}}
-    output = options.output or final.resolve().parent / _FOLDER
+    output = options.output or home_of(final) / _FOLDER
     if options.output:  # a folder that may hold other things
         make_folder(output)
         for name, content in files.items():
@@ -78,12 +78,7 @@ def _subject(final: Path, options: CardOptions) -> tuple[Subject, bytes]:
 
 
 def _read(path: Path) -> Document:
-    if not path.is_file():
-        raise MissingPartError(f"{path}: no such file", fix="name a report of `medlora evaluate`")
-    try:
-        return document(path.name, path.read_bytes())
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", fix="make it readable") from error
+    return document(path.name, read_named(path, fix="name a report of `medlora evaluate`"))
 
 
 def read_evaluation(path: Path) -> Document:

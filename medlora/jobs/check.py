@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.resume import first_proven
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.resume import newest_proven
 from medlora.config import RunConfig, refuse_conflicts
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
@@ -54,11 +53,10 @@ from medlora.jobs.checks.memory import (
 )
 from medlora.logs import show
 from medlora.model.base import check_base
-from medlora.model.folder import find_base
 from medlora.plan.device import this_device, this_machine
 from medlora.plan.disk import Place, look_at_disk
 from medlora.plan.memory_forecast import Forecast
-from medlora.plan.quick_checks import look_at_once
+from medlora.plan.quick_checks import look_at_once, look_for_base
 from medlora.plan.resolve import Plan, no_config
 from medlora.report.audit import page
 from medlora.report.fingerprint import Inputs
@@ -233,7 +231,7 @@ def _check_ends(plan: Plan, inputs: Inputs) -> bool:
         RejectedError: it was rejected, by the same gate.
         IntegrityError: it is damaged for good.
     """
-    run = _run_of(plan)
+    run = plan.resolved.config.run_dir
     if (run / FINAL).exists():
         return check_finished(run / FINAL, inputs)
     if (run / REJECTED).exists():
@@ -247,12 +245,12 @@ def _check_begun(plan: Plan, inputs: Inputs, *, is_done: bool) -> None:
     Raises:
         ConfigError: says which.
     """
-    run = _run_of(plan)
+    run = plan.resolved.config.run_dir
     if _has_output(plan):
         check_output(plan.resolved.config.training, run, inputs)
-    begun = first_proven(run) if run.is_dir() and not is_done else None
+    begun = None if is_done else newest_proven(run)
     if begun:
-        change_checker(inputs, ())(read_manifest(begun))
+        change_checker(inputs, ())(begun[1])
 
 
 def _has_results(plan: Plan) -> bool:
@@ -260,9 +258,9 @@ def _has_results(plan: Plan) -> bool:
 
     Only then is the base read, from end to end.
     """
-    run = _run_of(plan)
+    run = plan.resolved.config.run_dir
     ends = any((run / name).exists() for name in (FINAL, REJECTED))
-    return ends or _has_output(plan) or (run.is_dir() and first_proven(run) is not None)
+    return ends or _has_output(plan) or newest_proven(run) is not None
 
 
 def _has_output(plan: Plan) -> bool:
@@ -271,13 +269,8 @@ def _has_output(plan: Plan) -> bool:
     if final_dir is None:
         return False
     return Path(final_dir).is_dir() or Path(final_dir).resolve().is_relative_to(
-        _run_of(plan).resolve()
+        plan.resolved.config.run_dir.resolve()
     )
-
-
-def _run_of(plan: Plan) -> Path:
-    cfg = plan.resolved.config
-    return Path(cfg.training.output_dir) / cfg.run_name
 
 
 def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> list[str]:
@@ -290,8 +283,7 @@ def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> li
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:
     """Look at model, adapter, memory and disk; ask the base, and time a few steps on a GPU."""
-    cfg, mount = plan.resolved.config, plan.mount("model")
-    base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
+    cfg, base = plan.resolved.config, look_for_base(plan)
     check_base(base)
     forecast = Forecast(base, cfg, this_device(), workers=workers)
     checked.add("disk", look_at_disk(cfg, adapter_bytes=forecast.adapter))

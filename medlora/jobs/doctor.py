@@ -5,7 +5,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from medlora.runtime import (
 )
 from medlora.runtime.driver import driver_version
 from medlora.runtime.image import cuda_of_torch, oldest_driver
+from medlora.runtime.machine import machine_memory, usable_cpus
+from medlora.runtime.packages import package_version
 from medlora.runtime.room import check_room
 from medlora.storage.location import is_location
 from medlora.storage.outlook import outlook
@@ -69,7 +70,7 @@ def as_text(environment: Environment) -> str:
         "place": [(name, str(fact.value), fact.source) for name, fact in facts],
         "paths": [(name, fact.value, fact.source) for name, fact in paths.items()],
         "object storage": outlook(environment, paths),
-        "versions": [(name, _version(name), "") for name in _PACKAGES],
+        "versions": [(name, package_version(name) or "not installed", "") for name in _PACKAGES],
         "devices": list(_devices(environment)),
         "folders": list(_folders(environment, paths)),
     }
@@ -97,17 +98,10 @@ def _table(name: str, rows: list[Row]) -> Iterator[str]:
         yield f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() + "\n"
 
 
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
 def _devices(environment: Environment) -> Iterator[Row]:
     """Yield CPUs, the driver and each GPU that torch can use; what keeps it from any is told."""
-    cpus = len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cpus = usable_cpus()
+    memory = machine_memory()
     yield "cpu", f"{cpus} usable", f"{memory / _GIB:.1f} GiB of memory"
     needed = oldest_driver(cuda_of_torch())
     yield "driver", driver_version(environment.root) or "none", f"{needed} or newer is needed"

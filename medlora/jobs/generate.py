@@ -3,7 +3,6 @@
 Answers go where they were asked for, to standard output or a file; no log line has a word of them.
 """
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,22 +13,21 @@ import click
 
 from medlora.data.chat.chat import Chat
 from medlora.data.prompts import Asked, conversation, read_prompts, text_prompts
-from medlora.errors import DataError, OutOfMemoryError, listed
+from medlora.errors import DataError, listed
 from medlora.escape import escaped
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
-from medlora.files import write_bytes
+from medlora.files import json_line, write_bytes
 from medlora.logs import logger, show
 from medlora.model.kinds import position_limit
 from medlora.model.quantize import check_quantizer
 from medlora.plan.resolve import Plan
 from medlora.runs.adapters import (
     base_of,
-    data_section,
     load_adapted,
-    model_section,
     read_adapter,
+    trained_config,
 )
-from medlora.train.memory import is_out_of_memory
+from medlora.train.memory import memory_errors
 
 _log = logger(__name__)
 _INPUT = Path("-")
@@ -94,24 +92,21 @@ def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
     adapter = read_adapter(folder)
     if adapter.is_rejected:
         _log.warning("its gate rejected this adapter")
-    base, cfg = base_of(adapter, plan), model_section(adapter, plan)
-    check_quantizer(cfg)
-    try:
-        model, chat = load_adapted(cfg, data_section(adapter, plan), base, adapter.folder)
+    base, cfg = base_of(adapter, plan), trained_config(adapter, plan)
+    check_quantizer(cfg.model)
+    errors = memory_errors(
+        "out of memory while the model answered",
+        fix="lower --batch-size or --max-new-tokens, or load it in half precision: "
+        "--set model.dtype=bfloat16",
+    )
+    with errors:
+        model, chat = load_adapted(cfg, base, adapter.folder)
         names = ("base", "adapter") if options.compare else ("adapter",)
         speaker = _Speaker(model, chat, names, options)
         if asked is None:
             _talk(speaker)
         else:
             _answer(speaker, asked)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            "out of memory while the model answered",
-            fix="lower --batch-size or --max-new-tokens, or load it in half precision: "
-            "--set model.dtype=bfloat16",
-        ) from error
 
 
 def _asked(options: GenerateOptions) -> list[Asked] | None:
@@ -160,7 +155,7 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
 
     found = speaker.each(ask)
     if options.output:
-        write_bytes(options.output, _rows(asked, found).encode())
+        write_bytes(options.output, _rows(asked, found))
         show(f"{len(asked)} prompts answered: {options.output}")
     else:
         _say(_shown(asked, found))
@@ -197,14 +192,14 @@ def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         raise DataError(listed(problems, what=what), fix=fix)
 
 
-def _rows(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:
+def _rows(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> bytes:
     """Return JSON Lines with the same names as those of `medlora evaluate --generations`."""
     rows = []
     for place, one in enumerate(asked):
         said = {name: answers[place]._asdict() for name, answers in found.items()}
         row = {"line": one.line, "messages": list(one.turns), **said}
-        rows.append(json.dumps(row, ensure_ascii=False))
-    return "".join(f"{row}\n" for row in rows)
+        rows.append(json_line(row))
+    return b"".join(rows)
 
 
 def _shown(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:

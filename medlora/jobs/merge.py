@@ -15,7 +15,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from medlora.checkpoint.names import REJECTED
-from medlora.checkpoint.store import MANIFEST, manifest_bytes
 from medlora.config import ModelConfig
 from medlora.data.chat.chat import Chat
 from medlora.data.chat.template import without_marks
@@ -25,7 +24,6 @@ from medlora.errors import (
     DataError,
     IntegrityError,
     MissingPartError,
-    OutOfMemoryError,
     RejectedError,
     StoppedError,
 )
@@ -38,6 +36,7 @@ from medlora.files import (
     new_folder,
     remove,
     sha256_file,
+    write_manifest,
 )
 from medlora.logs import logger, show
 from medlora.model.adapter import saved_files
@@ -53,23 +52,22 @@ from medlora.model.merge import (
     saver,
     weight_bytes,
 )
-from medlora.model.names import WEIGHTS
+from medlora.model.names import DESCRIPTION, WEIGHTS
 from medlora.model.quantize import check_quantizer
 from medlora.plan.device import device_type
 from medlora.plan.resolve import Plan
 from medlora.report.history import PRIVATE
 from medlora.report.manifest import software
 from medlora.runs.adapters import (
-    DESCRIPTION,
     Adapter,
     adapter_chat,
     base_of,
-    data_section,
     put_on,
     read_adapter,
+    trained_config,
 )
 from medlora.runtime import Stop
-from medlora.train.memory import is_out_of_memory
+from medlora.train.memory import memory_errors
 
 _log = logger(__name__)
 KIND = "merged"
@@ -115,16 +113,12 @@ def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Sto
     make_folder(out.resolve().parent)
     for leftover in out.resolve().parent.glob(f"{TEMPORARY}{out.name}-*"):
         remove(leftover)  # of a merge that was killed
-    try:
-        with stop.gently(), new_folder(out) as target:
-            found = _merge(sources, target, plan, allowed=allowed, stop=stop)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            "out of memory while base and adapter were merged",
-            fix="merge on a machine with memory for the base; CUDA_VISIBLE_DEVICES= uses the CPU's",
-        ) from error
+    errors = memory_errors(
+        "out of memory while base and adapter were merged",
+        fix="merge on a machine with memory for the base; CUDA_VISIBLE_DEVICES= uses the CPU's",
+    )
+    with errors, stop.gently(), new_folder(out) as target:
+        found = _merge(sources, target, plan, allowed=allowed, stop=stop)
     show(*_summary(found))
     show(f"merged model: {out}")
 
@@ -152,7 +146,7 @@ def _merge(
     sources: _Sources, target: NewFolder, plan: Plan, *, allowed: float | None, stop: Stop
 ) -> dict[str, Any]:
     """Fill the folder; return what its manifest states of the comparison."""
-    data = data_section(sources.adapter, plan)
+    data = trained_config(sources.adapter, plan).data
     chat = adapter_chat(sources.base, sources.adapter.folder, data)
     quantized = _quantized_logits(sources, chat)
     model: Any = put_on(_load(sources.base, sources.dtype), sources.adapter.folder)
@@ -274,7 +268,7 @@ def _finish(
         "comparison": found,
         "software": software(),
     }
-    target.append(MANIFEST, manifest_bytes(target.sync(), facts))
+    write_manifest(target, facts)
 
 
 def _summary(found: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 The one command that shows what rows say, on standard output or in a file that is asked for.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,16 +18,16 @@ from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
 from medlora.data.locate import locate
+from medlora.data.pieces import PIECE_BYTES
 from medlora.data.problems import Places, Problem, Problems
 from medlora.data.records import read_records
-from medlora.data.stream import PIECE_BYTES
 from medlora.errors import DataError
-from medlora.files import new_file
+from medlora.files import json_line, new_file
 from medlora.inputs.chat import dated, load_chat
 from medlora.inputs.prepare import changes_said
 from medlora.logs import logger, show
 from medlora.model.base import check_base
-from medlora.model.folder import find_base
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 
 _log = logger(__name__)
@@ -100,8 +99,8 @@ def render(
     cfg = dated(plan, fresh=True).resolved.config
     chat = load_chat(_base(plan), cfg.data)
     if not isinstance(data, str | Path):
-        lines = "\n".join(json.dumps(dict(row), ensure_ascii=False) for row in data)
-        yield from _examples(chat, cfg.data, [Piece(1, lines.encode())], Problems(_InMemory()))
+        lines = b"".join(json_line(dict(row)) for row in data)
+        yield from _examples(chat, cfg.data, [Piece(1, lines)], Problems(_InMemory()))
         return
     source = locate(cfg.data.model_copy(update={"path": str(data)})).train
     yield from _of_source(chat, cfg.data, source)
@@ -140,8 +139,7 @@ def run(
 
 
 def _base(plan: Plan) -> Path:
-    mount = plan.mount("model")
-    base = find_base(plan.resolved.config.model.base_model_name or str(mount), mount=mount)
+    base = look_for_base(plan)
     check_base(base)
     return base
 
@@ -198,7 +196,7 @@ def _line(example: Example, *, with_text: bool) -> bytes:
     }
     if with_text:
         row |= {"text": example.text, "learnt": example.learnt}
-    return f"{json.dumps(row, ensure_ascii=False)}\n".encode()
+    return json_line(row)
 
 
 def _show(

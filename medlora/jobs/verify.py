@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import BEST, ENDS, RESUMABLE, is_ours
+from medlora.checkpoint.names import BEST, ENDS, is_ours, is_resumable
 from medlora.checkpoint.proof import is_proven, prove
-from medlora.checkpoint.resume import first_proven
-from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError
+from medlora.checkpoint.resume import newest_proven
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
-from medlora.files import sha256_file, storage_errors
+from medlora.files import MANIFEST, DamagedError, UnreadableError, sha256_file, storage_errors
 from medlora.logs import show
 from medlora.runs import written
 from medlora.runs.recovery import Best, lost_best, source_of_best, stated_best
@@ -120,7 +119,7 @@ def _of_folders(run: Path, stated: Mapping[str, Any], whole: set[str]) -> Iterat
             if sha256_file(run / name / MANIFEST) != digest:
                 yield name, "it is whole, and not the one that the run wrote"
         elif _is_gone(run / name):
-            if RESUMABLE.fullmatch(name) and any(end in whole for end in ENDS):
+            if is_resumable(name) and any(end in whole for end in ENDS):
                 show(f"gone     {name}: the run wrote it; its result needs it no more")
             else:
                 yield name, "the run wrote it, and it is gone"
@@ -157,15 +156,15 @@ def _ways(folder: Path, problems: Problems) -> Iterator[str]:
 
 def _way(run: Path, name: str, best: Best | None) -> str:
     """Return what mends a folder that `train` does not take, or a file beside the folders."""
-    newest = first_proven(run)
+    newest = newest_proven(run)
     source = source_of_best(run, best) if name == BEST and best else None
-    source = newest if name in ENDS else source
+    source = newest[0] if newest and name in ENDS else source
     if source:
         return f"medlora train makes {name}/ anew from {source.name}"
-    if RESUMABLE.fullmatch(name) and any(is_proven(run / end) for end in ENDS):
+    if is_resumable(name) and any(is_proven(run / end) for end in ENDS):
         return f"{name} is not needed: the result is whole"
-    if RESUMABLE.fullmatch(name) and newest:
-        return f"medlora train sets {name} aside and goes on from {newest.name}"
+    if is_resumable(name) and newest:
+        return f"medlora train sets {name} aside and goes on from {newest[0].name}"
     return (
         f"restore {name} from a copy: nothing beside it can make it anew; medlora train "
         "--fresh sets all of it aside and trains again"

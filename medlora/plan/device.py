@@ -1,7 +1,6 @@
 """Which device a run has, what that can do, and how much of it is in use."""
 
 import gc
-import os
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,8 +8,11 @@ from pathlib import Path
 
 import torch
 
-from medlora.config import Machine
+from medlora.config import Machine, TrainingConfig
+from medlora.model.autocast import HALVES
+from medlora.runtime.machine import machine_memory
 from medlora.runtime.memory import container_limit
+from medlora.train.precision import Precision, choose_precision
 
 
 def device_type() -> str:
@@ -50,11 +52,25 @@ def this_device() -> Device:
     if device_type() == "cuda":
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         return Device("cuda", properties.total_memory, bf16=has_bf16(), name=properties.name)
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = machine_memory()
     limit = container_limit()
     if limit is not None and limit < machine:
         return Device("cpu", limit, name="the container")
     return Device("cpu", machine)
+
+
+def precision_of(cfg: TrainingConfig, device: Device) -> Precision:
+    """Return accelerate's word for the mixed precision that a config means on a device."""
+    return choose_precision(cfg, device=device.kind, bf16_supported=device.bf16)
+
+
+def half_of(cfg: TrainingConfig, device: Device) -> torch.dtype | None:
+    """Return the type that `model.dtype: auto` loads a base in: on a CPU None, for float32."""
+    if device.kind == "cpu":
+        return None
+    half = HALVES.get(precision_of(cfg, device))
+    # A run on a newer GPU may have asked for bfloat16 by name.
+    return torch.float16 if half is torch.bfloat16 and not device.bf16 else half
 
 
 def memory_in_use(device: torch.device) -> dict[str, int]:
@@ -68,9 +84,8 @@ def _in_use(device: torch.device) -> tuple[int, int]:
     if device.type == "cuda":
         now = torch.cuda.memory_allocated(device)
         return now, torch.cuda.max_memory_allocated(device)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return pages * resource.getpagesize(), most
+    return _status("VmRSS"), most
 
 
 def begin_peak(device: torch.device) -> int:

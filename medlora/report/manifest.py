@@ -1,31 +1,20 @@
 """The run manifest: what was run, on what, with what result; no path's content, no row's text."""
 
-import os
 import platform
 import sys
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medlora.config import Resolved
 from medlora.files import sha256_file
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
+from medlora.runtime.machine import machine_memory
+from medlora.runtime.packages import library_versions
 
 if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1
-_LIBRARIES = (
-    "medlora",
-    "transformers",
-    "peft",
-    "accelerate",
-    "safetensors",
-    "tokenizers",
-    "numpy",
-)
-_OPTIONAL_LIBRARIES = ("bitsandbytes", "opacus")
 
 
 def config_facts(resolved: Resolved) -> dict[str, Any]:
@@ -39,8 +28,7 @@ def software() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in _LIBRARIES},
-        **{name: version(name) for name in _OPTIONAL_LIBRARIES if find_spec(name)},
+        **{name: text for name, text in library_versions().items() if name != "torch"},
         "torch": torch.__version__,  # with its CUDA build, which the package's version lacks
         "cuda": torch.version.cuda,
         "lock_sha256": lock_digest(),
@@ -66,7 +54,7 @@ def hardware(device: "torch.device") -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": _cpu_name(),
         "cpu_threads": torch.get_num_threads(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": machine_memory(),
         "device": device.type,
     }
     if device.type == "cuda":

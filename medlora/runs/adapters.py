@@ -5,29 +5,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
-from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
+from medlora.config import DataConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
-from medlora.errors import IntegrityError, MissingPartError, StorageError
+from medlora.errors import IntegrityError, MissingPartError
 from medlora.evaluate.generate import check_writes
+from medlora.files import MANIFEST
 from medlora.inputs.chat import load_chat
 from medlora.logs import logger
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
-from medlora.model.folder import check_adapter_folder, find_base
-from medlora.model.names import WEIGHTS
-from medlora.plan.device import device_type, has_bf16
+from medlora.model.folder import check_adapter_folder
+from medlora.model.names import CONFIG, DESCRIPTION, WEIGHTS
+from medlora.plan.device import half_of, this_device
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
+from medlora.runs.finished import result_with, whole_manifest
 from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
-DESCRIPTION = "adapter_config.json"
-_KEY = "model.base_model_name"
+# What decides how a base and its chat are loaded.
+_AS_TRAINED = ("model.", "data.", "training.bf16", "training.fp16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,13 @@ def find_adapter(path: Path) -> Path:
     Raises:
         MissingPartError: there is none.
     """
-    places = [path, path / FINAL, path / REJECTED]
-    found = next((place for place in places if (place / DESCRIPTION).is_file()), None)
-    if found is None or not (found / WEIGHTS).is_file():
+    folder = result_with(DESCRIPTION, path)
+    if folder is None or not (folder / WEIGHTS).is_file():
         raise MissingPartError(
             f"{path}: no {DESCRIPTION} with {WEIGHTS}",
             fix="name the folder of an adapter that PEFT saved, or a run's folder",
         )
-    return found
+    return folder
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -77,13 +76,7 @@ def read_adapter(path: Path) -> Adapter:
     if not (folder / MANIFEST).is_file():
         _log.info("%s has no manifest of ours: nothing says which base it belongs to", folder)
         return Adapter(folder)
-    try:
-        return Adapter(folder, read_manifest(folder))
-    except UnreadableError as error:
-        raise StorageError(f"{folder}: {error}", fix="make it readable for this user") from None
-    except DamagedError as error:
-        fix = "restore it from a copy"
-        raise IntegrityError(f"{folder} is damaged: {error}", fix=fix) from None
+    return Adapter(folder, whole_manifest(folder))
 
 
 def base_of(adapter: Adapter, plan: Plan) -> Path:
@@ -93,30 +86,23 @@ def base_of(adapter: Adapter, plan: Plan) -> Path:
         MissingPartError: there is no base that can be loaded.
         IntegrityError: it is not the one that the adapter was trained on.
     """
-    mount, stated = plan.mount("model"), str(adapter.base.get("folder", ""))
-    asked = plan.resolved.config.model.base_model_name
-    value = asked or (stated if (Path(stated) / "config.json").is_file() else str(mount))
-    base = find_base(value, mount=mount)
+    stated = Path(adapter.base.get("folder", ""))
+    is_there = not plan.resolved.config.model.base_model_name and (stated / CONFIG).is_file()
+    base = stated if is_there else look_for_base(plan)
     check_base(base)
     _check_same(adapter, base)
     return base
 
 
-def model_section(adapter: Adapter, plan: Plan) -> ModelConfig:
-    """Return how the base was loaded in training, but for what is set now."""
-    return _as_trained(adapter, plan, "model.").model
+def trained_config(adapter: Adapter, plan: Plan) -> RunConfig:
+    """Return how the base was loaded and conversations rendered, but for what is set now.
 
-
-def data_section(adapter: Adapter, plan: Plan) -> DataConfig:
-    """Return how conversations were rendered in training, but for what is set now."""
-    return _as_trained(adapter, plan, "data.").data
-
-
-def _as_trained(adapter: Adapter, plan: Plan, section: str) -> RunConfig:
+    All else is as by default.
+    """
     stated = {key: fact["value"] for key, fact in adapter.manifest.get("config", {}).items()}
     inputs = stated or adapter.manifest.get("inputs", {})
     known = {key for key, _, _ in plan.resolved.rows()}
-    trained = {key: inputs[key] for key in inputs if key.startswith(section) and key in known}
+    trained = {key: inputs[key] for key in inputs if key.startswith(_AS_TRAINED) and key in known}
     set_now = {
         key: value
         for key, value, _ in plan.resolved.rows()
@@ -144,23 +130,20 @@ def _check_same(adapter: Adapter, base: Path) -> None:
 
 
 def load_adapted(
-    cfg: ModelConfig, data: DataConfig, base: Path, adapter: Path | None
+    cfg: RunConfig, base: Path, adapter: Path | None
 ) -> tuple[PreTrainedModel | PeftModel, Chat]:
     """Return the model on its device, with the adapter if there is one, and the chat.
 
     Raises:
         MissingPartError: one of them cannot be loaded, or the adapter is of another shape.
     """
-    device = device_type()
-    half = None
-    if device == "cuda":
-        half = torch.bfloat16 if has_bf16() else torch.float16
-    model: Any = load_base(base, cfg, half=half)
-    chat = adapter_chat(base, adapter, data)
+    device = this_device()
+    model: Any = load_base(base, cfg.model, half=half_of(cfg.training, device))
+    chat = adapter_chat(base, adapter, cfg.data)
     if adapter:
         model = put_on(model, adapter)
-    if not cfg.load_in_4bit:
-        model.to(device)
+    if not cfg.model.load_in_4bit:
+        model.to(device.kind)
     check_writes(model.eval())
     return model, chat
 

@@ -16,12 +16,19 @@ from pathlib import Path
 
 from medlora.checkpoint import remote
 from medlora.checkpoint.lock import only_writer
-from medlora.checkpoint.names import BEST, ENDS, FINAL, REJECTED, RESUMABLE, is_ours
+from medlora.checkpoint.names import BEST, ENDS, EPOCH, FINAL, REJECTED, is_ours, is_resumable
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
-from medlora.checkpoint.store import MANIFEST, DamagedError
 from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
-from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
+from medlora.files import (
+    MANIFEST,
+    DamagedError,
+    make_folder,
+    sha256_bytes,
+    storage_errors,
+    sweep,
+    write_bytes,
+)
 from medlora.logs import logger
 from medlora.plan.quick_checks import LATEST
 from medlora.plan.resolve import Plan
@@ -37,7 +44,7 @@ def open_mirror(plan: Plan) -> "Mirror":
     cfg, stores = plan.resolved.config, {name: Store(at) for name, at in plan.remote.items()}
     run = stores.get("checkpoints")
     return Mirror(
-        Path(cfg.training.output_dir) / cfg.run_name,
+        cfg.run_dir,
         run.below(cfg.run_name) if run else None,
         output=Path(cfg.training.final_dir) if cfg.training.final_dir else None,
         result=stores.get("output"),
@@ -111,7 +118,7 @@ class Mirror:
         claimed = {
             name: remote.claimed_step(run, name)
             for name, files in there.items()
-            if RESUMABLE.fullmatch(name) and MANIFEST in files
+            if is_resumable(name) and MANIFEST in files
         }
         for name in sorted(claimed, key=lambda name: claimed[name], reverse=True):
             if claimed[name] <= step or self._take(run, name):
@@ -227,7 +234,8 @@ class Mirror:
     def _send_missing(self, run: Store, there: remote.Folders) -> None:
         newest = newest_valid(self._folder)
         resumable = [newest[0].name] if newest else []
-        epochs = [one.name for one in checkpoints(self._folder) if one.name.startswith("epoch")]
+        names = [folder.name for folder in checkpoints(self._folder)]
+        epochs = [name for name in names if EPOCH.fullmatch(name)]
         for name in (BEST, *sorted({*epochs, *resumable}), *ENDS):
             known = MANIFEST in there.get(name, {})
             if known and (name != BEST or not _is_later(self._folder / name, run)):

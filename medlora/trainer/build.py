@@ -1,25 +1,24 @@
 """The model with its adapter, and what trains it: built alike for a run and for a check of one."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import torch
 from peft import PeftModel
 
 from medlora.config import RunConfig
-from medlora.errors import OutOfMemoryError
 from medlora.evaluate.generate import check_writes
 from medlora.evaluate.suite import Suite
 from medlora.inputs.prepare import Prepared
 from medlora.logs import logger
 from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
-from medlora.plan.device import device_type, has_bf16
+from medlora.plan.device import device_type, half_of, this_device
+from medlora.plan.device import precision_of as device_precision
 from medlora.plan.disk import refuse_full
-from medlora.train.memory import is_out_of_memory
+from medlora.train.memory import memory_errors
 from medlora.train.optim import warmup_steps
-from medlora.train.precision import Precision, choose_precision
+from medlora.train.precision import Precision
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface import HuggingFaceTrainer
 from medlora.trainer.loaders import make_loaders
@@ -27,7 +26,6 @@ from medlora.trainer.run_trainer import RunTrainer
 from medlora.trainer.trainer import MedicalLoRATrainer
 
 _log = logger(__name__)
-_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftModel:
@@ -44,11 +42,15 @@ def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftM
         OutOfMemoryError: it does not fit.
         StorageError: the disk has no room for its adapter.
     """
-    device = device_type()
-    half = _HALVES.get(precision_of(cfg)) if device == "cuda" else None
+    device = this_device()
     waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
     with _memory_errors(cfg):
-        loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
+        loaded = load_base(
+            base,
+            cfg.model,
+            half=half_of(cfg.training, device),
+            device="cpu" if waits else device.kind,
+        )
         model = attach(loaded, cfg.lora, seed=cfg.training.seed)
     refuse_full(cfg, model)
     if suites or cfg.training.generation_steps is not None:
@@ -62,7 +64,7 @@ def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftM
 
 def precision_of(cfg: RunConfig) -> Precision:
     """Return what a run computes in here."""
-    return choose_precision(cfg.training, device=device_type(), bf16_supported=has_bf16())
+    return device_precision(cfg.training, this_device())
 
 
 def build_trainer(
@@ -104,19 +106,13 @@ def build_trainer(
     return trainer
 
 
-@contextmanager
-def _memory_errors(cfg: RunConfig) -> Iterator[None]:
+def _memory_errors(cfg: RunConfig) -> AbstractContextManager[None]:
     """Turn a refusal of memory outside of the loop, which helps itself, into advice."""
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"out of memory while {cfg.model.base_model_name} was loaded or moved",
-            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
-            "more memory",
-        ) from error
+    return memory_errors(
+        f"out of memory while {cfg.model.base_model_name} was loaded or moved",
+        fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
+        "more memory",
+    )
 
 
 TRAINERS: Mapping[str, Callable[[PeftModel, Prepared, RunConfig, RunContext], RunTrainer]] = {

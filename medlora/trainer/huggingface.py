@@ -24,17 +24,17 @@ from medlora.data.chat.chat import Chat
 from medlora.data.features import PadFeatures
 from medlora.data.layout import IGNORE, Collate
 from medlora.data.rows import Row, Rows
-from medlora.evaluate.callback import Checker, MedicalSafetyCallback
+from medlora.evaluate.callback import MedicalSafetyCallback
+from medlora.evaluate.checker import ResponseChecker
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.inputs.prepare import Prepared
 from medlora.model.adapter import adapter_files, saved_files
-from medlora.plan.device import device_type, has_bf16, memory_in_use, this_machine
+from medlora.plan.device import device_type, memory_in_use, precision_of, this_device, this_machine
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.runs.cards import with_papers
 from medlora.train.optim import fitting_warmup
-from medlora.train.precision import choose_precision
 from medlora.trainer.commits import CheckManifest
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface_callbacks import AskWhenDue, KeepBest, ToMonitor
@@ -75,8 +75,8 @@ def create_training_arguments(
     run = _validated(config)
     cfg = run.training.model_copy(update={"engine": "huggingface"})
     refuse_conflicts(run.model_copy(update={"training": cfg}), this_machine())
-    device = device_type()
-    precision = choose_precision(cfg, device=device, bf16_supported=has_bf16())
+    device = this_device()
+    precision = precision_of(cfg, device)
     arguments = _Arguments(
         output_dir=cfg.output_dir,
         run_name=run.run_name,
@@ -96,7 +96,7 @@ def create_training_arguments(
         adam_epsilon=cfg.adam_epsilon,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        use_cpu=device == "cpu",
+        use_cpu=device.kind == "cpu",
         gradient_checkpointing=bool(cfg.gradient_checkpointing),  # `auto` knows our loop alone
         gradient_checkpointing_kwargs={"use_reentrant": False},
         torch_compile=cfg.torch_compile,
@@ -111,7 +111,7 @@ def create_training_arguments(
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         seed=cfg.seed,
-        dataloader_pin_memory=cfg.dataloader_pin_memory and device == "cuda",
+        dataloader_pin_memory=cfg.dataloader_pin_memory and device.kind == "cuda",
         remove_unused_columns=False,
         report_to=[],  # `ToMonitor` serves our trackers
     )
@@ -158,7 +158,7 @@ class HuggingFaceTrainer:
         self, model: PeftModel, prepared: Prepared, cfg: RunConfig, context: RunContext
     ) -> None:
         self._model, self._prepared, self._cfg, self._context = model, prepared, cfg, context
-        self._folder = Path(cfg.training.output_dir) / cfg.run_name
+        self._folder = cfg.run_dir
         self._monitor = TrainingMonitor(cfg)
         self._steps = 0
         self.device = torch.device(device_type())
@@ -287,7 +287,7 @@ def setup_trainer(  # noqa: PLR0913  (the seed's six, and one of ours)
     train_dataset: Any,  # noqa: ANN401  (whatever Trainer takes)
     eval_dataset: Any,  # noqa: ANN401
     config: RunConfig | Mapping[str, Any],
-    safety_checker: Checker | None = None,
+    safety_checker: ResponseChecker | None = None,
     *,
     prompts: Sequence[str] = (),
 ) -> Trainer:
