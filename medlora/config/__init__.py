@@ -3,17 +3,13 @@
 from medlora.config.conflicts import Machine, refuse_conflicts
 from medlora.config.file import from_yaml
 from medlora.config.load import Resolved, from_mapping, load
-from medlora.config.names import KEYS
-from medlora.config.schema import (
-    ColumnsConfig,
-    DataConfig,
-    DpConfig,
-    GateConfig,
-    LoraConfig,
-    ModelConfig,
-    RunConfig,
-    TrainingConfig,
-)
+from medlora.config.schema import KEYS, RunConfig, about, not_reproduced
+from medlora.config.sections.data import ColumnsConfig, DataConfig
+from medlora.config.sections.gate import GateConfig
+from medlora.config.sections.lora import LoraConfig
+from medlora.config.sections.model import ModelConfig
+from medlora.config.sections.privacy import DpConfig
+from medlora.config.sections.training import TrainingConfig
 from medlora.config.sources import Setting
 
 __all__ = [
@@ -29,8 +25,10 @@ __all__ = [
     "RunConfig",
     "Setting",
     "TrainingConfig",
+    "about",
     "from_mapping",
     "from_yaml",
     "load",
+    "not_reproduced",
     "refuse_conflicts",
 ]

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from medlora.config.schema import RunConfig, Section, section_at
+from medlora.config.declaration import Section
+from medlora.config.schema import RunConfig, about, section_at
 
 _NUMBERS = {"integer": "a whole number", "number": "a number"}
 _BOUNDS = {
@@ -26,14 +27,14 @@ def field_schema(key: str) -> dict[str, Any]:
 
 @cache
 def _properties(section: type[Section]) -> dict[str, Any]:
-    found: dict[str, Any] = section.model_json_schema()["properties"]
-    return found
+    properties: dict[str, Any] = section.model_json_schema()["properties"]
+    return properties
 
 
 @cache
 def allowed(key: str) -> str:
     """Return what a value of the key must be; follows `must be`."""
-    return _words(field_schema(key))
+    return about(key).must_be or _words(field_schema(key))
 
 
 def choices(key: str) -> list[str]:
@@ -49,8 +50,6 @@ def is_quantity(key: str) -> bool:
 
 
 def _words(schema: dict[str, Any]) -> str:
-    if "x-allowed" in schema:
-        return str(schema["x-allowed"])
     if "anyOf" in schema:
         branches = schema["anyOf"]
         # null last; what else there is in the order of the schema

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from medlora.config.names import KEYS, nearest_section
-from medlora.config.schema import section_at
+from medlora.config.names import nearest_section
+from medlora.config.schema import KEYS, section_at
 from medlora.config.sources import Setting, construct
 
 _DEEPEST = 4  # sections within sections; a file that is deeper means none of ours

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from medlora.config.names import KEYS
+from medlora.config.schema import KEYS
 from medlora.config.sources import Setting, construct
 from medlora.errors import ConfigError, listed
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from medlora.config.allowed import allowed, choices
-from medlora.config.names import KEYS, nearest, nearest_key, nearest_section
-from medlora.config.schema import RunConfig, all_keys, section_at
+from medlora.config.names import nearest, nearest_key, nearest_section
+from medlora.config.schema import KEYS, RunConfig, all_keys, section_at
 from medlora.config.sources import Setting
 from medlora.errors import ConfigError, below
 

@@ -2,35 +2,11 @@
 
 from collections.abc import Iterable
 
-from medlora.config.schema import RunConfig, Section, all_keys, section_at
+from medlora.config.declaration import Section
+from medlora.config.schema import KEYS, RunConfig, about, all_keys, section_at
 
-KEYS = frozenset(all_keys())
-# What other tools call it, and people who come from there; a plain name, without its section.
-_ELSEWHERE = {
-    "alpha": "lora.lora_alpha",
-    "base_model": "model.base_model_name",
-    "batch_size": "training.per_device_train_batch_size",
-    "dropout": "lora.lora_dropout",
-    "epochs": "training.num_train_epochs",
-    "eval_batch_size": "training.per_device_eval_batch_size",
-    "evaluation_strategy": "training.eval_steps",
-    "load_in_4bits": "model.load_in_4bit",
-    "lora_r": "lora.r",
-    "lora_rank": "lora.r",
-    "lr": "training.learning_rate",
-    "lr_scheduler": "training.lr_scheduler_type",
-    "max_seq_len": "data.max_length",
-    "max_seq_length": "data.max_length",
-    "micro_batch_size": "training.per_device_train_batch_size",
-    "model_name": "model.base_model_name",
-    "model_name_or_path": "model.base_model_name",
-    "num_epochs": "training.num_train_epochs",
-    "quantization": "model.load_in_4bit",
-    "rank": "lora.r",
-    "sequence_len": "data.max_length",
-    "torch_dtype": "model.dtype",
-    "train_batch_size": "training.per_device_train_batch_size",
-}
+# What other tools call a key, and people who come from there; a plain name, without its section.
+_ELSEWHERE = {name: key for key in all_keys() for name in about(key).also}
 _WORD = 3  # letters that name something, wherever they stand
 _FAR = 3  # edits that no typing mistake has; fewer where a name is short
 

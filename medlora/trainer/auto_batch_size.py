@@ -14,7 +14,7 @@ from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import checkpoints
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.config import RunConfig
-from medlora.config.schema import DEFAULT_ROWS
+from medlora.config.sections.training import DEFAULT_ROWS
 from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
 from medlora.logs import logger
