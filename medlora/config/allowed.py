@@ -45,7 +45,7 @@ def choices(key: str) -> list[str]:
 def is_quantity(key: str) -> bool:
     """Tell whether a key is a number, or may be one."""
     schema = field_schema(key)
-    kinds = {one.get("type") for one in (schema, *schema.get("anyOf", ()))}
+    kinds = {branch.get("type") for branch in (schema, *schema.get("anyOf", ()))}
     return bool(kinds & _QUANTITIES)
 
 
@@ -54,10 +54,11 @@ def _words(schema: dict[str, Any]) -> str:
         branches = schema["anyOf"]
         # null last; what else there is in the order of the schema
         ordered = sorted(branches, key=_is_null)
-        words = " or ".join(dict.fromkeys(_words(one) for one in ordered if not _is_null(one)))
+        alternatives = dict.fromkeys(_words(branch) for branch in ordered if not _is_null(branch))
+        words = " or ".join(alternatives)
         return f"{words}, or null" if _is_null(ordered[-1]) else words
     if "enum" in schema or "const" in schema:
-        *others, last = [str(one) for one in schema.get("enum", [schema.get("const")])]
+        *others, last = [str(choice) for choice in schema.get("enum", [schema.get("const")])]
         return f"{', '.join(others)} or {last}" if others else last
     return _typed(schema)
 
@@ -88,7 +89,7 @@ def _number(value: float) -> str:
 
 
 def _choices(schema: dict[str, Any]) -> Iterator[str]:
-    for one in (schema, schema.get("items", {}), *schema.get("anyOf", ())):
-        yield from map(str, one.get("enum", ()))
-        if "const" in one:
-            yield str(one["const"])
+    for part in (schema, schema.get("items", {}), *schema.get("anyOf", ())):
+        yield from map(str, part.get("enum", ()))
+        if "const" in part:
+            yield str(part["const"])

@@ -70,7 +70,18 @@ def all_keys(section: type[Section] = RunConfig, prefix: tuple[str, ...] = ()) -
     return keys
 
 
+def all_sections(section: type[Section] = RunConfig, prefix: tuple[str, ...] = ()) -> list[str]:
+    """Return every section below another, dotted, in the order of the schema."""
+    sections: list[str] = []
+    for name in section.model_fields:
+        path = (*prefix, name)
+        below = section_at(path)
+        sections += [".".join(path), *all_sections(below, path)] if below else []
+    return sections
+
+
 KEYS = frozenset(all_keys())
+SECTIONS = frozenset(all_sections())
 
 
 def field_at(key: str) -> FieldInfo:
