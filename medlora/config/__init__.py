@@ -1,8 +1,7 @@
 """The run as data: one schema, four ways to set any key, each value with its origin."""
 
 from medlora.config.conflicts import Machine, refuse_conflicts
-from medlora.config.file import from_yaml
-from medlora.config.load import Resolved, from_mapping, load
+from medlora.config.resolved import Resolved, from_mapping, load
 from medlora.config.schema import KEYS, RunConfig, about, not_reproduced
 from medlora.config.sections.data import ColumnsConfig, DataConfig
 from medlora.config.sections.gate import GateConfig
@@ -10,7 +9,8 @@ from medlora.config.sections.lora import LoraConfig
 from medlora.config.sections.model import ModelConfig
 from medlora.config.sections.privacy import DpConfig
 from medlora.config.sections.training import TrainingConfig
-from medlora.config.sources import Setting
+from medlora.config.settings import Setting
+from medlora.config.yaml_file import from_yaml
 
 __all__ = [
     "KEYS",

@@ -3,13 +3,13 @@
 import inspect
 from collections.abc import Iterator
 
-from medlora.config.allowed import allowed
+from medlora.config.allowed_values import allowed
 from medlora.config.declaration import Section
-from medlora.config.load import Resolved
-from medlora.config.names import nearest_key, nearest_section
+from medlora.config.resolved import Resolved
 from medlora.config.schema import KEYS, RunConfig, about, all_keys, field_at, section_at
-from medlora.config.show import scalar
-from medlora.config.sources import PREFIX
+from medlora.config.settings import PREFIX
+from medlora.config.suggestions import nearest_key, nearest_section
+from medlora.config.yaml_output import scalar
 from medlora.errors import ConfigError
 from medlora.escape import escaped
 

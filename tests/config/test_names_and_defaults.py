@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medlora.config.allowed import allowed
+from medlora.config.allowed_values import allowed
 from medlora.config.schema import about, all_keys, field_at
 
 FILE = Path(__file__).with_name("names_and_defaults.json")

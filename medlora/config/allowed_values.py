@@ -1,4 +1,4 @@
-"""What a key may be, in words, from the schema alone: `a whole number of at least 1`."""
+"""What a value of a key must be, in words: `a whole number of at least 1`."""
 
 from collections.abc import Iterator
 from functools import cache

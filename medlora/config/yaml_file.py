@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from medlora.config.names import nearest_section
 from medlora.config.schema import KEYS, section_at
-from medlora.config.sources import Setting, construct
+from medlora.config.settings import Setting, construct
+from medlora.config.suggestions import nearest_section
 
 _DEEPEST = 4  # sections within sections; a file that is deeper means none of ours
 _NULL = "tag:yaml.org,2002:null"

@@ -7,9 +7,9 @@ import yaml
 
 from benchmarks.typos import Ways, judge
 from medlora.config import KEYS, RunConfig, Setting, from_mapping, load
-from medlora.config.file import from_yaml
-from medlora.config.show import as_yaml
-from medlora.config.sources import from_options, from_variables
+from medlora.config.settings import from_options, from_variables
+from medlora.config.yaml_file import from_yaml
+from medlora.config.yaml_output import as_yaml
 from medlora.errors import ConfigError
 
 

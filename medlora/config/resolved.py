@@ -1,4 +1,4 @@
-"""Merge the sources, weakest first, and report every problem at once with its origin."""
+"""Settings merged, weakest first, into a run's config; every problem at once with its origin."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from medlora.config.allowed import allowed, choices
-from medlora.config.names import nearest, nearest_key, nearest_section
+from medlora.config.allowed_values import allowed, choices
 from medlora.config.schema import KEYS, RunConfig, all_keys, section_at
-from medlora.config.sources import Setting
+from medlora.config.settings import Setting
+from medlora.config.suggestions import nearest, nearest_key, nearest_section
 from medlora.errors import ConfigError, below
 
 DEFAULT = "default"
