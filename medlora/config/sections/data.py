@@ -147,6 +147,7 @@ class DataConfig(Section):
         min_length=1,
         source="Hugging Face, apply_chat_template",
         decides="input",
+        path_to="file",
         description="Jinja file instead of the base's own chat template, or the name of one of "
         "several that it has; saved with the adapter",
     )
