@@ -373,8 +373,8 @@ def config(form: str | None, key: str | None, **options: Any) -> None:  # noqa: 
     """Print every config key with its value and where the value came from."""
     from medlora.config import Machine, refuse_conflicts
     from medlora.config.explain import explain, reference
-    from medlora.config.jsonschema import json_schema
-    from medlora.config.show import as_yaml
+    from medlora.config.json_schema import json_schema
+    from medlora.config.yaml_output import as_yaml
     from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot
 

@@ -1,7 +1,6 @@
 """Every ending has a name: real processes, real signals, and no input that ends with 70."""
 
 import errno
-import importlib
 import os
 import resource
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.config import Setting
+from medlora.config import Setting, load
 from medlora.errors import (
     ConfigError,
     DataError,
@@ -231,11 +230,10 @@ def test_a_config_that_is_no_file_is_refused_at_once(odd_files: dict[str, Path])
 def test_a_file_of_something_else_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of thousands of keys that are none of ours, not each is compared with every key."""
     looks: list[object] = []
-    loading = importlib.import_module("medlora.config.load")  # its name is the function's too
-    monkeypatch.setattr(loading, "nearest_key", looks.append)
+    monkeypatch.setattr("medlora.config.resolved.nearest_key", looks.append)
     settings = (Setting((f"key_{n}",), n, f"file:{n}") for n in range(10_000))
     with pytest.raises(ConfigError, match="10000 problems"):
-        loading.load(settings)
+        load(settings)
     assert len(looks) == 200
 
 

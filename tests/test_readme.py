@@ -13,7 +13,7 @@ import pytest
 import medlora
 from medlora import errors
 from medlora.cli import cli
-from medlora.config.names import KEYS
+from medlora.config import KEYS
 from medlora.runtime import PLACES
 from tests.documented import COMMANDS, NEEDS, ROOT, TEXTS, Command, exit_codes
 from tests.image.test_exits import CONDITIONS, LINES, SAID

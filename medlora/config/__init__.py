@@ -1,20 +1,16 @@
 """The run as data: one schema, four ways to set any key, each value with its origin."""
 
 from medlora.config.conflicts import Machine, refuse_conflicts
-from medlora.config.file import from_yaml
-from medlora.config.load import Resolved, from_mapping, load
-from medlora.config.names import KEYS
-from medlora.config.schema import (
-    ColumnsConfig,
-    DataConfig,
-    DpConfig,
-    GateConfig,
-    LoraConfig,
-    ModelConfig,
-    RunConfig,
-    TrainingConfig,
-)
-from medlora.config.sources import Setting
+from medlora.config.resolved import Resolved, from_mapping, load
+from medlora.config.schema import KEYS, RunConfig, about, not_reproduced
+from medlora.config.sections.data import ColumnsConfig, DataConfig
+from medlora.config.sections.gate import GateConfig
+from medlora.config.sections.lora import LoraConfig
+from medlora.config.sections.model import ModelConfig
+from medlora.config.sections.privacy import DpConfig
+from medlora.config.sections.training import TrainingConfig
+from medlora.config.settings import Setting
+from medlora.config.yaml_file import from_yaml
 
 __all__ = [
     "KEYS",
@@ -29,8 +25,10 @@ __all__ = [
     "RunConfig",
     "Setting",
     "TrainingConfig",
+    "about",
     "from_mapping",
     "from_yaml",
     "load",
+    "not_reproduced",
     "refuse_conflicts",
 ]

@@ -228,16 +228,17 @@ def refuse_conflicts(
         ConfigError: keys contradict each other or the machine; names all of them.
         MissingPartError: what a key needs is not installed.
     """
-    found = list(_broken(CONFLICTS, config, machine, origins or {}))
-    if found:
-        raise ConfigError(_told(found, "the config contradicts itself"), fix="change what is named")
-    found = list(_broken(MISSING, config, machine, origins or {}))
-    if found:
-        raise MissingPartError(_told(found, "the config needs more"), fix="change what is named")
+    fix = "change what is named"
+    problems = list(_broken(CONFLICTS, config, machine, origins or {}))
+    if problems:
+        raise ConfigError(_message(problems, "the config contradicts itself"), fix=fix)
+    problems = list(_broken(MISSING, config, machine, origins or {}))
+    if problems:
+        raise MissingPartError(_message(problems, "the config needs more"), fix=fix)
 
 
-def _told(found: Sequence[str], what: str) -> str:
-    return found[0] if len(found) == 1 else listed(found, what=what)
+def _message(problems: Sequence[str], what: str) -> str:
+    return problems[0] if len(problems) == 1 else listed(problems, what=what)
 
 
 def _broken(

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from medlora.config import Resolved, RunConfig
+from medlora.config import Resolved, RunConfig, about
 from medlora.errors import ConfigError
 from medlora.files import make_folder, remove
 from medlora.logs import logger
 from medlora.plan.resolve import Options, Plan
-from medlora.runtime import Environment
+from medlora.runtime import PLACES, Environment
 from medlora.runtime.places import given_places, strongest
 from medlora.runtime.work import find_work, is_fetched, is_temporary
 from medlora.storage.fetch import fetch, local_copy
@@ -18,8 +18,9 @@ from medlora.storage.store import Store
 from medlora.storage.work import one_at_a_time, open_work
 
 _log = logger(__name__)
-_INPUTS = ("data.path", "model.base_model_name")
-_RESULTS = {"training.output_dir": "checkpoints", "training.final_dir": "output"}
+_PLACES = {place.key: place.name for place in PLACES if place.key}
+_INPUTS = tuple(key for key in _PLACES if about(key).decides == "input")
+_RESULTS = {key: name for key, name in _PLACES.items() if about(key).decides == "output"}
 
 
 def with_local_config(options: Options, environment: Environment) -> Options:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from medlora.config import KEYS, Resolved, Setting, from_yaml, load
-from medlora.config.hyperparameters import from_hyperparameters
-from medlora.config.names import is_one_edit, nearest_key
-from medlora.config.sources import PREFIX, from_options, from_variables
+from medlora.config.sagemaker_hyperparameters import from_hyperparameters
+from medlora.config.settings import PREFIX, from_options, from_variables
+from medlora.config.suggestions import is_one_edit, nearest_key
 from medlora.errors import ConfigError, MissingPartError
 from medlora.runtime import PLACES, Environment, Given, batch_service, given_places, job_facts
 from medlora.runtime.places import (

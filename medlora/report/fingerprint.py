@@ -4,35 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlora.config import Resolved
-
-# Keys that say where, and how often to look; the rest changes the mathematics, or the bits.
-_NOT_MATHEMATICS = (
-    "run_name",
-    "training.output_dir",
-    "training.final_dir",
-    "training.overwrite_final_dir",
-    "training.keep_old_runs",
-    "training.logging_dir",
-    "training.logging_steps",
-    "training.generation_steps",
-    "training.generation_prompts",
-    "training.save_steps",
-    "training.save_epochs",
-    "training.save_total_limit",
-    "training.report_to",
-    "training.dataloader_pin_memory",
-    "training.per_device_eval_batch_size",
-    "model.base_model_name",
-    "data.path",
-    "data.cache_dir",
-    "data.train_file",
-    "data.eval_file",
-    "data.leakage",
-    "data.encoding",  # stands in data.*.read_as where it is not the usual one
-    "data.chat_template",  # its content counts
-)
-_VERDICT = "gate."  # decides what an adapter may be called, not what it is
+from medlora.config import Resolved, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +21,12 @@ def fingerprint(
     """Return {name: value} of all that decides the adapter.
 
     Args:
-        resolved: the run config; keys that change nothing in the adapter are left out.
+        resolved: the run config; only keys that are declared to decide the adapter count.
         data: {split: SHA-256 of its file}.
         base: {file: SHA-256} of the base model.
     """
-    config = {
-        key: value
-        for key, value, _ in resolved.rows()
-        if key not in _NOT_MATHEMATICS and not key.startswith(_VERDICT)
-    }
+    rows = resolved.rows()
+    config = {key: value for key, value, _ in rows if about(key).decides == "adapter"}
     files = {f"data.{split}": digest for split, digest in data.items()}
     return {**config, **files, **{f"base.{name}": digest for name, digest in base.items()}}
 

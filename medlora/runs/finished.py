@@ -5,7 +5,7 @@ from typing import Any
 
 from medlora.checkpoint.names import ENDS, FINAL
 from medlora.checkpoint.store import read_manifest
-from medlora.config import Setting, load
+from medlora.config import Setting, load, not_reproduced
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import MANIFEST, DamagedError, UnreadableError, storage_errors
 from medlora.model.names import WEIGHTS
@@ -83,14 +83,9 @@ def plan_again(
     own = {key: fact for key, fact in manifest["config"].items() if not key.startswith(f"{GATE}.")}
     values = {key: fact["value"] for key, fact in own.items()}
     values |= {
+        **not_reproduced(),
         "run_name": run_name,
         "training.output_dir": str(run.parent),
-        "training.final_dir": None,
-        "training.keep_old_runs": None,
-        "training.logging_dir": None,
-        "training.generation_steps": None,  # looks on and changes nothing
-        "training.generation_prompts": None,
-        "data.cache_dir": None,
         "data.path": data or values["data.path"],
         "model.base_model_name": model or values["model.base_model_name"],
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from medlora.checkpoint.resume import stated_by
 from medlora.config import RunConfig
-from medlora.config.schema import DEFAULT_ROWS
+from medlora.config.sections.training import DEFAULT_ROWS
 from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
 from medlora.logs import logger

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from medlora.cli import cli
 from medlora.config import KEYS, load
-from medlora.config.allowed import allowed, is_quantity
+from medlora.config.allowed_values import allowed, is_quantity
 from medlora.config.explain import explain, meaning, reference, source, unit
-from medlora.config.jsonschema import json_schema
-from medlora.config.sources import from_options
+from medlora.config.json_schema import json_schema
+from medlora.config.settings import from_options
 from medlora.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

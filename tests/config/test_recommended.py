@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medlora.config import RunConfig, load
-from medlora.config.file import from_yaml
+from medlora.config.yaml_file import from_yaml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

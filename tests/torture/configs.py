@@ -52,7 +52,7 @@ def main() -> int:
 
 def _edges() -> dict[str, list[Any]]:
     """Return values at the edge of what each key takes, and just beyond."""
-    from medlora.config.jsonschema import json_schema
+    from medlora.config.json_schema import json_schema
 
     found: dict[str, list[Any]] = {}
     schema = json.loads(json_schema())

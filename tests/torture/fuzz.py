@@ -17,8 +17,8 @@ import pyarrow.parquet
 
 from medlora.checkpoint.store import read_manifest
 from medlora.config import ColumnsConfig, load
-from medlora.config.file import from_yaml
-from medlora.config.hyperparameters import from_hyperparameters
+from medlora.config.sagemaker_hyperparameters import from_hyperparameters
+from medlora.config.yaml_file import from_yaml
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read

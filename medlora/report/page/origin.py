@@ -3,19 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+from medlora.config import KEYS, about
 from medlora.report.history import PRIVATE
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, code, facts, say
 
-_PLACES = (  # a folder of the machine that ran it: in the manifest, and nobody else's business
-    "data.path",
-    "data.cache_dir",
-    "model.base_model_name",
-    "training.output_dir",
-    "training.final_dir",
-    "training.logging_dir",
-)
-_FILES = ("data.train_file", "data.eval_file", "gate.suites", "training.generation_prompts")
+# A folder of the machine that ran it: in the manifest, and nobody else's business.
+_FOLDERS = frozenset(key for key in KEYS if about(key).path_to == "folder")
+_FILES = frozenset(key for key in KEYS if about(key).path_to == "file")
 _PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _NAMELESS = "default"
 _AGAIN = (
@@ -53,7 +48,7 @@ def origin(runs: Sequence[Run]) -> Section:
 def settings(runs: Sequence[Run]) -> Section:
     """Return every key of the config, those that somebody set first."""
     keys = dict.fromkeys(
-        key for run in runs for key in run.fact("config") or {} if key not in _PLACES
+        key for run in runs for key in run.fact("config") or {} if key not in _FOLDERS
     )
     chosen = [key for key in keys if any(_origin(run, key) != _NAMELESS for run in runs)]
     header = ["key", *(run.label if len(runs) > 1 else "value" for run in runs), "set by"]
@@ -126,5 +121,5 @@ def _value(run: Run, key: str) -> Cell:
     value = run.fact("config", key, "value")
     if key in _FILES and value:
         values = value if isinstance(value, list) else [value]
-        return say([PurePath(one).name for one in values])
+        return say([PurePath(path).name for path in values])
     return say(value)

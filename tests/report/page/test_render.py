@@ -128,10 +128,12 @@ def test_no_folder_of_the_machine_is_told(make_run: Callable[..., Run]) -> None:
     config = {
         "data.path": {"value": "/secret/place", "origin": "option --data"},
         "gate.suites": {"value": ["/secret/suite.jsonl"], "origin": "/secret/config.yaml:3"},
+        "data.chat_template": {"value": "/secret/chat.jinja", "origin": "/secret/config.yaml:4"},
     }
     text = page([make_run(config=config)]).decode()
     assert "secret" not in text
     assert "suite.jsonl" in text
+    assert "chat.jinja" in text
     assert "config.yaml:3" in text
 
 

@@ -1,10 +1,11 @@
-"""What a key may be, in words, from the schema alone: `a whole number of at least 1`."""
+"""What a value of a key must be, in words: `a whole number of at least 1`."""
 
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from medlora.config.schema import RunConfig, Section, section_at
+from medlora.config.declaration import Section
+from medlora.config.schema import RunConfig, about, section_at
 
 _NUMBERS = {"integer": "a whole number", "number": "a number"}
 _BOUNDS = {
@@ -26,14 +27,14 @@ def field_schema(key: str) -> dict[str, Any]:
 
 @cache
 def _properties(section: type[Section]) -> dict[str, Any]:
-    found: dict[str, Any] = section.model_json_schema()["properties"]
-    return found
+    properties: dict[str, Any] = section.model_json_schema()["properties"]
+    return properties
 
 
 @cache
 def allowed(key: str) -> str:
     """Return what a value of the key must be; follows `must be`."""
-    return _words(field_schema(key))
+    return about(key).must_be or _words(field_schema(key))
 
 
 def choices(key: str) -> list[str]:
@@ -44,21 +45,20 @@ def choices(key: str) -> list[str]:
 def is_quantity(key: str) -> bool:
     """Tell whether a key is a number, or may be one."""
     schema = field_schema(key)
-    kinds = {one.get("type") for one in (schema, *schema.get("anyOf", ()))}
+    kinds = {branch.get("type") for branch in (schema, *schema.get("anyOf", ()))}
     return bool(kinds & _QUANTITIES)
 
 
 def _words(schema: dict[str, Any]) -> str:
-    if "x-allowed" in schema:
-        return str(schema["x-allowed"])
     if "anyOf" in schema:
         branches = schema["anyOf"]
         # null last; what else there is in the order of the schema
         ordered = sorted(branches, key=_is_null)
-        words = " or ".join(dict.fromkeys(_words(one) for one in ordered if not _is_null(one)))
+        alternatives = dict.fromkeys(_words(branch) for branch in ordered if not _is_null(branch))
+        words = " or ".join(alternatives)
         return f"{words}, or null" if _is_null(ordered[-1]) else words
     if "enum" in schema or "const" in schema:
-        *others, last = [str(one) for one in schema.get("enum", [schema.get("const")])]
+        *others, last = [str(choice) for choice in schema.get("enum", [schema.get("const")])]
         return f"{', '.join(others)} or {last}" if others else last
     return _typed(schema)
 
@@ -89,7 +89,7 @@ def _number(value: float) -> str:
 
 
 def _choices(schema: dict[str, Any]) -> Iterator[str]:
-    for one in (schema, schema.get("items", {}), *schema.get("anyOf", ())):
-        yield from map(str, one.get("enum", ()))
-        if "const" in one:
-            yield str(one["const"])
+    for part in (schema, schema.get("items", {}), *schema.get("anyOf", ())):
+        yield from map(str, part.get("enum", ()))
+        if "const" in part:
+            yield str(part["const"])

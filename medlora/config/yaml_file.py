@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from medlora.config.names import KEYS, nearest_section
-from medlora.config.schema import section_at
-from medlora.config.sources import Setting, construct
+from medlora.config.schema import KEYS, section_at
+from medlora.config.settings import Setting, construct
+from medlora.config.suggestions import nearest_section
 
 _DEEPEST = 4  # sections within sections; a file that is deeper means none of ours
 _NULL = "tag:yaml.org,2002:null"
@@ -25,7 +25,7 @@ _KINDS = {
 def from_yaml(file: Path) -> Iterator[Setting]:
     """Yield the settings of a YAML file; what cannot be one says why.
 
-    A section with a typing mistake in its name is told, and looked into all the same.
+    A section with a typing mistake in its name is reported, and its keys are read all the same.
     """
     text = _read(file)
     if isinstance(text, Setting):
@@ -59,12 +59,12 @@ def _read(file: Path) -> str | Setting:
 
 def _unfit(file: Path) -> str | None:
     """Return why something is not read at all: opening a pipe waits, and a device has no end."""
-    found = file.stat()
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+    status = file.stat()
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind:
         return f"is {kind}: name a YAML file"
-    if found.st_size > _MOST_BYTES:
-        return f"has {found.st_size:,} bytes: a config has {_MOST_BYTES:,} at most"
+    if status.st_size > _MOST_BYTES:
+        return f"has {status.st_size:,} bytes: a config has {_MOST_BYTES:,} at most"
     return None
 
 
@@ -73,7 +73,7 @@ def _not_yaml(file: Path, text: str, error: yaml.YAMLError) -> Setting:
     mark = getattr(error, "problem_mark", None)
     if mark:
         line, column = mark.line, mark.column
-    else:  # a character that YAML forbids; told by its place in the text
+    else:  # a character that YAML forbids; known by its place in the text
         before = text[: getattr(error, "position", 0)]
         line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
     what = getattr(error, "problem", None) or "a control character, which YAML does not allow"
@@ -124,8 +124,8 @@ def _unknown(
     """Yield an unknown key; below a misspelt section, what is wrong there as well."""
     names, below = path, value
     while isinstance(below, yaml.MappingNode) and len(below.value) == 1 and len(names) < _DEEPEST:
-        one, below = below.value[0]
-        names = (*names, str(one.value))
+        name, below = below.value[0]
+        names = (*names, str(name.value))
     meant = nearest_section(path) if isinstance(value, yaml.MappingNode) else None
     if isinstance(below, yaml.MappingNode):  # several keys: it is the section that is meant
         hint = f"; did you mean {meant}?" if meant else ""
@@ -144,10 +144,10 @@ def _holds_itself(node: yaml.Node, above: tuple[int, ...] = ()) -> bool:
     if not isinstance(node, yaml.CollectionNode):
         return False
     if isinstance(node, yaml.MappingNode):
-        inner = [one for pair in node.value for one in pair]
+        inner = [part for pair in node.value for part in pair]
     else:
         inner = node.value
-    return any(_holds_itself(one, (*above, id(node))) for one in inner)
+    return any(_holds_itself(part, (*above, id(node))) for part in inner)
 
 
 def _at(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medlora.config import load
-from medlora.config.hyperparameters import from_hyperparameters
+from medlora.config.sagemaker_hyperparameters import from_hyperparameters
 from medlora.errors import ConfigError
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_setting_is_refused_like_any_other(values, says: str, write) 
 def test_a_name_of_two_keys_has_to_be_whole(write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of them is meant is not guessed."""
     keys = frozenset({"a.path", "b.path"})
-    monkeypatch.setattr("medlora.config.hyperparameters.KEYS", keys)
+    monkeypatch.setattr("medlora.config.sagemaker_hyperparameters.KEYS", keys)
     with pytest.raises(ConfigError, match=r"path: could be a\.path or b\.path: write the whole"):
         from_hyperparameters(write({"path": "x"}))
     (setting,) = from_hyperparameters(write({"a.path": "x"}))

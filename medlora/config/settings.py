@@ -1,6 +1,6 @@
-"""Where settings come from: variables and options here, files in `config.file`.
+"""One value for one key and where it came from; variables and options as such settings.
 
-Each source yields `Setting`s; which of them wins is decided in `load`.
+`yaml_file` and `sagemaker_hyperparameters` yield the same; `resolved` decides which of them wins.
 """
 
 import re

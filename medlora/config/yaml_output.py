@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import yaml
 
-from medlora.config.load import Resolved
+from medlora.config.resolved import Resolved
 from medlora.escape import escaped
 
 _COMMENT_COLUMN = 52

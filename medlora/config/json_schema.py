@@ -18,6 +18,5 @@ def json_schema() -> str:
         section.pop("title", None)
         for field in section["properties"].values():
             field.pop("title", None)
-            field.pop("x-allowed", None)
     whole: dict[str, Any] = {"$schema": _DIALECT, "title": "A run of MedLoRA", **schema}
     return json.dumps(whole, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Merge the sources, weakest first, and report every problem at once with its origin."""
+"""Settings merged, weakest first, into a run's config; every problem at once with its origin."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from medlora.config.allowed import allowed, choices
-from medlora.config.names import KEYS, nearest, nearest_key, nearest_section
-from medlora.config.schema import RunConfig, all_keys, section_at
-from medlora.config.sources import Setting
+from medlora.config.allowed_values import allowed, choices
+from medlora.config.schema import KEYS, RunConfig, all_keys, section_at
+from medlora.config.settings import Setting
+from medlora.config.suggestions import nearest, nearest_key, nearest_section
 from medlora.errors import ConfigError, below
 
 DEFAULT = "default"
@@ -106,9 +106,9 @@ def _validated(
         try:
             return RunConfig.model_validate(nested), problems
         except ValidationError as error:
-            found = _invalid(error, chosen)
-        problems += found.values()
-        bad = found.keys() & chosen.keys()
+            lines = _invalid(error, chosen)
+        problems += lines.values()
+        bad = lines.keys() & chosen.keys()
         if not bad:
             return None, problems
         for key in bad:
@@ -122,7 +122,7 @@ def _take(nested: dict[str, Any], path: list[str]) -> None:
 
 
 def _invalid(error: ValidationError, chosen: dict[str, Setting]) -> dict[str, str]:
-    """Return {key: line}; a value that no branch of a union takes is said once."""
+    """Return {key: line}; a value that no branch of a union takes has one line."""
     lines: dict[str, str] = {}
     for item in error.errors(include_url=False):
         key = _key_of(item["loc"])
@@ -135,16 +135,16 @@ def _invalid(error: ValidationError, chosen: dict[str, Setting]) -> dict[str, st
                 f"{_meant(key, value)}"
             )
         else:  # what several keys of a section say together
-            said = item["msg"].removeprefix("Value error, ")
-            lines[key] = f"{_place(said, key, chosen)}: {key} {said}"
+            problem = item["msg"].removeprefix("Value error, ")
+            lines[key] = f"{_place(problem, key, chosen)}: {key} {problem}"
     return lines
 
 
-def _place(said: str, section: str, chosen: dict[str, Setting]) -> str:
+def _place(problem: str, section: str, chosen: dict[str, Setting]) -> str:
     """Return where one of the keys stands that a section's problem names."""
-    below = {key: one for key, one in chosen.items() if key.startswith(f"{section}.")}
-    named = [one for key, one in below.items() if key.rsplit(".", 1)[-1] in said.split()]
-    return next((one.place for one in (*named, *below.values())), DEFAULT)
+    inside = [setting for key, setting in chosen.items() if key.startswith(f"{section}.")]
+    named = [setting for setting in inside if setting.path[-1] in problem.split()]
+    return next((setting.place for setting in (*named, *inside)), DEFAULT)
 
 
 def _meant(key: str, value: object) -> str:

@@ -1,0 +1,1 @@
+"""The sections of a config, a module each: their keys, declared and described."""
