@@ -66,11 +66,6 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Top
     return topology
 
 
-def has_others(topology: Topology) -> bool:
-    """Tell whether this process is one of several workers, who meet."""
-    return topology.rank is not None and topology.world_size > 1
-
-
 def refuse(resolved: Resolved, environment: Environment, topology: Topology) -> None:
     """Refuse a config that cannot go well here, as far as it is known before torch is loaded.
 
