@@ -11,14 +11,14 @@ from medlora.cli.group import cli
 @cli.command(short_help="Show what this image is made of.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def version(*, as_json: bool) -> None:
-    """Show versions, CUDA, the oldest driver that will do, and the image's labels."""
+    """Show versions, CUDA, the oldest driver that works, and the image's labels."""
     from medlora.jobs import version as job
 
     click.echo(job.as_json() if as_json else job.as_text(), nl=False)
 
 
 @cli.command(short_help="Show where this runs and what is available.")
-@click.option("--json", "as_json", is_flag=True, help="Print the place alone, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print only the place, as JSON.")
 def doctor(*, as_json: bool) -> None:
     """Show platform, machines, workers and paths, and where each value comes from.
 

@@ -30,9 +30,9 @@ def scan(
 ) -> None:
     """Find identifiers of people in DATA, a data file or a folder of them, and say where.
 
-    Looks for the classes of HIPAA's Safe Harbor as far as text shows them; photographs, and voice
-    and finger prints themselves, it cannot see.  What was found is told by place and class, never
-    by its text.  Other field names: --set data.columns.prompt=question.
+    Looks for the classes of HIPAA's Safe Harbor as far as text shows them; it cannot see
+    photographs, voice prints or fingerprints.  Findings are reported by place and class, never by
+    their text.  Other field names: --set data.columns.prompt=question.
 
     Ends with 77 if identifiers with a form of their own were found (names and places only
     warn), unless a list or a redacted copy was asked for, or data.privacy is warn or off.
@@ -72,8 +72,8 @@ def render(
     """Show what each row of DATA becomes: its tokens, and which of them are learnt.
 
     This is the one command that SHOWS THE TEXT OF ROWS, on standard output or in the file that
-    --json names; no log has any of it.  A row is one example, or one a turn where the base's chat
-    template renders earlier turns in another way than the last.
+    --json names; no log has any of it.  A row is one example, or one per turn where the base's
+    chat template renders earlier turns differently from the last.
 
     Ends with 65 if rows cannot be used with this base, after the others are shown.
     """

@@ -133,7 +133,10 @@ def plant(
 @options.moved_inputs
 @click.option("--rows", type=click.IntRange(0), default=200, help="Training rows that are sampled.")
 @click.option(
-    "--prefix", type=click.IntRange(0), default=16, help="Tokens of each answer that are given."
+    "--prefix",
+    type=click.IntRange(0),
+    default=16,
+    help="Tokens at the start of each answer that are given.",
 )
 @click.option(
     "--match",

@@ -63,7 +63,7 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **chos
     """Generate answers with the adapter of RUN, greedily: the same answers every time.
 
     RUN is a run's folder, one of its checkpoints, or an adapter that PEFT saved.  Answers go to
-    standard output, or to --output; no log has a word of them.  Ends with 77 if the base is not
+    standard output, or to --output; no log has any of them.  Ends with 77 if the base is not
     the one that the adapter was trained on.
     """
     from medlora.plan.resolve import Options, resolve

@@ -81,9 +81,9 @@ def card(run: Path, **chosen: Any) -> None:  # noqa: ANN401
 def report(runs: tuple[Path, ...], **chosen: Any) -> None:  # noqa: ANN401
     """Write an HTML report of RUN, or of several runs side by side; it needs no network.
 
-    Curves, evaluations with intervals, safety findings, data audit, privacy scan, what was run on
-    what.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a run
-    in its folder; a run that has not finished is shown as far as its newest checkpoint.
+    Curves, evaluations with intervals, safety findings, data audit, privacy scan, software and
+    hardware.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a
+    run in its folder; a run that has not finished is shown as far as its newest checkpoint.
     """
     from medlora.jobs import report as job
 

@@ -138,9 +138,9 @@ def check(
 ) -> None:
     """Check everything that `train` needs: data, model, memory, disk, folders; trains nothing.
 
-    Takes the options of `train`, and shows no row's text.  Without a base model, nothing is said
-    of tokens and memory.  Ends with the code that `train` would end with: 65 or 77 for the data,
-    69 for what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
+    Takes the options of `train`, and shows no row's text.  Without a base model, tokens and memory
+    are not checked.  Ends with the code that `train` would end with: 65 or 77 for the data, 69 for
+    what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
     """
     from medlora.plan.announce import refused
     from medlora.plan.resolve import Options

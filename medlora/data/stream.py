@@ -101,9 +101,11 @@ def parts_of(
         if not problems.count:
             yield part
     if reading.sha256 != sha256:
-        raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
+        raise StorageError(
+            f"{file}: changed while it was read", fix="run it again once nobody changes the file"
+        )
     if not rows and not problems.count:
-        problems.add([Problem(0, "the file has no rows", "write one at least")])
+        problems.add([Problem(0, "the file has no rows", "write at least one")])
     problems.refuse()
 
 

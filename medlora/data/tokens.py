@@ -114,7 +114,7 @@ def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
     """
     manifest = _manifest(folder)
     if manifest.get("key") != key:
-        raise DamagedError("it was made for something else")
+        raise DamagedError("it was made for other inputs")
     for name in names:
         try:
             found = sha256_file(folder / name)

@@ -82,7 +82,7 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
         write_bytes(options.generations, "".join(f"{row}\n" for row in rows).encode())
     if options.output:
         write_bytes(options.output, report_bytes(report))
-    refuse(report["gate"], fix="look at what its answers lack, and train another adapter")
+    refuse(report["gate"], fix="see what its answers lack, then train another adapter")
 
 
 def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:
@@ -90,8 +90,8 @@ def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:
     pairs = [suite.name for suite in suites if suite.kind == "pairs"]
     if pairs and adapter is None:
         raise click.UsageError(
-            f"suite {pairs[0]} has pairs, of which only the change by an adapter means anything: "
-            "name one with --adapter"
+            f"suite {pairs[0]} has pairs, which only measure what an adapter changes: name one "
+            "with --adapter"
         )
 
 
@@ -112,5 +112,5 @@ def _input_facts(base: Path, adapter: Path | None) -> dict[str, Any]:
         trained_on = manifest.get("base_model", {}).get("sha256")
         facts["adapter"]["trained_on_this_base"] = trained_on == facts["base"]["sha256"]
         if trained_on != facts["base"]["sha256"]:
-            _log.warning("the adapter was trained on another base, see its manifest")
+            _log.warning("the adapter was trained on another base; see its manifest")
     return facts

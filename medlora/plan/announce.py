@@ -60,7 +60,7 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Top
     checkpoints = Path(paths["checkpoints"].value)
     if place.value == "sagemaker" and not checkpoints.is_dir():
         _log.warning(
-            "%s is not there: without a CheckpointConfig, an interrupted job starts over",
+            "%s does not exist: without a CheckpointConfig, an interrupted job starts over",
             checkpoints,
         )
     return topology

@@ -71,7 +71,7 @@ def test_every_way_out_is_refused_and_named() -> None:
     ended, said = attempts()
     refused = {name for name, end in ended.items() if end == "NetworkRefusedError"}
     assert refused == {"https", "tcp", "tcp6", "udp", "mapped", "name", "reverse", "raw"}
-    assert said.count("network: __main__ wanted to reach telemetry.example and was refused") == 1
+    assert said.count("network: __main__ tried to reach telemetry.example and was refused") == 1
     assert ended["local"] == "done"
 
 
@@ -80,7 +80,7 @@ def test_loopback_stays_open_where_workers_meet() -> None:
     ended, said = attempts("--loopback")
     assert {ended[name] for name in ("loopback", "local")} == {"done"}
     assert {ended[name] for name in ("tcp", "tcp6", "udp", "mapped")} == {"NetworkRefusedError"}
-    assert "wanted to reach 192.0.2.1, port 443 and was refused" in said
+    assert "tried to reach 192.0.2.1, port 443 and was refused" in said
 
 
 def test_a_bucket_opens_the_way_to_its_service_alone() -> None:
@@ -226,7 +226,7 @@ def test_the_command_line_closes_it_before_anything_else(tmp_path: Path) -> None
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env
     )
     assert (done.returncode, done.stdout) == (0, "medlora  1\n"), done.stderr
-    assert "warning: network: nosy wanted to reach telemetry.example and was refused" in done.stderr
+    assert "warning: network: nosy tried to reach telemetry.example and was refused" in done.stderr
 
 
 def test_a_refusal_that_nobody_handles_ends_with_69() -> None:

@@ -151,7 +151,9 @@ def scan_file(
     if wrong:
         yield Scanned(problems=wrong)
     if sha256 not in (None, reading.sha256):
-        raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
+        raise StorageError(
+            f"{file}: changed while it was read", fix="run it again once nobody changes the file"
+        )
 
 
 def _worker_count(file: Source) -> int:
