@@ -31,7 +31,7 @@ test: setup ## unit tests
 	$(BIN)/pytest -n 2
 
 test-exact: setup ## of the slow tests those of the same bits, of foreign files, of the command line and of the documents
-	$(BIN)/pytest -n 2 -m slow tests/test_cli.py tests/test_documented.py $(foreach part,architectures owners reproduce resume train variants workers,tests/jobs/test_$(part).py)
+	$(BIN)/pytest -n 2 -m slow tests/cli tests/test_documented.py $(foreach part,architectures owners reproduce resume train variants workers,tests/jobs/test_$(part).py)
 
 test-slow: setup ## tests of many whole runs, and of the page in Chromium, which `make test` leaves out
 	$(BIN)/pytest -n 2 -m slow

@@ -372,10 +372,10 @@ def test_memory_that_ends_ends_with_80() -> None:
         return lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     said = one_error(run("train", preexec_fn=limited(3_500_000_000)), 80)
-    assert "ulimit -v leaves this process 3.3 GiB of addresses, and torch" in said
+    assert "ulimit -v leaves this process 3.3 GiB of address space, and torch" in said
     never_looked = "from medlora.runtime import room\nroom.check_room = lambda: None\n"
     said = one_error(within(never_looked, "train", preexec_fn=limited(1_000_000_000)), 80)
-    assert "memory ran out: ulimit -v leaves this process 0.9 GiB of addresses" in said
+    assert "memory ran out: ulimit -v leaves this process 0.9 GiB of address space" in said
 
 
 def test_each_limit_of_a_process_is_named() -> None:
@@ -388,7 +388,7 @@ def test_each_limit_of_a_process_is_named() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.startswith(
-        "ulimit -v leaves this process 2.0 GiB of addresses, "
+        "ulimit -v leaves this process 2.0 GiB of address space, "
         "and ulimit -d leaves this process 2.0 GiB of data"
     )
 

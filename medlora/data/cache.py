@@ -119,7 +119,7 @@ def open_entry(
         if found:
             return Entry(*found, made=attempt > 0)
         _make(root / key, make)
-    raise StorageError(f"{root}: does not keep what is written", fix="check the disk")
+    raise StorageError(f"{root}: what was written cannot be read back", fix="check the disk")
 
 
 def _open(folder: Path, key: str, read: Read[Table]) -> tuple[Table, dict[str, Any]] | None:
@@ -132,7 +132,7 @@ def _open(folder: Path, key: str, read: Read[Table]) -> tuple[Table, dict[str, A
         table, manifest = read(folder, key=key)
     except DamagedError as error:
         holder.close()
-        _log.warning("%s/%s is damaged (%s): made again", folder.parent.name, key[:12], error)
+        _log.warning("%s/%s is damaged (%s): rebuilt", folder.parent.name, key[:12], error)
         with locked(folder.parent):
             if folder.is_dir():
                 remove(folder)
@@ -162,7 +162,7 @@ def _tidy(root: Path) -> None:
                 if not _in_use(folder):
                     remove(folder)
             except StorageError as error:  # it may be another user's; it is in nobody's way
-                _log.warning("old entries stay: %s", error.headline)
+                _log.warning("old cache entries could not be deleted: %s", error.headline)
 
 
 def _used_at(folder: Path) -> float:

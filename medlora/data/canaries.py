@@ -72,9 +72,10 @@ def choose_rows(
     needed = rows_for(copies, each=each)
     if needed > len(candidates):
         raise DataError(
-            f"the canaries need {needed} rows of the shorter half, which has {len(candidates)}",
+            f"the canaries need {needed} rows from the shorter half of the data, which "
+            f"has {len(candidates)}",
             fix="plant fewer (--each) or fewer copies (--copies), or give more rows: "
-            f"{2 * needed} to train on",
+            f"{2 * needed} for training",
         )
     drawn = np.random.RandomState(seed).permutation(np.array(sorted(candidates)))[:needed]
     canaries, start = [], 0
@@ -123,8 +124,8 @@ def with_canary(row: Mapping[str, Any], digits: str, cfg: DataConfig, *, line: i
     form = form_of_row(dict(row), form=cfg.format, columns=columns, line=line)
     if form not in _ANSWERS:
         raise DataError(
-            f"canaries stand in answers, and rows of the form {form} have none",
-            fix="plant them in rows with questions and answers",
+            f"canaries are put into answers, and rows of the form {form} have none",
+            fix="use data with questions and answers",
         )
     column = getattr(columns, _ANSWERS[form])
     if isinstance(row[column], list):

@@ -52,14 +52,14 @@ def wrong_columns(
     known = set(columns.model_dump().values())
     others = [name for name in names if name not in known]
     lacks = ", ".join(f"'{getattr(columns, mark)}'" for mark in wanted)
-    found = (
-        f"no column {lacks}" if partly or form != "auto" else "no column of a name that is known"
-    )
+    found = f"no column {lacks}" if partly or form != "auto" else "no column with a known name"
     tellable = [name if certain and _is_name(name) else "" for name in names]
     options = _options(wanted, [name for name in others if name in tellable])
     fix = "name them: " + " ".join(f"--set {shlex.quote(one)}" for one in options)
     if not any(tellable):
-        fix = "if that is a row, write a first line that names the columns: question,answer"
+        fix = (
+            "if the first line is a row, add one before it that names the columns: question,answer"
+        )
     return Problem(line, f"{found}; there are {_listed(tellable)}", fix)
 
 

@@ -46,7 +46,7 @@ def _row(feature: Mapping[str, Any]) -> dict[str, Tensor]:
     if missing:
         raise DataError(
             f"a row of the data set has no {' and no '.join(missing)}",
-            fix="give each row input_ids and labels (-100 where no loss is)",
+            fix="give each row input_ids and labels (-100 where there is no loss)",
         )
     row = {
         name: torch.as_tensor(feature[name], dtype=torch.int64) for name in _KEYS if name in feature

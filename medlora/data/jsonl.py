@@ -18,8 +18,8 @@ from medlora.files import storage_errors
 _NOT_TEXT = {
     b"\xff\xfe": ("UTF-16 text", "save it as UTF-8"),
     b"\xfe\xff": ("UTF-16 text", "save it as UTF-8"),
-    b"\x1f\x8b": ("a gzip archive", "add .gz to its name, behind the format's: train.csv.gz"),
-    b"\x28\xb5\x2f\xfd": ("a zstd archive", "add .zst to its name, behind the format's"),
+    b"\x1f\x8b": ("a gzip archive", "add .gz to its name, after the format's ending: train.csv.gz"),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "add .zst to its name, after the format's ending"),
     b"PK\x03\x04": ("a zip archive or a spreadsheet", "save the sheet as CSV in UTF-8"),
     b"\xd0\xcf\x11\xe0": ("an old spreadsheet or document", "save the sheet as CSV in UTF-8"),
     b"PAR1": ("a Parquet file", "give it a name that ends in .parquet"),
@@ -58,7 +58,7 @@ def wrong_head(head: bytes, *, array: bool = False) -> Problem | None:
         if head.startswith(magic):
             return Problem(1, name, fix)
     if head.lstrip().startswith(b"[") and not array:
-        fix = "give it a name that ends in .json, or write one object a line"
+        fix = "give it a name that ends in .json, or write one object per line"
         return Problem(1, "a JSON array", fix)
     return None
 
@@ -117,7 +117,7 @@ def _why(error: Exception) -> tuple[str, str]:
             return f"byte {error.start + 1} of the line is not UTF-8", "save the file as UTF-8"
         case json.JSONDecodeError():
             found = f"not JSON: {error.msg} (column {error.colno})"
-            return found, "write one complete JSON object a line"
+            return found, "write one complete JSON object per line"
         case RecursionError():
             return TOO_DEEP
         case _BadJsonError():
@@ -137,5 +137,5 @@ def _no_constant(name: str) -> None:
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) != len(pairs):
-        raise _BadJsonError("a field that stands twice in one object")
+        raise _BadJsonError("a field that occurs twice in one object")
     return row

@@ -16,7 +16,7 @@ LONGEST_ROW = 1 << 25  # characters of all cells of a row
 # said again and again shrinks to a hundredth at most.
 EXPANDS_TO, EXPANDS_BY = 1 << 30, 256
 AT_ONCE = 1 << 27  # bytes of a file that is read as a whole: prompts, a suite
-_SHORTEN = "a row is a question and its answer: break it up, or delete it"
+_SHORTEN = "a row is a question and its answer: split it, or delete it"
 
 
 def most_of_archive(size: int) -> int:
@@ -31,8 +31,8 @@ def refuse_bomb(given: int, *, most: int) -> None:
         StopReadingError: it did.
     """
     if given > most:
-        found = f"the archive holds more than {most:,} bytes, too many for its size"
-        raise StopReadingError(Problem(0, found, "unpack it, if that is right"))
+        found = f"the archive expands to more than {most:,} bytes, too many for its size"
+        raise StopReadingError(Problem(0, found, "if that is right, decompress it first"))
 
 
 def too_large(file: Path) -> Problem | None:
@@ -40,7 +40,9 @@ def too_large(file: Path) -> Problem | None:
     size = file.stat().st_size
     if size <= AT_ONCE:
         return None
-    return Problem(0, f"{size:,} bytes, {AT_ONCE:,} at most are read", "make several of it")
+    return Problem(
+        0, f"{size:,} bytes, and at most {AT_ONCE:,} are read", "split it into several files"
+    )
 
 
 def lines_of(stream: BinaryIO) -> Iterator[bytes]:

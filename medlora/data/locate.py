@@ -48,7 +48,7 @@ def locate(cfg: DataConfig, *, mount: Path = Path("/data")) -> DataFiles:
     used = {*train, *evaluation}
     tests = [one for one in dict.fromkeys(seen) if role_of(one) == "test" and one not in used]
     if tests:
-        _log.info("test sets stay out of training and evaluation: %s", _listed(tests))
+        _log.info("test sets are not used for training or evaluation: %s", _listed(tests))
     return DataFiles(_source(train, cfg), _source(evaluation, cfg) if evaluation else None)
 
 
@@ -89,7 +89,7 @@ def _sides(files: Sequence[Path], stated: Collection[Path]) -> dict[Role, list[P
         sides[role or "train"].append(path)
     if sides["test"] and not sides["train"]:
         raise MissingPartError(
-            f"no file to train on, but test sets: {_listed(sides['test'])}",
+            f"no training file, only test sets: {_listed(sides['test'])}",
             fix="name the training file in data.train_file",
         )
     return sides if sides["train"] else {**sides, "train": sides["eval"], "eval": []}
@@ -166,14 +166,14 @@ def _called(folder: Path, role: Role) -> list[Path]:
             all_ = [*named, *shards]
             raise MissingPartError(
                 f"{folder}: {len(all_)} files called {stem}: {_listed(all_)}",
-                fix="leave one, or name those that are meant in data.train_file and data.eval_file",
+                fix="keep one, or name the files to use in data.train_file and data.eval_file",
             )
         wrong = missing_shards(shards) if shards else None
         if wrong:
             raise MissingPartError(
                 f"{folder}: {_listed(shards)}: {wrong}",
-                fix=f"copy the others, or name those that are meant in data.{role}_file, "
-                f"e.g. '{stem}-*{format_of(shards[0]).suffix}'",
+                fix=f"copy the others, or name the files to use in data.{role}_file, e.g. "
+                f"'{stem}-*{format_of(shards[0]).suffix}'",
             )
         if named or shards:
             return named or shards
@@ -197,12 +197,12 @@ def _only(folder: Path, evaluation: Sequence[Path], role: Role = "train") -> lis
             )
     if tests:
         raise MissingPartError(
-            f"{folder}: no data file but test sets: {_listed(tests)}",
-            fix=f"put {role}.csv or {role}.jsonl there; a test set is not what a run learns from",
+            f"{folder}: no data file, only test sets: {_listed(tests)}",
+            fix=f"put {role}.csv or {role}.jsonl there; test sets are not trained on",
         )
     raise MissingPartError(
         f"{folder}: no data file",
-        fix=f"put {role}.csv or {role}.jsonl there; the endings that are read: {suffixes()}",
+        fix=f"put {role}.csv or {role}.jsonl there; supported endings: {suffixes()}",
     )
 
 
@@ -211,7 +211,7 @@ def _example(files: Sequence[Path]) -> str:
     plain = [path for path in files if not may_be_test(path)]
     if len(plain) == len(files):
         return f"'*{format_of(files[0]).suffix}'"
-    return plain[0].name if plain else "one that is no test set"
+    return plain[0].name if plain else "one that is not a test set"
 
 
 def _data_files(folder: Path) -> list[Path]:

@@ -52,11 +52,11 @@ def told(name: str, rows: int, *, first: str) -> str:
         first: where the first of them stands.
     """
     if name == ANSWER:
-        return f"answers that say nothing, N/A or a dash, are taught: {rows}, first {first}"
+        return f"{rows} answers that say nothing (N/A or a dash) are trained on, first {first}"
     if name.lower() in _LABELS:
         return (
-            f"{rows} rows have '{name}', which is not learnt: an answer alone is "
-            f"(data.columns.response={name} makes it one), first {first}"
+            f"{rows} rows have '{name}', which is not trained on: only the answer is "
+            f"(data.columns.response={name} makes it the answer), first {first}"
         )
     return (
         f"{rows} rows have '{name}', and data.group_by names nothing: rows of one patient may be "

@@ -58,7 +58,7 @@ def read_prompts(file: Path, *, system: str | None = None) -> list[Asked]:
         raise DataError(listed(problems, what=f"{file} cannot be used"), fix=_FIX)
     asked = [_with_system(one, system) for one in found if isinstance(one, Asked)]
     if not asked:
-        raise DataError(f"{file}: no prompt", fix="write one a line")
+        raise DataError(f"{file}: no prompt", fix="write one per line")
     return asked
 
 

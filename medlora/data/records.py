@@ -205,7 +205,7 @@ def _unknown(row: Row, columns: ColumnsConfig, line: int) -> Problem:
     found = f"none of the known fields among the row's {len(row)}"
     pairs = [" and ".join(getattr(columns, mark) for mark in marks) for marks in MARKS.values()]
     known = ", ".join([*pairs, columns.text])
-    fix = f"known are {known}; others can be named, e.g. data.columns.prompt=NAME"
+    fix = f"known fields are {known}; name others, e.g. data.columns.prompt=NAME"
     return Problem(line, found, fix)
 
 
@@ -236,7 +236,7 @@ def checked_text(value: object, column: str, line: int, *, optional: bool = Fals
         found = "empty text" if not value else "only white space"
         raise RowError(Problem(line, found, "fill it or delete the row", column))
     if not value.isascii() and _HALF_CHARACTER.search(value):
-        found = "half of a surrogate pair, which is no character"
+        found = "half of a surrogate pair, which is not a character"
         raise RowError(Problem(line, found, "write the character itself", column))
     return value
 
@@ -306,7 +306,7 @@ def _conversation(row: Row, column: str, line: int, *, mark: str) -> tuple[Messa
         raise RowError(Problem(line, found, "write a list of {role, content}", column))
     messages = tuple(_message(turn, f"{column}[{i}]", line) for i, turn in enumerate(turns))
     if messages[-1].role != "assistant":
-        fix = "end with the assistant's turn, which is what is learnt"
+        fix = "end with the assistant's turn, which is what is trained on"
         raise RowError(Problem(line, "the last turn is not the assistant's", fix, column))
     if not any(message.learn for message in messages):
         fix = "give an assistant's turn weight 1"
@@ -322,7 +322,7 @@ def _message(turn: object, where: str, line: int) -> Message:
     names = ("from", "value") if "from" in turn and "role" not in turn else ("role", "content")
     role = _role(turn.get(names[0]), f"{where}.{names[0]}", line, sharegpt=names[0] == "from")
     for name in sorted(_UNSUPPORTED & turn.keys()):
-        fix = f"take it out; {_UNSUPPORTED_FIX.get(name, 'only text can be taught')}"
+        fix = f"remove it; {_UNSUPPORTED_FIX.get(name, 'only text can be trained on')}"
         raise RowError(Problem(line, "not supported", fix, f"{where}.{name}"))
     weight = turn.get("weight")
     if isinstance(weight, bool) or weight not in (0, 1, None):
@@ -330,9 +330,14 @@ def _message(turn: object, where: str, line: int) -> Message:
     reasoning = turn.get("reasoning_content")
     if reasoning is not None:
         if role != "assistant":
-            found = f"a thought of the {role}"
+            found = f"reasoning in a turn of the {role}"
             raise RowError(
-                Problem(line, found, "only the assistant thinks", f"{where}.reasoning_content")
+                Problem(
+                    line,
+                    found,
+                    "only the assistant's turns have reasoning",
+                    f"{where}.reasoning_content",
+                )
             )
         field = f"{where}.reasoning_content"
         reasoning = checked_text(reasoning, field, line, optional=True)
@@ -393,7 +398,7 @@ def _tool_calls(turn: Row, where: str, line: int, role: str) -> tuple[Mapping[st
     if not value:
         return ()
     if role != "assistant":
-        found = f"calls of tools by the {role}"
+        found = f"tool calls by the {role}"
         raise RowError(Problem(line, found, "only the assistant calls tools", where))
     if not isinstance(value, list):
         found = f"{kind(value)} instead of a list"
@@ -408,7 +413,7 @@ def _tool_call(call: object, where: str, line: int) -> Mapping[str, Any]:
     bare = "function" not in call
     function = call if bare else call["function"]
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise RowError(Problem(line, "no name of a function", fix, where))
+        raise RowError(Problem(line, "no function name", fix, where))
     arguments = function.get("arguments", {})
     if isinstance(arguments, str):  # OpenAI writes JSON in a string; templates want the object
         arguments = _object(arguments, f"{where}.arguments", line)
@@ -426,7 +431,7 @@ def _object(text: str, where: str, line: int) -> Any:  # noqa: ANN401  (any JSON
         return json.loads(text)
     except (ValueError, RecursionError):
         fix = "write a JSON object, or the object itself"
-        raise RowError(Problem(line, "text that is no JSON", fix, where)) from None
+        raise RowError(Problem(line, "text that is not JSON", fix, where)) from None
 
 
 def _tools(row: Row, line: int) -> tuple[Mapping[str, Any], ...]:
@@ -441,7 +446,7 @@ def _tools(row: Row, line: int) -> tuple[Mapping[str, Any], ...]:
     for place, tool in enumerate(value):
         function = tool.get("function", tool) if isinstance(tool, dict) else None
         if not (isinstance(function, dict) and isinstance(function.get("name"), str)):
-            raise RowError(Problem(line, "no name of a function", fix, f"{_TOOLS}[{place}]"))
+            raise RowError(Problem(line, "no function name", fix, f"{_TOOLS}[{place}]"))
     return tuple(value)
 
 

@@ -60,4 +60,4 @@ def missing_shards(shards: Sequence[Path]) -> str | None:
     absent = sorted(set(range(count)) - {number for number, _ in numbers})
     if not absent:
         return None
-    return f"{len(absent)} of {count} shards are not there, number {absent[0]} first"
+    return f"{len(absent)} of {count} shards are missing, first number {absent[0]}"

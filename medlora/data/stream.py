@@ -76,7 +76,7 @@ def parts_of(
             if not problems.count:
                 yield part
     if not rows and not problems.count:
-        problems.add([Problem(0, "the file has no rows", "write one at least")])
+        problems.add([Problem(0, "the file has no rows", "write at least one")])
     problems.refuse()
 
 

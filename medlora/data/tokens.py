@@ -109,7 +109,7 @@ def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
     """
     manifest = read_stated(folder / MANIFEST)
     if manifest.get("key") != key:
-        raise DamagedError("it was made for something else")
+        raise DamagedError("it was made for other inputs")
     for name in names:
         try:
             digest = sha256_file(folder / name)

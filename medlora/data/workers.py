@@ -92,8 +92,8 @@ def _losses(worker: _Worker) -> Iterator[None]:
         yield
     except (EOFError, OSError):
         raise OutOfMemoryError(
-            f"process {worker.process}, which worked on rows, was killed",
-            fix="it is most often the system that lacks memory: give the container more",
+            f"process {worker.process}, which was preparing rows, was killed",
+            fix="most often the system ran out of memory: give the container more",
         ) from None
 
 
@@ -167,7 +167,7 @@ def _told(error: BaseException) -> bytes:
     """Return what the parent is to raise: a class of `errors` and its text, or none and where."""
     ours = error if isinstance(error, MedloraError) else as_ours(error)
     if ours is None:
-        said = f"work on rows failed: {type(error).__name__} at {place_of(error)}"
+        said = f"preparing rows failed: {type(error).__name__} at {place_of(error)}"
         return json.dumps(["", said, ""]).encode()
     name = next(kind.__name__ for kind in type(ours).__mro__ if hasattr(errors, kind.__name__))
     return json.dumps([name, ours.problem, ours.fix]).encode()

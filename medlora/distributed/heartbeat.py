@@ -93,7 +93,7 @@ class Heartbeat:
                 elif time.monotonic() - since > _LOST_AFTER_S:
                     return f"{self._named(one)} stopped responding"
         except RuntimeError:  # torch's DistError
-            return f"{self._named(0)}, where all meet, is gone"
+            return f"{self._named(0)}, to which all others connect, is gone"
         return None
 
     def _named(self, one: int) -> str:

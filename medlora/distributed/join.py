@@ -67,6 +67,6 @@ def _take_gpu(local: int) -> None:
     if local >= found:
         raise MissingPartError(
             f"worker {local + 1} of this machine has no GPU: {found} can be used",
-            fix=f"ask for {found} workers a machine (MEDLORA_NPROC={found}), or give more GPUs",
+            fix=f"set {found} workers per machine (MEDLORA_NPROC={found}), or provide more GPUs",
         )
     torch.cuda.set_device(local)

@@ -170,7 +170,7 @@ def _show(cause: ProcessFailure, logs: Path, *, here: Topology) -> None:
     rank = here.node_rank.value * here.workers_per_node.value + cause.local_rank
     if cause.exitcode < 0:
         name = signal.Signals(-cause.exitcode).name
-        _log.error("worker %d of %d was ended by %s", rank + 1, here.world_size, name)
+        _log.error("worker %d of %d was killed by %s", rank + 1, here.world_size, name)
     if cause.local_rank == 0:
         return
     for path in logs.glob(f"**/{cause.local_rank}/stderr.log"):

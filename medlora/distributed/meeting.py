@@ -48,12 +48,12 @@ def open_store(address: str, port: int, *, hosts: bool, alone: bool, timeout_s: 
     except (OSError, RuntimeError) as error:  # torch's DistError: it wraps what the system said
         if hosts:
             raise MissingPartError(
-                f"port {port} is not free here, where the others are to meet",
-                fix="set MASTER_PORT to a free one, the same on all machines",
+                f"port {port} is in use on this machine, to which the others connect",
+                fix="set MASTER_PORT to a free port, the same on all machines",
             ) from error
         raise MissingPartError(
             f"the first machine, at {address}:{port}, did not answer within {timeout_s:.0f} s",
-            fix="see that it runs and that this port is open between the machines; "
+            fix="check that it runs and that this port is open between the machines; "
             f"{RDZV_TIMEOUT} sets the seconds",
         ) from error
 
@@ -87,8 +87,8 @@ def call_roll(
         if left <= 0:
             numbers = ", ".join(str(one + 1) for one in missing)
             raise MissingPartError(
-                f"{what} {numbers} of {count} did not come within {timeout_s:.0f} s",
-                fix=f"see why it did not start, or cannot reach the first {what}; "
+                f"{what} {numbers} of {count} did not join within {timeout_s:.0f} s",
+                fix=f"check why it did not start, or cannot reach the first {what}; "
                 f"{RDZV_TIMEOUT} sets the seconds",
             )
         try:

@@ -27,7 +27,10 @@ class PeerLostError(StoppedError):
     """Another worker is gone; the weights are as after the last completed step."""
 
     def __init__(self) -> None:
-        super().__init__("another worker of this run is gone", fix="run it again: it goes on")
+        super().__init__(
+            "another worker of this run is gone",
+            fix="run it again: it resumes from the newest checkpoint",
+        )
 
 
 class Team:

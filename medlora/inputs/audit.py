@@ -173,8 +173,8 @@ def refuse_leakage(report: dict[str, Any], cfg: DataConfig) -> None:
     leaked = report["leakage"]["leaked_rows"] if report["leakage"] else 0
     if leaked and cfg.leakage == "fail":
         raise DataError(
-            f"{leaked} evaluation rows stand in the training rows too, and data.leakage is fail",
-            fix=f"delete them on one side ({REPORT} and medlora check name lines), or set "
+            f"{leaked} evaluation rows are also training rows, and data.leakage is fail",
+            fix=f"delete them on one side ({REPORT} and medlora check list their lines), or set "
             "data.leakage: warn",
         )
 

@@ -65,7 +65,7 @@ def _chosen_template(cfg: DataConfig, tokenizer: PreTrainedTokenizerBase) -> str
     if not file.is_file():
         names = f", nor a template of the base ({', '.join(own)})" if isinstance(own, dict) else ""
         raise MissingPartError(
-            f"data.chat_template: {named} is no file{names}",
+            f"data.chat_template: {named} is not a file{names}",
             fix="name a file with a Jinja template",
         )
     with storage_errors(file):
@@ -112,7 +112,7 @@ def dated(plan: Plan, day: date | None = None, *, fresh: bool = False) -> Plan:
         stated = None if fresh else _date_of(cfg.run_dir)
         day = date.fromisoformat(stated) if stated else today()
         origin = origin if stated else "today"
-        _log.info("%s: %s (%s), for the chat template asks for it", DATE, day, origin)
+        _log.info("%s: %s (%s), because the chat template uses the date", DATE, day, origin)
     return replace(plan, resolved=plan.resolved.with_values({DATE: day.isoformat()}, origin=origin))
 
 

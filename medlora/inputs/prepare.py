@@ -146,7 +146,10 @@ def tokenize_files(found: Found, cfg: RunConfig) -> Tokenized:
     """Return the tokens of both files, made now or earlier."""
     chat = load_chat(found.base, cfg.data)
     if chat.is_plain:
-        _log.info("the tokenizer has no chat template: the plain one is used and saved")
+        _log.info(
+            "the tokenizer has no chat template: MedLoRA's plain template is used, and saved with "
+            "the adapter"
+        )
     limit = _length_limit(found.base, cfg.data)
     entries = {
         split: _entry(file, found.sha256[split], chat, cfg)
@@ -247,20 +250,20 @@ def _entry(file: Source, sha256: str, chat: Chat, cfg: RunConfig) -> Entry[Token
 
 
 _CHANGES = {
-    "rows_taught_turn_by_turn": "{} conversations are taught turn by turn, each with the prompt "
-    "that a server sends for it: the chat template renders earlier turns in another way than the "
+    "rows_taught_turn_by_turn": "{} conversations are trained on turn by turn, each turn after the "
+    "prompt that a server would send: the chat template renders earlier turns differently from the "
     "last",
     "examples_of_these": "",
-    "turns_with_the_served_prompt": "{} turns follow the prompt that a server sends, for the chat "
-    "template renders it in another way once it is answered",
+    "turns_with_the_served_prompt": "{} turns follow the prompt that a server would send, because "
+    "the chat template renders it differently once it is answered",
     "system_messages_merged": "{} system messages were put before the first question "
     "(data.merge_system)",
-    "thoughts_left_out": "{} thoughts are not taught: the chat template has no place for them, or "
-    "data.reasoning is drop",
-    "thoughts_closed_at_once": "{} answers without a thought begin with an empty one, for the "
-    "prompt asks for it",
-    "ends_added": "{} answers got the token that ends them, which the chat template does not write",
-    "rows_that_spell_control_tokens": "{} rows spell control tokens; they stay text",
+    "thoughts_left_out": "{} answers are trained on without their reasoning: the chat template has "
+    "no place for it, or data.reasoning is drop",
+    "thoughts_closed_at_once": "{} answers without reasoning begin with an empty reasoning block, "
+    "because the prompt asks for one",
+    "ends_added": "{} answers got an end token, which the chat template does not write",
+    "rows_that_spell_control_tokens": "{} rows contain the text of control tokens; it stays text",
 }
 
 
@@ -306,14 +309,14 @@ def _log_split(split: Split) -> None:
     if held:
         together = ", ".join(split.facts["kept_together"])
         _log.info(
-            "no evaluation file: %d rows held out for evaluation; never parted: rows with the "
-            "same %s",
+            "no evaluation file: %d rows held out for evaluation; rows with the same %s stay on "
+            "one side",
             held,
             together.replace("_", " "),
         )
     if 2 * held < wanted:
         _log.warning(
-            "%d of %d wanted rows are held out: the others hang together (%d rows in one piece)",
+            "%d rows are held out instead of %d: the others belong together (%d rows in one group)",
             held,
             wanted,
             split.facts["largest_component_rows"],
@@ -330,7 +333,9 @@ def positions(base: Path) -> int | None:
 def _length_limit(base: Path, cfg: DataConfig) -> int:
     limit = positions(base)
     if limit is not None and limit < cfg.max_length:
-        _log.info("data.max_length is %d, the base model's limit %d holds", cfg.max_length, limit)
+        _log.info(
+            "data.max_length is %d; the base model's limit of %d applies", cfg.max_length, limit
+        )
         return limit
     return cfg.max_length
 
@@ -339,7 +344,8 @@ def _log_rows(name: str, rows: Rows, limit: int) -> None:
     if not rows and not rows.dropped:
         return
     _log.info(
-        "%s: %d rows, %d tokens, %d of them answers; over %d tokens: %d rows cut, %d left out",
+        "%s: %d rows, %d tokens, %d of them in answers; longer than %d tokens: %d rows cut, %d "
+        "left out",
         name,
         len(rows),
         rows.tokens,

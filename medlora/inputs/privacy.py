@@ -84,7 +84,7 @@ def scan_files(files: DataFiles, sha256: dict[str, str], cfg: RunConfig) -> Scan
     """Scan the rows of a run, unless the policy is `off`, and say what was found."""
     policy = cfg.data.privacy
     if policy == "off":
-        _log.info("privacy: not scanned, data.privacy is off")
+        _log.info("privacy: not scanned: data.privacy is off")
         return Scanned(policy, {})
     summaries = {
         split: _summary(file, sha256[split], cfg) for split, file in by_split(files).items()
@@ -150,7 +150,7 @@ def _tidy(folder: Path) -> None:
         try:
             remove(path)
         except StorageError as error:  # it may be another user's; it is in nobody's way
-            _log.warning("an old scan stays: %s", error.headline)
+            _log.warning("an old scan could not be deleted: %s", error.headline)
 
 
 def _changed_at(path: Path) -> float:

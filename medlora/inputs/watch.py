@@ -66,7 +66,7 @@ class Steady:
     def _changed(self, name: str, what: str = "changed while it was used") -> StorageError:
         return StorageError(
             f"{self._folder / name}: {what}",
-            fix="start again once nobody changes it; what was committed before is as it was",
+            fix="run it again once nobody changes it; checkpoints saved before are intact",
         )
 
 

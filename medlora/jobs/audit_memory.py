@@ -160,11 +160,11 @@ class _Planted:
 
     @classmethod
     def read(cls, file: Path, found: Found, rows: Rows, cfg: DataConfig) -> "_Planted":
-        content = read_named(file, fix="name what `plant` wrote")
+        content = read_named(file, fix="name the file that `plant` wrote")
         stated: Mapping[str, Any] = json.loads(content)
         if stated["train_sha256"] != found.sha256["train"]:
             raise DataError(
-                f"{file} belongs to other data than the run's",
+                f"{file} belongs to data other than the run's",
                 fix="name the canaries of the data that the run was trained on",
             )
         canaries = [
@@ -233,14 +233,17 @@ def _spoken(
     endings = []
     for found in chat.tokenize(rows):
         if isinstance(found, Problem):
-            raise DataError(f"a canary's row cannot be asked: {found.found}", fix=found.fix)
+            raise DataError(
+                f"a canary's row cannot be used as a prompt: {found.found}", fix=found.fix
+            )
         ids, start = found[0].ids.tolist(), int(found[0].learn.argmax())
         endings.append(Ending(ids[:-1], max(1, start)))  # the last one only ends the answer
     longest = max(len(ending.ids) for ending in endings)
     if limit is not None and longest > limit:
         raise DataError(
-            f"a canary stands at token {longest} of its row and the model takes {limit}",
-            fix="plant in rows with shorter questions",
+            f"a canary ends at token {longest} of its row, and the model takes at most {limit} "
+            "tokens",
+            fix="plant canaries in rows with shorter questions",
         )
     return endings
 
@@ -258,7 +261,9 @@ def _table(report: Mapping[str, Any]) -> list[str]:
     canaries, rows = report["canaries"], report["extraction"]
     if canaries:
         highest = canaries["max_exposure"]
-        lines.append(f"exposure in bits, of {highest:.2f}; unseen ones have 1.44 on average")
+        lines.append(
+            f"exposure in bits, at most {highest:.2f}; canaries never trained on average 1.44"
+        )
         lines.append(f"{'copies':>8}{'canaries':>10}{'base':>8}{'adapter':>9}{'largest':>9}")
         lines += [
             f"{group['copies'] or 'none':>8}{group['canaries']:>10}{group['base']['mean']:>8.2f}"
@@ -266,8 +271,8 @@ def _table(report: Mapping[str, Any]) -> list[str]:
             for group in canaries["by_copies"]
         ]
     lines.append(
-        f"training rows continued word for word for {rows['match_tokens']} tokens, "
-        f"given {rows['prefix_tokens']} of the answer:"
+        f"training rows whose answer is continued verbatim for {rows['match_tokens']} tokens, "
+        f"given its first {rows['prefix_tokens']}:"
     )
     for name in ("base", "adapter"):
         one = rows[name]

@@ -91,7 +91,9 @@ def read_evaluation(path: Path) -> Document:
     """
     report = _read(path)
     if report.at("/kind") != "evaluation":
-        raise DataError(f"{path}: no report of an evaluation", fix="write one: medlora evaluate")
+        raise DataError(
+            f"{path}: not a report of `medlora evaluate`", fix="write one with `medlora evaluate`"
+        )
     return report
 
 
@@ -101,7 +103,7 @@ def _evaluation(path: Path, adapter: str) -> Document:
     found = report.at(f"/adapter/files/{WEIGHTS}")
     if found != adapter:
         raise IntegrityError(
-            f"{path} is about another adapter: SHA-256 {found}, the run has {adapter}",
+            f"{path} reports on another adapter: SHA-256 {found}; this run has {adapter}",
             fix="evaluate this run's adapter",
         )
     return report
@@ -114,11 +116,11 @@ def _tell_gaps(fields: list[Field], options: CardOptions) -> None:
         if field.is_gap:
             gaps.setdefault(field.key or field.place, field.place)
     if gaps and options.strict:
-        what = f"the card is not complete, {len(gaps)} statements are {NOT_PROVIDED}:"
+        what = f"the card is incomplete, {len(gaps)} statements are {NOT_PROVIDED}:"
         raise MissingPartError(
             below(what, (f"{key}: {place}" for key, place in gaps.items())),
-            fix="state it in card.yaml (--statements FILE), one `key: text` a line; results come "
-            "from an evaluation",
+            fix="state them in card.yaml (--statements FILE), one `key: text` per line; results "
+            "come from `medlora evaluate`",
         )
     if gaps:
         show(f"{NOT_PROVIDED}: {', '.join(gaps)}")

@@ -140,7 +140,7 @@ def run(
         checked.errors.append(no_config())
     if not plan.has_model:
         checked.report["warnings"].append(
-            "no model is given: this looked at the data alone, and `train` needs one"
+            "no model is given: only the data was checked, and `train` needs a model"
         )
     elif not around.refused:
         with checked.noting():

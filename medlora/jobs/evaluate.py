@@ -76,7 +76,7 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
         write_bytes(options.generations, b"".join(map(json_line, evaluation.generations())))
     if options.output:
         write_bytes(options.output, report_bytes(report))
-    refuse(report["gate"], fix="look at what its answers lack, and train another adapter")
+    refuse(report["gate"], fix="see what its answers lack, then train another adapter")
 
 
 def _need_an_adapter(suites: Sequence[Suite], adapter: Adapter | None) -> None:
@@ -84,8 +84,8 @@ def _need_an_adapter(suites: Sequence[Suite], adapter: Adapter | None) -> None:
     pairs = [suite.name for suite in suites if suite.kind == "pairs"]
     if pairs and adapter is None:
         raise click.UsageError(
-            f"suite {pairs[0]} has pairs, of which only the change by an adapter means anything: "
-            "name one with --adapter"
+            f"suite {pairs[0]} has pairs, which only measure what an adapter changes: name one "
+            "with --adapter"
         )
 
 
@@ -101,5 +101,5 @@ def _input_facts(base: Path, adapter: Adapter | None) -> dict[str, Any]:
         is_its_base = adapter.base.get("sha256") == facts["base"]["sha256"]
         facts["adapter"]["trained_on_this_base"] = is_its_base
         if not is_its_base:
-            _log.warning("the adapter was trained on another base, see its manifest")
+            _log.warning("the adapter was trained on another base; see its manifest")
     return facts

@@ -96,8 +96,8 @@ def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
     check_quantizer(cfg.model)
     errors = memory_errors(
         "out of memory while the model answered",
-        fix="lower --batch-size or --max-new-tokens, or load it in half precision: "
-        "--set model.dtype=bfloat16",
+        fix="lower --batch-size or --max-new-tokens, or load the base in half "
+        "precision: --set model.dtype=bfloat16",
     )
     with errors:
         model, chat = load_adapted(cfg, base, adapter.folder)
@@ -122,14 +122,14 @@ def _asked(options: GenerateOptions) -> list[Asked] | None:
     if options.file == _INPUT:
         asked = text_prompts(sys.stdin.read(), system=options.system)
         if not asked:
-            raise DataError("standard input has no prompt", fix="write one a line")
+            raise DataError("standard input has no prompt", fix="write one per line")
         return asked
     if options.file:
         return read_prompts(options.file, system=options.system)
     if options.chat or sys.stdin.isatty():
         return None
     raise click.UsageError(
-        "nothing is asked: give --prompt TEXT or --prompts FILE, or start it on a terminal to talk"
+        "no prompt is given: use --prompt TEXT or --prompts FILE, or start it on a terminal to chat"
     )
 
 
@@ -187,7 +187,7 @@ def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         except DataError as error:
             problems.append(f"prompt {one.line}: {error.headline}")
     if problems:
-        what = f"{speaker.options.file or 'the command line'} cannot be asked"
+        what = f"prompts of {speaker.options.file or 'the command line'} cannot be used"
         fix = "shorten these prompts; the template may also refuse a system turn"
         raise DataError(listed(problems, what=what), fix=fix)
 
@@ -218,7 +218,7 @@ def _tell_cut(answers: Sequence[Answer], options: GenerateOptions) -> None:
     cut = sum(answer.cut for answer in answers)
     if cut:
         _log.info(
-            "%d of %d answers were not done at %d tokens (--max-new-tokens)",
+            "%d of %d answers were cut off at %d tokens (--max-new-tokens)",
             cut,
             len(answers),
             options.max_new_tokens,

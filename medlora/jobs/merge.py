@@ -115,7 +115,8 @@ def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Sto
         remove(leftover)  # of a merge that was killed
     errors = memory_errors(
         "out of memory while base and adapter were merged",
-        fix="merge on a machine with memory for the base; CUDA_VISIBLE_DEVICES= uses the CPU's",
+        fix="merge on a machine with enough memory for the base; CUDA_VISIBLE_DEVICES= uses the "
+        "CPU's memory",
     )
     with errors, stop.gently(), new_folder(out) as target:
         found = _merge(sources, target, plan, allowed=allowed, stop=stop)
@@ -136,7 +137,7 @@ def _sources(folder: Path, plan: Plan) -> _Sources:
     dtype = base_dtype(base)
     if is_quantized(base) or dtype is None:
         raise ConfigError(
-            f"{base}: its weights are packed in few bits, nothing can be added to them",
+            f"{base}: its weights are quantized, so no adapter can be merged into them",
             fix="name the unquantized base with --model",
         )
     return _Sources(adapter, base, dtype)
@@ -199,7 +200,10 @@ def _quantized_logits(sources: _Sources, chat: Chat) -> list[Tensor]:
     try:
         check_quantizer(cfg)
     except MissingPartError:
-        _log.info("without bitsandbytes nothing is said of the 4-bit base it was trained on")
+        _log.info(
+            "bitsandbytes is not installed: the merged model is not compared with the 4-bit base "
+            "that the adapter was trained on"
+        )
         return []
     model: Any = put_on(load_base(sources.base, cfg, half=None), sources.adapter.folder).eval()
     return logits_of(model, _inputs(model, chat))
@@ -231,10 +235,11 @@ def _tokens(chat: Chat, prompt: str) -> Tensor:
 def _check(result: Difference, limit: float, effect: Difference) -> None:
     if result.largest > limit:
         raise IntegrityError(
-            f"the merged model is not base and adapter: a logit differs by {result.largest:.4g}, "
-            f"{limit:.4g} is allowed (the largest is {result.largest_logit:.4g}, the adapter "
-            f"moves one by up to {effect.largest:.4g})",
-            fix="serve the adapter beside its base instead; --max-difference takes another limit",
+            "the merged model does not match base and adapter: a logit differs by "
+            f"{result.largest:.4g}, and {limit:.4g} is allowed (the largest logit is "
+            f"{result.largest_logit:.4g}; the adapter changes a logit by up to "
+            f"{effect.largest:.4g})",
+            fix="serve the adapter beside its base instead; --max-difference sets another limit",
         )
 
 
@@ -278,7 +283,7 @@ def _summary(found: dict[str, Any]) -> list[str]:
     moved = f"{found['adapter_moves_logits_by']:.4g}"
     measured = [
         f"largest logit difference: {off}, on {where}",
-        f"the same next token at {same}; the adapter moves a logit by up to {moved}",
+        f"the same next token at {same}; the adapter changes a logit by up to {moved}",
     ]
     quantized = found["largest_from_quantized"]
     if quantized is None:

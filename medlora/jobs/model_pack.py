@@ -49,7 +49,7 @@ def pack(source: Path, target: Path) -> None:
             fix="name the folder that holds them",
         )
     if target.exists():
-        raise StorageError(f"{target}: is there already", fix="name a new folder")
+        raise StorageError(f"{target} exists already", fix="name a new folder")
     with new_folder(target) as folder:
         for name in carried:
             for chunk in _chunks(source / name):
@@ -62,7 +62,7 @@ def pack(source: Path, target: Path) -> None:
             show(f"left out  {name}")
     show(f"packed {len(carried)} files of {source} into {target}")
     show(f"SHA-256 of the list: {sha256_bytes(sums)}")
-    show(f"there: medlora model-verify {target.name} --expect {sha256_bytes(sums)}")
+    show(f"verify it there: medlora model-verify {target.name} --expect {sha256_bytes(sums)}")
 
 
 def verify(folder: Path, *, expect: str | None = None) -> None:
@@ -83,7 +83,7 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
     found = sha256_file(file)
     problems = []
     if expect and expect.lower() != found:
-        problems.append(f"{SUMS}: its SHA-256 is {found}, {expect} was expected")
+        problems.append(f"{SUMS}: its SHA-256 is {found}, not {expect}")
     stated = read_sums(file)
     for name, digest in stated.items():
         wrong = _problem(folder / name, digest)
@@ -93,11 +93,11 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
     with storage_errors(folder):
         found_files = [path for path in folder.rglob("*") if not path.is_dir()]
     others = {str(path.relative_to(folder)) for path in found_files} - stated.keys() - {SUMS}
-    problems += [f"{name}: is not in the list" for name in sorted(others)]
+    problems += [f"{name}: not in the list" for name in sorted(others)]
     if problems:
         raise IntegrityError(
             listed(problems, what=f"{folder} is not what was packed"),
-            fix="do not use it; carry it across again",
+            fix="do not use it; transfer it again",
         )
     show(f"SHA-256 of the list: {found}{', as expected' if expect else ''}")
 

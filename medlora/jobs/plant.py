@@ -71,8 +71,8 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int | None, seed:
         folder.append(CANARIES, json_bytes(_stated(canaries, places, digests, seed=seed)))
     rows = len(secrets)
     show(
-        f"{len(canaries)} canaries, {each} of every number of copies, in {rows} of "
-        f"{len(trained)} training rows: {out}"
+        f"{len(canaries)} canaries, {each} per number of copies, in {rows} of {len(trained)} "
+        f"training rows: {out}"
     )
     show(
         f"train on it (--data {out} --set data.privacy=warn: a canary looks like an identifier), "
@@ -92,7 +92,7 @@ def _survey(file: Source, cfg: DataConfig) -> list[_Surveyed]:
         found += [(one.line, one.fold().keys, _length(one)) for one in records.rows]
     problems.refuse()
     if not found:
-        raise DataError(f"{file} has no rows", fix="write one at least")
+        raise DataError(f"{file} has no rows", fix="write at least one")
     return found
 
 
@@ -143,7 +143,9 @@ def _lines(file: Source) -> Iterator[tuple[int, bytes]]:
 def _planted(number: int, raw: bytes, digits: str, cfg: DataConfig) -> bytes:
     (item,) = rows_in(Piece(number, raw))
     if isinstance(item, Problem):  # it was none when the file was surveyed
-        raise DataError("the file changes while it is read", fix="start again once it rests")
+        raise DataError(
+            "the file changed while it was read", fix="run it again once nobody changes the file"
+        )
     return with_canary(item[1], digits, cfg, line=number)
 
 

@@ -209,7 +209,7 @@ def _show(
     for example in examples:
         if example.row not in seen:
             if not rows and len(seen) == _SHOWN:
-                click.echo(f"the first {_SHOWN} rows; --row N shows another, --json OUT has all")
+                click.echo(f"the first {_SHOWN} rows; --row N shows another, --json OUT writes all")
                 return
             seen.append(example.row)
         targets = sum(example.learn[1:])
@@ -218,7 +218,10 @@ def _show(
         click.echo(_marked(example, coloured=coloured))
         click.echo()
     if not seen:
-        raise DataError(f"{source}: none of these rows is there", fix="name lines that hold rows")
+        raise DataError(
+            f"{source}: none of these lines holds a row",
+            fix="name lines of the file that hold rows",
+        )
 
 
 def _marked(example: Example, *, coloured: bool) -> str:

@@ -71,7 +71,7 @@ def _with_evaluation(runs: Sequence[Run], file: Path) -> list[Run]:
     adapter = report.at(f"/adapter/files/{WEIGHTS}")
     if adapter not in {run.adapter for run in runs}:
         raise IntegrityError(
-            f"{file} is about another adapter: SHA-256 {json.dumps(adapter)}",
+            f"{file} reports on another adapter: SHA-256 {json.dumps(adapter)}",
             fix="evaluate the adapter of one of these runs",
         )
     return [

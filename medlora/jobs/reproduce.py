@@ -52,7 +52,7 @@ def run(
     ours = finished_manifest(copy / FINAL)["files"][WEIGHTS]
     if theirs != ours:
         raise IntegrityError(
-            f"the adapter came out different: SHA-256 {ours}, the run has {theirs}",
+            f"the adapter differs: SHA-256 {ours}; the run has {theirs}",
             fix=f"compare hardware and software in the two manifests; the copy is {copy}",
         )
     remove(copy)
@@ -62,14 +62,15 @@ def run(
 def _refuse_unrepeatable(manifest: dict[str, Any], final: Path) -> None:
     if PRIVATE in manifest:
         raise ConfigError(
-            f"{final} was trained with differential privacy: its noise was drawn once and is kept "
-            "nowhere, so no second run can have the same bits",
+            f"{final} was trained with differential privacy: its noise was drawn once and is "
+            "stored nowhere, so no second run can have the same bits",
             fix="compare losses instead: train it again under another run_name, which spends "
             "another epsilon",
         )
     if manifest["allowed_changes"]:
         names = ", ".join(manifest["allowed_changes"])
         raise ConfigError(
-            f"{final} went on from a checkpoint with changes ({names}): one pass cannot repeat it",
+            f"{final} was resumed with changed settings ({names}): a single run cannot reproduce "
+            "it",
             fix="train it again without --allow-change",
         )

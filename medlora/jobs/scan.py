@@ -48,7 +48,7 @@ def run(data: Path, cfg: DataConfig, *, json_out: Path | None, redact_out: Path 
     structured = sum(summary.structured for summary in summaries)
     if structured and cfg.privacy == "block" and not (redact_out or json_out):
         raise RejectedError(
-            f"{data}: identifiers in classes that data.privacy: block refuses: {structured:,}",
+            f"{data}: {structured:,} identifiers in classes that data.privacy: block refuses",
             fix="--redact OUT writes a copy with labels in their place; data.privacy=warn "
             "accepts them",
         )
@@ -87,7 +87,7 @@ def _files(data: Path) -> list[Path]:
     files = [file for file in files if file.name != CANARIES]  # ours, and no rows
     if not files:
         found = "no data file" if data.is_dir() else "nothing there"
-        fix = f"name a file, or a folder with some, of these endings: {suffixes()}"
+        fix = f"name a data file or a folder of them; supported endings: {suffixes()}"
         raise MissingPartError(f"{data}: {found}", fix=fix)
     return files
 
@@ -101,7 +101,9 @@ def _copies(data: Path, files: list[Path], out: Path | None) -> dict[Path, Path]
     copies = {file: out / _lines_name(file) if out.is_dir() else out for file in files}
     wrong = next((copy for copy in copies.values() if not format_of(copy).seekable), None)
     if wrong:
-        raise ConfigError(f"{wrong}: the copy is JSON Lines", fix="give it a name with .jsonl")
+        raise ConfigError(
+            f"{wrong}: the copy is JSON Lines", fix="give it a name that ends in .jsonl"
+        )
     return copies
 
 
@@ -114,5 +116,5 @@ def _keep_apart(files: list[Path], outputs: list[Path]) -> None:
     taken = {file.resolve() for file in files}
     for output in outputs:
         if output.resolve() in taken:
-            raise ConfigError(f"{output}: would be written over", fix="name another output")
+            raise ConfigError(f"{output}: would be overwritten", fix="name another output")
         taken.add(output.resolve())

@@ -167,8 +167,8 @@ def refuse_differing(facts: Mapping[str, Any], team: Team) -> None:
     digest = sha256_json(facts)
     if team.decide(digest != team.broadcast(digest)):
         raise StorageError(
-            "data or tokenizer: not the same for all workers",
-            fix="start again once nobody changes the files; every machine needs the same copy",
+            "data or tokenizer differ between workers",
+            fix="run it again once nobody changes the files; every machine needs the same copy",
         )
 
 
@@ -235,15 +235,16 @@ def _tell(result: TrainResult, *, is_demo: bool) -> None:
     lines = ["", f"{'DEMO ' if is_demo else ''}finished: {result.steps} steps in {result.wall_s} s"]
     if result.eval_loss is not None and result.base_eval_loss is not None:
         lines.append(
-            f"held-out loss: base {result.base_eval_loss:.4f} -> adapter {result.eval_loss:.4f} "
-            f"nats a token (best {result.best_eval_loss:.4f} at step {result.best_step})"
+            f"held-out loss: base {result.base_eval_loss:.4f} -> adapter "
+            f"{result.eval_loss:.4f} nats per target token (best "
+            f"{result.best_eval_loss:.4f} at step {result.best_step})"
         )
     if result.nothing_learnt:
         lines.append(f"NOTHING LEARNT: {result.nothing_learnt}")
     say(*lines)
     if result.nothing_learnt:
         _log.warning(
-            "this run has learnt nothing: %s; look at training.learning_rate, lora.lora_alpha "
-            "and the data",
+            "this run has learnt nothing: %s; check training.learning_rate, "
+            "lora.lora_alpha and the data",
             result.nothing_learnt,
         )

@@ -51,7 +51,7 @@ def _refuse(folder: Path, problems: Problems) -> None:
             fix="check it as its owner, or make it readable for this user",
         )
     raise IntegrityError(
-        listed(told, what=f"{folder} is not as it was written"),
+        listed(told, what=f"{folder} differs from what was written"),
         fix="; ".join(dict.fromkeys(_ways(folder, problems))),
     )
 
@@ -69,7 +69,7 @@ def _places(folder: Path) -> list[Path]:
         if is_ours(path.name) or os.access(path / MANIFEST, os.F_OK):
             found.append(path)
         else:
-            show(f"other    {path.name}: no manifest vouches for it")
+            show(f"other    {path.name}: listed by no manifest")
     return found
 
 
@@ -117,12 +117,12 @@ def _of_folders(run: Path, stated: Mapping[str, Any], whole: set[str]) -> Iterat
     for name, digest in stated.get("folders", {}).items():
         if name in whole:
             if sha256_file(run / name / MANIFEST) != digest:
-                yield name, "it is whole, and not the one that the run wrote"
+                yield name, "it is intact, but not the one that the run wrote"
         elif _is_gone(run / name):
             if is_resumable(name) and any(end in whole for end in ENDS):
-                show(f"gone     {name}: the run wrote it; its result needs it no more")
+                show(f"gone     {name}: the run wrote it; the result no longer needs it")
             else:
-                yield name, "the run wrote it, and it is gone"
+                yield name, "the run wrote it, and it is missing"
 
 
 def _of_files(run: Path, stated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -130,7 +130,7 @@ def _of_files(run: Path, stated: Mapping[str, Any]) -> Iterator[tuple[str, str]]
         if (run / name).is_symlink():
             yield name, "it is a symbolic link, which is not followed"
         elif not (run / name).is_file():
-            yield name, "the run wrote it, and it is gone"
+            yield name, "the run wrote it, and it is missing"
         elif stated["files"].get(name) not in (None, sha256_file(run / name)):
             yield name, "it was changed"
 
@@ -147,9 +147,12 @@ def _ways(folder: Path, problems: Problems) -> Iterator[str]:
     best = stated_best(folder)
     for name in problems:
         if name in (written.RECORD, *written.MADE_AGAIN):
-            yield f"medlora train writes {name} anew"
+            yield f"medlora train writes {name} again"
         elif name in (BEST, *ENDS) and _is_taken(folder, name, best):
-            yield f"restore {name} from a copy, or delete it and have medlora train make it anew"
+            yield (
+                f"restore {name} from a copy, or delete it and run medlora train, which writes it "
+                "again"
+            )
         else:
             yield _way(folder, name, best)
 
@@ -160,14 +163,14 @@ def _way(run: Path, name: str, best: Best | None) -> str:
     source = source_of_best(run, best) if name == BEST and best else None
     source = newest[0] if newest and name in ENDS else source
     if source:
-        return f"medlora train makes {name}/ anew from {source.name}"
+        return f"medlora train rebuilds {name}/ from {source.name}"
     if is_resumable(name) and any(is_proven(run / end) for end in ENDS):
-        return f"{name} is not needed: the result is whole"
+        return f"{name} is not needed: the result is complete"
     if is_resumable(name) and newest:
-        return f"medlora train sets {name} aside and goes on from {newest[0].name}"
+        return f"medlora train moves {name} aside and resumes from {newest[0].name}"
     return (
-        f"restore {name} from a copy: nothing beside it can make it anew; medlora train "
-        "--fresh sets all of it aside and trains again"
+        f"restore {name} from a copy: nothing beside it can rebuild it; medlora train --fresh "
+        "moves everything aside and trains again"
     )
 
 

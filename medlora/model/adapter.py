@@ -38,7 +38,9 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
     if cfg.target_modules == AUTO:
         _log.info("lora.target_modules: auto is %s", ", ".join(targets))
     if left and cfg.target_modules == ALL:
-        _log.warning("all-linear leaves out what cannot be adapted: %s", ", ".join(left))
+        _log.warning(
+            "lora.target_modules: all-linear leaves out what cannot be adapted: %s", ", ".join(left)
+        )
     torch.manual_seed(seed)
     config = peft.LoraConfig(
         task_type="CAUSAL_LM",
@@ -152,7 +154,7 @@ def _check_saved(content: bytes, model: PeftModel) -> None:
     if wrong:
         counts = [sum(map(math.prod, shapes.values())) for shapes in (trained, saved)]
         raise MedloraError(
-            f"{WEIGHTS} would hold {counts[1]} numbers and {counts[0]} are trained: "
+            f"{WEIGHTS} would hold {counts[1]} parameters, but {counts[0]} are trained: "
             f"{len(wrong)} tensors differ, first {wrong[0]}",
             fix="train all of the adapter and nothing of the base; PEFT's modules_to_save is for "
             "whole modules",

@@ -52,14 +52,14 @@ def check_base(folder: Path) -> None:
     config = check_base_folder(folder)
     if config.get("model_type") in _NOT_RIGHT:
         raise MissingPartError(
-            f"{folder}: the family {config['model_type']} is not trained right here: its loss or "
-            "its gradient is not that of its own code",
+            f"{folder}: models of the type {config['model_type']} are not trained "
+            "correctly here: loss or gradient differ from those of the model's own code",
             fix=f"use a base of another family {THAT_WRITES}",
         )
     built = _built_as(config)
     if built.endswith(_OTHER_TASKS):
         raise MissingPartError(
-            f"{folder}: a {built} does not write text", fix=f"use a base {THAT_WRITES}"
+            f"{folder}: a {built} does not generate text", fix=f"use a base {THAT_WRITES}"
         )
 
 
@@ -137,7 +137,9 @@ def load_base(
     config = read_config(folder)
     _check_size(folder, cfg, dtype)
     if has_soft_cap(config):
-        _log.info("attention: eager, for this base caps its scores, which sdpa would leave out")
+        _log.info(
+            "attention: eager, because this base caps its attention scores, which sdpa would not do"
+        )
     model: PreTrainedModel
     try:
         with no_input():
@@ -172,7 +174,7 @@ def _check_size(folder: Path, cfg: ModelConfig, dtype: torch.dtype) -> None:
     held = sum((folder / name).stat().st_size for name in weight_files(folder))
     if asked > _MOST_WEIGHTS_A_BYTE * held:
         raise MissingPartError(
-            f"{folder}: config.json asks for {asked:,} weights, and the files have {held:,} bytes",
+            f"{folder}: config.json describes {asked:,} weights, but the files have {held:,} bytes",
             fix="copy the whole folder again",
         )
 

@@ -125,8 +125,8 @@ def check_base_folder(folder: Path) -> dict[str, Any]:
     _check_config(folder, config)
     if _there(folder, [DESCRIPTION]):
         raise MissingPartError(
-            f"{folder / DESCRIPTION}: an adapter lies in the base's folder, and would be loaded "
-            "on it",
+            f"{folder / DESCRIPTION}: an adapter is in the base's folder, and would be loaded "
+            "with it",
             fix="keep adapters in folders of their own",
         )
     names = weight_files(folder)
@@ -176,11 +176,11 @@ def check_adapter_folder(folder: Path) -> None:
     description = read_object(folder / DESCRIPTION)
     if description.get("peft_type") != "LORA":
         raise MissingPartError(
-            f"{folder / DESCRIPTION}: is no LoRA adapter", fix="use an adapter of the type LORA"
+            f"{folder / DESCRIPTION}: is not a LoRA adapter", fix="use an adapter of the type LORA"
         )
     if description.get("megatron_config"):
         raise MissingPartError(
-            f"{folder / DESCRIPTION}: asks for a library of its own (megatron_core)",
+            f"{folder / DESCRIPTION}: needs another library (megatron_core)",
             fix="save the adapter without megatron_config",
         )
     if description.get("layer_replication"):
@@ -214,9 +214,9 @@ def read_object(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read ({type(error).__name__})", fix="copy the base model again"
         ) from error
     except (ValueError, RecursionError):
-        raise MissingPartError(f"{path}: is no JSON that can be read", fix=_COPY) from None
+        raise MissingPartError(f"{path}: is not readable JSON", fix=_COPY) from None
     if not isinstance(value, dict):
-        raise MissingPartError(f"{path}: is no JSON object", fix=_COPY)
+        raise MissingPartError(f"{path}: is not a JSON object", fix=_COPY)
     return value
 
 
@@ -266,7 +266,7 @@ def _shards(folder: Path) -> list[str]:
     wrong = [name for name in names if Path(name).name != name or name in ("..", ".")]
     wrong += [name for name in names if not name.endswith(".safetensors")]
     if wrong or not names:
-        what = "lies elsewhere" if wrong and "/" in min(wrong) else "is not in safetensors"
+        what = "is outside the folder" if wrong and "/" in min(wrong) else "is not in safetensors"
         found = f"weight_map names a file that {what}" if wrong else "has no weight_map"
         raise MissingPartError(
             f"{folder / INDEX}: {found}", fix="provide *.safetensors beside their index"
@@ -290,7 +290,7 @@ def check_inside(folder: Path, names: Iterable[str]) -> None:
         _check_file(path)
         if not path.resolve().is_relative_to(root):
             raise MissingPartError(
-                f"{path}: is a link to a file outside of the folder",
+                f"{path}: is a link to a file outside the folder",
                 fix="copy the folder with its files, not with links (cp -rL)",
             )
         if path.suffix != ".safetensors":
@@ -304,7 +304,7 @@ def _check_file(path: Path) -> None:
             return
     except OSError:  # a loop of links, or a name that no file can have
         pass
-    raise MissingPartError(f"{path}: is missing, or no file", fix=_COPY)
+    raise MissingPartError(f"{path}: is missing, or is not a file", fix=_COPY)
 
 
 def _refuse_large(path: Path) -> None:
@@ -319,10 +319,10 @@ def _refuse_large(path: Path) -> None:
 def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
     file = folder / CONFIG
     if not isinstance(config.get("model_type", ""), str):
-        raise MissingPartError(f"{file}: model_type is no name", fix=_COPY)
+        raise MissingPartError(f"{file}: model_type is not a name", fix=_COPY)
     named = config.get("architectures")
     if named is not None and not _is_names(named):
-        raise MissingPartError(f"{file}: architectures is no list of names", fix=_COPY)
+        raise MissingPartError(f"{file}: architectures is not a list of names", fix=_COPY)
     if "auto_map" in config and "model_type" not in config:
         raise MissingPartError(
             f"{folder}: the model needs code of its own (auto_map), which is never run",

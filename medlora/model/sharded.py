@@ -38,7 +38,7 @@ def shard_base(model: PeftModel, *, device: torch.device, workers: int) -> None:
     layers = [one for one in model.modules() if type(one).__name__ in names]
     if body is None or not layers:
         raise ConfigError(
-            f"training.sharding: full cannot part a {type(causal).__name__} into layers",
+            f"training.sharding: full cannot split a {type(causal).__name__} into layers",
             fix="leave training.sharding unset",
         )
     _untie(causal)

@@ -33,8 +33,8 @@ def check_sums(folder: Path, digests: dict[str, str]) -> None:
     wrong = [name for name, digest in digests.items() if stated.get(name, digest) != digest]
     if wrong:
         raise IntegrityError(
-            f"{folder}: {', '.join(wrong)}: not as {SUMS} states",
-            fix="run medlora model-verify on it, and carry it across again",
+            f"{folder}: {', '.join(wrong)}: not what {SUMS} states",
+            fix="run medlora model-verify on it, and transfer it again",
         )
 
 
@@ -51,7 +51,7 @@ def read_sums(file: Path) -> dict[str, str]:
         found = _LINE.fullmatch(line)
         if not found or found[2] in ("..", "."):
             raise DataError(
-                f"{file}:{number}: no digest and file name", fix="carry the folder across again"
+                f"{file}:{number}: no digest and file name", fix="transfer the folder again"
             )
         stated[found[2]] = found[1]
     return stated

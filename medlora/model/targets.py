@@ -51,7 +51,7 @@ def choose_targets(
         found = _of_attention(inner)
         if not found:
             raise ConfigError(
-                "lora.target_modules: no projection of an attention was found in the base",
+                "lora.target_modules: no attention projection was found in the base",
                 fix=f"choose from: {_listed(able)}; or {ALL}",
             )
         return found, left

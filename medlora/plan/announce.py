@@ -60,15 +60,10 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Top
     checkpoints = Path(paths["checkpoints"].value)
     if place.value == "sagemaker" and not checkpoints.is_dir():
         _log.warning(
-            "%s is not there: without a CheckpointConfig, an interrupted job starts over",
+            "%s does not exist: without a CheckpointConfig, an interrupted job starts over",
             checkpoints,
         )
     return topology
-
-
-def has_others(topology: Topology) -> bool:
-    """Tell whether this process is one of several workers, who meet."""
-    return topology.rank is not None and topology.world_size > 1
 
 
 def refuse(resolved: Resolved, environment: Environment, topology: Topology) -> None:

@@ -48,8 +48,9 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
     least = resumable + adapter_bytes
     errors, warnings = list[MedloraError](), []
     said = (
-        f"{training.output_dir} has {usage.free / _GIB:.1f} GiB free and the run needs up to "
-        f"{needed / _GIB:.1f}: {kept} checkpoints of {resumable / _GIB:.2f} and the result"
+        f"{training.output_dir} has {usage.free / _GIB:.1f} GiB free, and the run needs up to "
+        f"{needed / _GIB:.1f} GiB: {kept} checkpoints of {resumable / _GIB:.2f} GiB each and the "
+        "result"
     )
     if least > usage.free:
         fix = "make room, mount a larger disk, lower training.save_total_limit or lora.r"

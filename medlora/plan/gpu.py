@@ -10,7 +10,7 @@ from medlora.runtime.driver import LIBRARY, NO_GPU, Driver, driver_version, find
 from medlora.runtime.image import cuda_of_torch, oldest_driver, oldest_gpu
 
 _CHOICES = ("auto", "cuda", "cpu")
-_CPU = f"{DEVICE}=cpu computes without a GPU"
+_CPU = f"{DEVICE}=cpu runs without a GPU"
 
 
 def check_gpu(
@@ -30,7 +30,9 @@ def check_gpu(
     wish = environment.text(DEVICE)
     device = wish.value if wish else "auto"
     if device not in _CHOICES:
-        raise ConfigError(f"variable {DEVICE}: {device} is no device", fix="set auto, cuda or cpu")
+        raise ConfigError(
+            f"variable {DEVICE}: {device} is not a device", fix="set it to auto, cuda or cpu"
+        )
     if device == "cpu":
         return
     why = f"{DEVICE}=cuda" if device == "cuda" else _needs_gpu(cfg)
@@ -38,7 +40,7 @@ def check_gpu(
     if cuda is None:
         if why:
             raise MissingPartError(
-                f"{why}, and the torch that is installed was built without CUDA", fix=_CPU
+                f"{why}, but the installed torch was built without CUDA", fix=_CPU
             )
         return
     driver = find_driver(library)
@@ -51,9 +53,9 @@ def check_gpu(
 def _check_absent(driver: Driver | None, why: str | None, *, needed: str) -> None:
     if not why:
         return
-    what = "no GPU is visible" if driver else f"no NVIDIA driver is here ({LIBRARY})"
+    what = "no GPU is visible" if driver else f"no NVIDIA driver was found ({LIBRARY})"
     raise MissingPartError(
-        f"{why}, and {what}",
+        f"{why}, but {what}",
         fix=f"start the container with --gpus all (podman: --device nvidia.com/gpu=all) on a "
         f"machine with NVIDIA driver {needed} or newer; {_CPU}",
     )
@@ -63,21 +65,21 @@ def _check_present(driver: Driver, cuda: tuple[int, int], *, version: str | None
     name = f"NVIDIA driver {version}" if version else "the NVIDIA driver here"
     if driver.cuda[0] < cuda[0]:
         raise MissingPartError(
-            f"{name} computes with CUDA up to {_dotted(driver.cuda)}, and this image was built "
-            f"for CUDA {_dotted(cuda)}",
+            f"{name} supports CUDA up to {_dotted(driver.cuda)}, but this image was built for "
+            f"CUDA {_dotted(cuda)}",
             fix=f"update the machine's driver to {oldest_driver(cuda)} or newer; {_CPU}",
         )
     if driver.status:
         raise MissingPartError(
             f"{name} does not start: {driver.problem}",
-            fix=f"see that nvidia-smi works on the machine and in a container; {_CPU}",
+            fix=f"check that nvidia-smi works on the machine and in a container; {_CPU}",
         )
     least = oldest_gpu(cuda)
     if driver.capability and driver.capability < least:
         raise MissingPartError(
-            f"the GPU has compute capability {_dotted(driver.capability)}, and this image "
-            f"computes on {_dotted(least)} or newer",
-            fix=f"take a newer GPU; {_CPU}",
+            f"the GPU has compute capability {_dotted(driver.capability)}, and this image needs "
+            f"{_dotted(least)} or newer",
+            fix=f"use a newer GPU; {_CPU}",
         )
 
 

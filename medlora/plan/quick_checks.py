@@ -56,12 +56,12 @@ def look_for_run(plan: Plan) -> Path:
     folder = plan.resolved.config.run_dir
     if folder.name == LATEST and (folder.is_symlink() or folder.is_file()):
         raise ConfigError(
-            f"run_name: {folder} leads to the run that got its result last",
+            f"run_name: {folder} is the link to the run that finished last",
             fix="choose another run_name",
         )
     if os.path.lexists(folder) and not folder.is_dir():
         raise StorageError(
-            f"{folder}: is no folder", fix="choose another run_name, or move it away"
+            f"{folder}: is not a folder", fix="choose another run_name, or move it away"
         )
     return folder
 
@@ -98,7 +98,7 @@ def unwritable(plan: Plan) -> Iterator[StorageError]:
         there = nearest(folder)
         if not there.is_dir():
             yield StorageError(
-                f"{there} ({name}): is no folder", fix="name another folder, or move it away"
+                f"{there} ({name}): is not a folder", fix="name another folder, or move it away"
             )
         elif not can_write(there) and there not in told:
             told.add(there)
@@ -124,5 +124,5 @@ def _refuse_full(plan: Plan) -> None:
     free = shutil.disk_usage(nearest(output)).free
     if free < _LEAST_FREE and not (cfg.run_dir / FINAL).exists():
         raise StorageError(
-            f"{output} has {free:,} bytes free", fix="make room, or mount a larger disk"
+            f"{output} has only {free:,} bytes free", fix="make room, or mount a larger disk"
         )

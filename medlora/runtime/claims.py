@@ -54,7 +54,7 @@ def one_text(environment: Environment, *names: str) -> Fact[str] | None:
         if fact.value != found[0].value:
             raise ConfigError(
                 f"{found[0].source} and {fact.source} disagree",
-                fix="take away the one that does not belong to this job",
+                fix="unset the one that does not belong to this job",
             )
     return found[0] if found else None
 
@@ -92,4 +92,4 @@ def malformed(source: str, must: str, value: object) -> ConfigError:
     return ConfigError(f"{source}: {must} (got {kind_of(value)})", fix=_PLATFORM_S)
 
 
-_PLATFORM_S = "the platform writes it: leave it as it is, or take it away"
+_PLATFORM_S = "the platform writes it: leave it as it is, or remove it"

@@ -13,7 +13,7 @@ NO_GPU = 100  # CUDA_ERROR_NO_DEVICE
 # Source: CUDA driver API, CUresult.
 ERRORS = {
     NO_GPU: "no GPU is visible",
-    101: "an entry of CUDA_VISIBLE_DEVICES is no GPU",
+    101: "an entry of CUDA_VISIBLE_DEVICES is not a GPU",
     802: "the GPUs' fabric manager is not up yet",
     803: "its library and its kernel module are of different versions",
     804: "its compatibility library does not know this GPU",

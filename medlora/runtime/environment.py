@@ -67,7 +67,7 @@ class Environment:
             return Fact(int(text), f"variable {name}")
         raise ConfigError(
             f"variable {name}: must be a whole number of at least {least} (got {kind_of(text)})",
-            fix=f"set it to a number, or take {name} away",
+            fix=f"set it to a number, or unset {name}",
         )
 
     def text(self, name: str) -> Fact[str] | None:
@@ -124,7 +124,7 @@ def log_settings(environment: Environment) -> tuple[Form, float]:
         return "json", every
     raise ConfigError(
         f"variable {LOG_FORMAT}: must be text or json (got {kind_of(form.value)})",
-        fix=f"set it to json, or take {LOG_FORMAT} away",
+        fix=f"set it to json, or unset {LOG_FORMAT}",
     )
 
 

@@ -68,8 +68,8 @@ def as_ours(error: BaseException) -> MedloraError | None:
         return _storage(error)
     if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # pathlib's, no OSError
         return StorageError(
-            f"{str(error).removeprefix(_LOOP)}: a symbolic link that leads to itself",
-            fix="name a file or a folder, or mend the link",
+            f"{str(error).removeprefix(_LOOP)}: a symbolic link that points to itself",
+            fix="name a file or a folder, or fix the link",
         )
     if isinstance(error, RecursionError):
         return DataError(
@@ -82,9 +82,10 @@ def as_ours(error: BaseException) -> MedloraError | None:
 
 def _gave_up(error: BaseException) -> MissingPartError:
     return MissingPartError(
-        f"a library that reads the base's tokenizer or the data gave up ({place_of(error)})",
-        fix="take another copy of the base: most often it is a pattern or a class that its "
-        "tokenizer's files name; what the library says is withheld, for it may quote a row",
+        f"a library that reads the base's tokenizer or the data failed ({place_of(error)})",
+        fix="use another copy of the base: the cause is most often a pattern or a class in "
+        "its tokenizer's files; the library's message is withheld because it may quote "
+        "a row",
     )
 
 
@@ -120,9 +121,9 @@ def _out_of_memory() -> OutOfMemoryError:
     limits = limits_said()
     return OutOfMemoryError(
         f"memory ran out{f': {limits}' if limits else ''}",
-        fix=f"give it more memory{' (a higher limit)' if limits else ''}, or need less: lower "
-        "data.max_length and training.per_device_train_batch_size, or set training.onednn: false; "
-        "`medlora check` predicts the peak",
+        fix=f"give it more memory{' (a higher limit)' if limits else ''}, or use less: lower "
+        "data.max_length and training.per_device_train_batch_size, or set "
+        "training.onednn: false; `medlora check` predicts the peak",
     )
 
 
@@ -140,5 +141,5 @@ def _storage(error: OSError) -> StorageError:
     if error.errno in _FORBIDDEN:
         fix = f"let uid {os.getuid()} or its group read and write it"
     else:
-        fix = "free space, or mend the mount or the limit that this names"
+        fix = "free space, or fix the mount or the limit that is named here"
     return StorageError(f"{where}{error.strerror}", fix=fix)

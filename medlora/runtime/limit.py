@@ -45,7 +45,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     try:
         yield
     except _AlarmError:
-        raise TooSlowError(f"does not end within {seconds:.0f} s") from None
+        raise TooSlowError(f"does not finish within {seconds:.0f} s") from None
     finally:
         rest = max(left - (time.monotonic() - began), 1e-3) if left else 0
         signal.setitimer(signal.ITIMER_REAL, rest)

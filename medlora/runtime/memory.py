@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _GIB = 1 << 30
-_ULIMITS = ((resource.RLIMIT_AS, "-v", "addresses"), (resource.RLIMIT_DATA, "-d", "data"))
+_ULIMITS = ((resource.RLIMIT_AS, "-v", "address space"), (resource.RLIMIT_DATA, "-d", "data"))
 _NO_LIMIT = 1 << 60  # the first version states "none" as a number about this large
 
 

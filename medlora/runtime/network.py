@@ -79,9 +79,9 @@ def network_state(environment: Environment) -> str:
     try:
         socket.socket().close()
     except OSError:
-        return "closed: the kernel makes no sockets for it"
+        return "closed: the kernel refuses sockets"
     others = [host for host in hosts if not _is_loopback(host)]
-    return f"closed to Python but for loopback{''.join(f', {host}' for host in others)}"
+    return f"closed to Python except for loopback{''.join(f', {host}' for host in others)}"
 
 
 class _Guard:
@@ -188,10 +188,10 @@ class _Guard:
         who = _caller()
         if (who, target) not in self._told:
             self._told.add((who, target))
-            _log.warning("network: %s wanted to reach %s and was refused", who, target)
+            _log.warning("network: %s tried to reach %s and was refused", who, target)
         raise NetworkRefusedError(
-            f"{who} wanted to reach {target}, and nobody asked for the network",
-            fix=f"nothing, where it was not meant to; else set {NETWORK} to that host",
+            f"{who} tried to reach {target}, but the network is closed",
+            fix=f"nothing, if it was not meant to; otherwise set {NETWORK} to that host",
         )
 
 

@@ -72,7 +72,7 @@ def from_sagemaker(environment: Environment) -> Claim | None:
     if current not in hosts:
         raise ConfigError(
             f"{source}: current_host is not one of hosts",
-            fix="the platform writes it: leave it as it is, or take it away",
+            fix="the platform writes it: leave it as it is, or remove it",
         )
     interface = content.get("network_interface_name")
     return Claim(
@@ -123,7 +123,7 @@ def from_cluster_spec(environment: Environment) -> Claim | None:
     if task.get("type") not in _POOLS or not pools[0]:
         raise ConfigError(
             f"{source}: the task is not in {_POOLS[0]} or {_POOLS[1]}, or the first is empty",
-            fix="train in worker pools 0 and 1 alone",
+            fix="use worker pools 0 and 1 only",
         )
     pool, index = _POOLS.index(task["type"]), task.get("index")
     if not isinstance(index, int) or isinstance(index, bool):
@@ -131,7 +131,7 @@ def from_cluster_spec(environment: Environment) -> Claim | None:
     if not 0 <= index < len(pools[pool]):
         raise ConfigError(
             f"{source}: task.index {index} is not one of {len(pools[pool])} in {task['type']}",
-            fix="the platform writes it: leave it as it is, or take it away",
+            fix="the platform writes it: leave it as it is, or remove it",
         )
     host, _, port = pools[0][0].rpartition(":") if ":" in pools[0][0] else (pools[0][0], "", "")
     return Claim(
@@ -187,14 +187,14 @@ def _nodes_of_world(environment: Environment) -> Fact[int]:
             return _pet_nodes(environment)
         raise MissingPartError(
             "variable WORLD_SIZE is not set, although RANK is",
-            fix="set WORLD_SIZE to the number of machines, or take RANK away",
+            fix="set WORLD_SIZE to the number of machines, or unset RANK",
         )
     workers = _pet_workers(environment)
     if workers is None:
         return world
     if world.value % workers.value:
         raise ConfigError(
-            f"{world.source}: {world.value} is no multiple of {workers.source}: {workers.value}",
+            f"{world.source}: {world.value} is not a multiple of {workers.source}: {workers.value}",
             fix="correct one of the two",
         )
     return Fact(world.value // workers.value, f"{world.source} / {workers.source}")

@@ -26,10 +26,11 @@ def check_room() -> None:
     least = _LEAST + cpus * _FOR_A_CPU
     if limit is not None and limit < least:
         raise OutOfMemoryError(
-            f"ulimit -v leaves this process {limit / _GIB:.1f} GiB of addresses, and torch with "
-            f"its libraries takes {least / _GIB:.1f} before anything is computed",
-            fix="raise it (ulimit -v unlimited; the scheduler's limit of virtual memory); what a "
-            "run needs of real memory is told by `medlora check`",
+            f"ulimit -v leaves this process {limit / _GIB:.1f} GiB of address space, and "
+            f"torch with its libraries needs {least / _GIB:.1f} GiB before anything is "
+            "computed",
+            fix="raise it (ulimit -v unlimited; the scheduler's limit of virtual memory); "
+            "`medlora check` predicts how much physical memory a run needs",
         )
 
 

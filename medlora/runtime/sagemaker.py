@@ -69,7 +69,7 @@ def _check_channel(name: str, facts: Any, source: str, environment: Environment)
     facts = facts if isinstance(facts, dict) else {}
     if facts.get("TrainingInputMode", "File") == "Pipe":
         raise ConfigError(
-            f"{source}: channel {name} has the input mode Pipe, which has no files",
+            f"{source}: channel {name} has the input mode Pipe, which provides no files",
             fix="set TrainingInputMode to File or FastFile",
         )
     hosts = environment.root / SAGEMAKER_CONFIG / "resourceconfig.json"
@@ -78,6 +78,6 @@ def _check_channel(name: str, facts: Any, source: str, environment: Environment)
             text = hosts.read_text(encoding="utf-8", errors="replace")
         if len(read_object(text, f"file {hosts}").get("hosts", [])) > 1:
             raise ConfigError(
-                f"{source}: channel {name} is sharded: each machine has another part of it",
+                f"{source}: channel {name} is sharded: each machine has a different part of it",
                 fix="set S3DataDistributionType to FullyReplicated",
             )

@@ -66,7 +66,7 @@ def _first_host(environment: Environment) -> Fact[str] | None:
 def _tasks_per_node(tasks: Fact[int], nodes: Fact[int]) -> Fact[int]:
     if tasks.value % nodes.value:
         raise ConfigError(
-            f"{tasks.source}: {tasks.value} is no multiple of {nodes.source}: {nodes.value}",
+            f"{tasks.source}: {tasks.value} is not a multiple of {nodes.source}: {nodes.value}",
             fix="start the same number of tasks on each machine (--ntasks-per-node)",
         )
     return Fact(tasks.value // nodes.value, f"{tasks.source} / {nodes.source}")

@@ -99,9 +99,10 @@ def find_topology(environment: Environment) -> Topology:
     index = environment.number("JOB_COMPLETION_INDEX")
     if index and index.value:
         raise MissingPartError(
-            f"{index.source} says that this is one of several, nothing says of how many",
+            f"{index.source} says that this is one of several machines, but nothing says "
+            "how many there are",
             fix="set WORLD_SIZE to the Job's completions and MASTER_ADDR to the name of its "
-            "first pod; for runs of their own, a Job each",
+            "first pod; for separate runs, use one Job each",
         )
     return Topology(
         node_rank=index or Fact(0, "default"),
@@ -124,12 +125,14 @@ def _resolved(claim: Claim, environment: Environment) -> Topology:
     address = claim.master_addr
     if address is None and nodes.value > 1:
         raise MissingPartError(
-            f"{nodes.source}: there are {nodes.value} machines, and nothing says where they meet",
+            f"{nodes.source}: there are {nodes.value} machines, but nothing says where they meet",
             fix=f"set {claim.address_name} to the first machine's name or address",
         )
     port = claim.master_port or environment.number("MASTER_PORT", least=1)
     if port and port.value > _LAST_PORT:
-        raise ConfigError(f"{port.source}: {port.value} is no port", fix=f"set 1 to {_LAST_PORT}")
+        raise ConfigError(
+            f"{port.source}: {port.value} is not a port", fix=f"set a number from 1 to {_LAST_PORT}"
+        )
     return Topology(
         node_rank=rank,
         num_nodes=nodes,
@@ -148,7 +151,7 @@ def _workers(claim: Claim | None, environment: Environment) -> Fact[int]:
     claimed = claim.workers_per_node if claim else None
     if claim and claim.rank and claimed:  # they are running: nobody can wish for another number
         if stated:
-            _agree(stated, claimed, "the number of workers a machine")
+            _agree(stated, claimed, "the number of workers per machine")
         return claimed
     gpus = visible_gpus(environment)
     return stated or claimed or (gpus if gpus.value else Fact(1, "default: no GPU is visible"))
@@ -158,5 +161,5 @@ def _agree(one: Fact[int], other: Fact[int], what: str) -> None:
     if one.value != other.value:
         raise ConfigError(
             f"{one.source} and {other.source} disagree about {what}: {one.value} and {other.value}",
-            fix="take away the one that does not belong to this job",
+            fix="unset the one that does not belong to this job",
         )

@@ -78,7 +78,7 @@ def _check(rank: Fact[int], local: Fact[int], world: Fact[int], workers: Fact[in
         f"{local.source}: {local.value} is not below {workers.source}: {workers.value}": (
             local.value >= workers.value
         ),
-        f"{world.source}: {world.value} is no multiple of {workers.source}: {workers.value}": (
+        f"{world.source}: {world.value} is not a multiple of {workers.source}: {workers.value}": (
             world.value % workers.value != 0
         ),
     }

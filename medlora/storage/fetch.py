@@ -65,7 +65,7 @@ def fetch(store: Store, place: Path) -> Path:
         store.location,
         len(wanted),
         sum(one.size for one in wanted.values()) / _GB,
-        f"; {len(known)} of them are here" if known else "",
+        f"; {len(known)} of them are here already" if known else "",
     )
     receiver = _Receiver(store, place, whole)
     for folder in sorted({_local(whole, name).parent for name in missing}):
@@ -73,7 +73,7 @@ def fetch(store: Store, place: Path) -> Path:
     at_once(lambda name: receiver.take(name, missing[name]), sorted(missing))
     _check_unchanged(store, wanted)
     if missing:
-        _log.info("%s: here after %.1f s", store.location, time.monotonic() - began)
+        _log.info("%s: fetched in %.1f s", store.location, time.monotonic() - began)
     return whole
 
 
@@ -82,7 +82,9 @@ def _wanted(store: Store) -> dict[str, Object]:
     wanted = {name: one for name, one in found.items() if not name.endswith(_NEVER_READ)}
     left_out = len(found) - len(wanted)
     if left_out:
-        _log.info("%s: %d files in forms that are never read stay there", store.location, left_out)
+        _log.info(
+            "%s: %d files in formats that are never read are not fetched", store.location, left_out
+        )
     if not wanted:
         raise MissingPartError(
             f"{store.location}: nothing is there", fix="correct the name, or copy the files there"
@@ -90,7 +92,7 @@ def _wanted(store: Store) -> dict[str, Object]:
     for name in wanted:
         if ".." in PurePosixPath(name).parts:  # legal in a bucket, and a way out of our folder
             raise StorageError(
-                f"{store.location}: an object's name has a part ..", fix="give it another name"
+                f"{store.location}: an object's name contains the part ..", fix="rename the object"
             )
     return wanted
 
@@ -122,9 +124,9 @@ class _Receiver:
                 return sha256
             before = sha256 if size == stated.size else None
         raise StorageError(
-            f"{self._store.location / name if name else self._store.location}: what came is not "
-            "what is there, three times",
-            fix="copy it there again, and see that nobody writes to it",
+            f"{self._store.location / name if name else self._store.location}: what "
+            "arrived differed from the object, three times",
+            fix="upload it again, and make sure that nobody writes to it",
         )
 
 
@@ -183,5 +185,5 @@ def _check_unchanged(store: Store, wanted: Mapping[str, Object]) -> None:
         raise StorageError(
             f"{store.location}: {len(changed)} files changed while they were fetched, first "
             f"{changed[0] or store.location.name}",
-            fix="run it again once nobody writes there: what is whole is taken over",
+            fix="run it again once nobody writes there: complete copies are reused",
         )

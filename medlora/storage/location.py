@@ -71,7 +71,7 @@ def parse(value: str, source: str) -> Location:
         kind = f"a {scheme}:// location" if scheme.isalnum() else "another text"
         raise ConfigError(
             f"{source}: must be s3://BUCKET/FOLDER or gs://BUCKET/FOLDER (got {kind})",
-            fix="name bucket and folder alone; credentials come from the service's own variables "
-            "and files",
+            fix="name only bucket and folder; credentials come from the service's own "
+            "variables and files",
         )
     return Location(scheme, "/".join(parts))

@@ -68,4 +68,4 @@ def _credentials(scheme: str, environment: Environment) -> tuple[str, str]:
     for name in _FILES[scheme] if home else ():
         if (Path(home.value if home else "") / name).is_file():
             return "in a file", f"~/{name}"
-    return "none named", "the machine's own role would be asked for"
+    return "none named", "the machine's own role would be used"

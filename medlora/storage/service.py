@@ -84,7 +84,7 @@ def connect(location: Location) -> Any:  # noqa: ANN401  (fsspec has no types)
     except ImportError as error:
         raise MissingPartError(
             f"{location}: the library for {location.service} does not load ({error})",
-            fix="install medlora[cloud], or mount the bucket and give the folder",
+            fix="install medlora[cloud], or mount the bucket and name the folder",
         ) from error
     with service_errors(location, opening=True):
         # Never anonymous, never in a browser: the standard chain or nothing.
@@ -147,16 +147,16 @@ def _is_theirs(error: Exception) -> bool:
 def _explained(error: Exception, location: Location, *, opening: bool) -> MedloraError:
     setting = _BAD_SETTINGS.get(type(error).__name__)
     if isinstance(error, ValueError):
-        setting = "AWS_ENDPOINT_URL is no address (http://HOST:PORT or https://HOST)"
+        setting = "AWS_ENDPOINT_URL is not an address (http://HOST:PORT or https://HOST)"
     if setting:
-        return ConfigError(f"{location}: {setting}", fix="correct it, or take it away")
+        return ConfigError(f"{location}: {setting}", fix="correct it, or unset it")
     found = _missing(error, location)
     if found:
         kind = MissingPartError if opening else StorageError
         return kind(f"{location}: {found[0]}", fix=found[1])
     return StorageError(
         f"{location}: {location.service} failed ({_code(error)})",
-        fix="run it again: what is complete, here and there, is used",
+        fix="run it again: what is complete, here and there, is reused",
     )
 
 
@@ -168,7 +168,7 @@ def _missing(error: Exception, location: Location) -> tuple[str, str] | None:
     if isinstance(error, PermissionError) or code in {"401", "403"} or "Forbidden" in str(error):
         return f"access is refused ({code})", _RIGHTS[scheme]
     if isinstance(error, FileNotFoundError):
-        return f"not there ({code})", "correct the name, or make the bucket"
+        return f"not there ({code})", "correct the name, or create the bucket"
     if name in _UNREACHABLE or isinstance(error, ConnectionError | TimeoutError):
         return f"{location.service} cannot be reached ({name})", _NETWORK[scheme]
     return None

@@ -28,8 +28,8 @@ def open_work(folder: Path, *, ours: bool) -> None:
         state = folder.lstat()
         if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid():
             raise StorageError(
-                f"{folder} is not this user's own folder",
-                fix="name another in MEDLORA_WORK, or mount one at /scratch",
+                f"{folder} does not belong to this user",
+                fix="name another folder in MEDLORA_WORK, or mount one at /scratch",
             )
         folder.chmod(0o700)
 

@@ -137,13 +137,13 @@ _CAUSES: Mapping[str, Callable[[_Case, re.Match[str]], bool]] = {
     r"does not end|asks for more than|cannot be read": _always,
     r"refuses the conversation|fails at line": _refuses,
     r"leaves out the row's tools": _has_no_tools,
-    r"leaves out what message \d+ calls|leaves out the call of a tool by": _has_no_calls,
+    r"leaves out (?:the|a) tool calls? of message": _has_no_calls,
     r"leaves out or changes the text of|changes the text of": _changes,
-    r"leaves out the text of|leaves out what message \d+ says": _is_left_out,
+    r"leaves out the text of": _is_left_out,
     r"writes the text of message \d+ (\d+) times": _is_written_often,
-    r"renders (?:the conversation|a call of tools) in another way": _is_another,
-    r"puts an end \((.*)\) into message": _has_end_within,
-    r"opens a thought before message": _opens_a_thought,
+    r"renders the (?:conversation|tool calls of message \d+) differently": _is_another,
+    r"puts an end token \((.*)\) into message": _has_end_within,
+    r"opens a reasoning block before message": _opens_a_thought,
     r"a message (?:spells|becomes) a control token": _spells_controls,
 }
 _OF_A_ROW = (_always, _refuses, _has_no_tools, _spells_controls)

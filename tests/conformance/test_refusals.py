@@ -12,9 +12,9 @@ from tests.conformance.templates import SMALL, server_of, templates_in
 
 TEMPLATES = {one.name: one for one in templates_in(SMALL)}
 NO_TOOLS = "the chat template leaves out the row's tools"
-NO_CALLS = "the chat template leaves out what message 2 calls"
+NO_CALLS = "the chat template leaves out the tool calls of message 2"
 NO_TEXT = "the chat template leaves out the text of message 1 (user)"
-OTHERWISE = "the chat template renders the conversation in another way (message {})"
+OTHERWISE = "the chat template renders the conversation differently (message {})"
 REFUSED = "the chat template refuses the conversation: no"
 
 
@@ -33,11 +33,21 @@ REFUSED = "the chat template refuses the conversation: no"
         ("chatml", "two answers", OTHERWISE.format(3), False),
         ("other_end_in_the_last_turn", "several turns", OTHERWISE.format(4), False),
         ("system_in_last_question", "system", OTHERWISE.format(3), True),
-        ("chatml", "one turn", "the chat template puts an end (<|im_end|>) into message 2", False),
-        ("chatml", "one turn", "the chat template opens a thought before message 2", False),
-        ("open_thought_in_every_turn", "one turn", "opens a thought before message 2", True),
-        ("chatml", "control in answer", "a message spells a control token", True),
-        ("chatml", "one turn", "a message spells a control token", False),
+        (
+            "chatml",
+            "one turn",
+            "the chat template puts an end token (<|im_end|>) into message 2",
+            False,
+        ),
+        ("chatml", "one turn", "the chat template opens a reasoning block before message 2", False),
+        (
+            "open_thought_in_every_turn",
+            "one turn",
+            "opens a reasoning block before message 2",
+            True,
+        ),
+        ("chatml", "control in answer", "a message contains a control token", True),
+        ("chatml", "one turn", "a message contains a control token", False),
         ("chatml", "one turn", OTHERWISE.partition(" (")[0], False),
         ("chatml", "one turn", "words that nobody looks into", False),
     ],

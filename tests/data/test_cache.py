@@ -219,7 +219,7 @@ def test_what_cannot_be_deleted_stops_nobody(
     monkeypatch.setattr(files.disk, "unlink", refuse)
     logging.getLogger("medlora").propagate = True
     check(open_tokens(tmp_path / "t", KEY, never))
-    assert "old entries stay" in caplog.text
+    assert "old cache entries could not be deleted" in caplog.text
 
 
 @pytest.mark.parametrize("call", ["mkdir", "create", "append", "sync", "rename"])
@@ -245,6 +245,6 @@ def test_a_disk_that_forgets_is_told_from_endless_work(
 ) -> None:
     """What cannot be read back after writing is an error at last."""
     monkeypatch.setattr(files.disk, "append", lambda *_: None)
-    with pytest.raises(StorageError, match="does not keep what is written"):
+    with pytest.raises(StorageError, match="what was written cannot be read back"):
         open_tokens(tmp_path / "t", KEY, maker())
     assert cache._ATTEMPTS < 5

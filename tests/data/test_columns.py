@@ -25,7 +25,7 @@ def told(names: Sequence[str], form: str = "auto", **columns: str) -> str | None
     [
         (
             ["frage", "antwort"],
-            "no column of a name that is known; there are 'frage', 'antwort'",
+            "no column with a known name; there are 'frage', 'antwort'",
             "--set data.columns.prompt=frage --set data.columns.response=antwort",
         ),
         (
@@ -44,7 +44,7 @@ def told(names: Sequence[str], form: str = "auto", **columns: str) -> str | None
         (
             ["Who is Osterhagen? I ask.", "x" * 50],
             "there are column 1, column 2",
-            "if that is a row, write a first line that names the columns: question,answer",
+            "if the first line is a row, add one before it that names the columns: question,answer",
         ),
         (["text", "question"], "no column 'answer'", "--set data.columns.answer=COLUMN"),
     ],
@@ -66,7 +66,7 @@ def test_what_may_be_a_row_is_told_by_its_number(tmp_path: Path) -> None:
         source = locate(DataConfig(path=str(tmp_path))).train
         assert not list(source.read(1 << 20, problems.append))
         assert problems[0].found.partition("; ")[2].startswith("there are column 1, column 2")
-        assert "write a first line that names the columns" in problems[0].fix
+        assert "add one before it that names the columns" in problems[0].fix
 
 
 @pytest.mark.parametrize(

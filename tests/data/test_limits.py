@@ -146,7 +146,7 @@ def test_an_archive_may_hold_so_many_times_its_size(
         monkeypatch.setattr(limits, "EXPANDS_BY", 2)
         file.write_bytes(pack(row * 8000))
         message = refused(file)
-        assert f"{name}: the archive holds more than 65,536 bytes" in message
+        assert f"{name}: the archive expands to more than 65,536 bytes" in message
         monkeypatch.undo()
         monkeypatch.setattr(limits, "EXPANDS_TO", 1 << 16)
 
@@ -165,7 +165,7 @@ def test_a_parquet_file_may_hold_so_many_times_its_size(
     problems: list[Problem] = []
     rows = sum(1 for _ in source.read(1, problems.append))
     assert 100 < rows < 110
-    assert "the archive holds more than 104,857,600 bytes" in problems[0].found
+    assert "the archive expands to more than 104,857,600 bytes" in problems[0].found
     pq.write_table(pa.table({"question": ["a", "x" * (LONGEST + 1)], "answer": ["b", "c"]}), file)
     assert "a.parquet: row 2: more than 16,777,216 bytes" in refused(file)
 

@@ -164,7 +164,9 @@ def test_the_hubs_shards_go_to_their_side(tmp_path: Path, caplog) -> None:
         caplog.clear()
         with heard(caplog):
             assert sides(locate(cfg)) == ([HUB[0], HUB[1]], [HUB[2]])
-        assert set(caplog.messages) == {f"test sets stay out of training and evaluation: {HUB[3]}"}
+        assert set(caplog.messages) == {
+            f"test sets are not used for training or evaluation: {HUB[3]}"
+        }
 
 
 @contextmanager
@@ -190,7 +192,7 @@ def test_shards_may_have_any_format_and_a_digest(tmp_path: Path, suffix: str) ->
 def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:
     """A copy that broke off is not a smaller data set; nor are two sets one."""
     root = folder(tmp_path, "train-00000-of-00003.csv", "train-00002-of-00003.csv")
-    with pytest.raises(MissingPartError, match=r"1 of 3 shards are not there, number 1 first\n"):
+    with pytest.raises(MissingPartError, match=r"1 of 3 shards are missing, first number 1\n"):
         locate(DataConfig(path=str(root)))
     (root / "train-00000-of-00001.csv").touch()
     with pytest.raises(MissingPartError, match="shards of two sets of files"):
@@ -205,9 +207,9 @@ def test_a_shard_that_is_missing_is_told(tmp_path: Path) -> None:
     [
         (["a.csv", "b.csv", "my_test.csv"], r"none called train: a.csv, .*\n.*e.g. a.csv$"),
         (["train-a.jsonl", "test-b.jsonl"], "e.g. train-a.jsonl$"),
-        (["test-a.csv", "blood_test.csv"], "e.g. one that is no test set$"),
-        (["test.csv"], "no data file but test sets: test.csv\n"),
-        (["test-00000-of-00001.jsonl"], "no data file but test sets: test-0"),
+        (["test-a.csv", "blood_test.csv"], "e.g. one that is not a test set$"),
+        (["test.csv"], "no data file, only test sets: test.csv\n"),
+        (["test-00000-of-00001.jsonl"], "no data file, only test sets: test-0"),
     ],
 )
 def test_no_hint_advises_training_on_a_test_set(
@@ -226,7 +228,7 @@ def test_a_pattern_of_test_sets_is_refused_and_a_name_is_not(tmp_path: Path) -> 
     """Who names a file means it."""
     root = folder(tmp_path, "test-0.csv", "validation-0.csv")
     for cfg in (DataConfig(path=f"{root}/*.csv"), DataConfig(path=str(root), train_file="t*")):
-        with pytest.raises(MissingPartError, match="no file to train on, but test sets: test-0"):
+        with pytest.raises(MissingPartError, match="no training file, only test sets: test-0"):
             locate(cfg)
     for cfg in (
         DataConfig(path=str(root / "test-0.csv")),

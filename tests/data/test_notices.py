@@ -60,7 +60,9 @@ def test_labels_and_patients_are_told_unless_the_config_names_them() -> None:
     assert said == ["Label", "patient_id", "Patient-ID"]
     assert list(notices(row, "yes", known=KNOWN, grouped=True)) == ["Label"]
     assert not list(notices({"label": "1"}, "yes", known={"label"}, grouped=False))
-    assert "data.columns.response=Label makes it one), first a:1" in told("Label", 2, first="a:1")
+    assert "data.columns.response=Label makes it the answer), first a:1" in told(
+        "Label", 2, first="a:1"
+    )
     assert "data.group_by=mrn keeps them together), first a:1" in told("mrn", 2, first="a:1")
 
 

@@ -140,7 +140,7 @@ BAD = {
     "empty": ('{"prompt": "x", "response": ""}', "d:2: field 'response': empty text"),
     "blank": ('{"prompt": " \\n", "response": "x"}', "d:2: field 'prompt': only white space"),
     "nan": ('{"prompt": NaN, "response": "x"}', "d:2: NaN, which is not JSON"),
-    "twice": ('{"prompt": "x", "prompt": "y"}', "d:2: a field that stands twice"),
+    "twice": ('{"prompt": "x", "prompt": "y"}', "d:2: a field that occurs twice"),
     "deep": ("[" * 100_000, "d:2: nested too deeply"),
     "huge": ('{"prompt": ' + "9" * 5000 + "}", "d:2: a number that is too long"),
     "surrogate": ('{"prompt": "\\ud800", "response": "x"}', "d:2: field 'prompt': half of a"),
@@ -262,7 +262,7 @@ def test_arguments_and_tools_may_be_json_text(tmp_path: Path) -> None:
         ({"content": "b", "images": ["x"]}, "images': not supported"),
         (
             {"content": "b", "function_call": {}},
-            "function_call': not supported; take it out; write",
+            "function_call': not supported; remove it; write",
         ),
         ({"content": "b", "tool_calls": {}}, None),
         ({"content": "b", "tool_calls": "x"}, "tool_calls': text instead of a list"),

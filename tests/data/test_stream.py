@@ -98,7 +98,7 @@ def test_a_file_that_changes_meanwhile_is_refused(tokenizer, tmp_path: Path) -> 
     file = write(tmp_path / "d", good(20))
     before = sha256_file(file)
     write(file, good(21))
-    with pytest.raises(StorageError, match="changes while it is read"):
+    with pytest.raises(StorageError, match="changed while it was read"):
         blocks(tokenizer, file, workers=0, sha256=before)
 
 

@@ -99,7 +99,7 @@ def test_phoning_home_is_refused_and_named_although_there_is_a_network(image) ->
         "address NetworkRefusedError NetworkRefusedError",
     ]
     assert len(done.stdout.splitlines()) == 3
-    assert "wanted to reach telemetry.example and was refused" in done.stderr
+    assert "tried to reach telemetry.example and was refused" in done.stderr
     assert "network: httpcore wanted" in done.stderr or "network: httpx wanted" in done.stderr
 
 

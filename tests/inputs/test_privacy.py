@@ -172,7 +172,7 @@ def test_a_file_that_changes_meanwhile_is_refused(
     monkeypatch.setattr(scanning, "PIECE_BYTES", 100)
     with data_file.open("a") as stream:
         stream.write('{"prompt": "pain", "response": "rest"}\n')
-    with pytest.raises(StorageError, match="changes while it is read"):
+    with pytest.raises(StorageError, match="changed while it was read"):
         check_privacy(found.files, found.sha256, tough_plan("a").resolved.config)
 
 

@@ -120,7 +120,7 @@ def refused(folder: Path, copy: Path, tmp_path: Path) -> None:
     """Canaries of other data, none at all where some were named, and other data."""
     other = json.loads((copy / "canaries.json").read_bytes()) | {"train_sha256": "0"}
     (tmp_path / "other.json").write_text(json.dumps(other))
-    with pytest.raises(DataError, match="belongs to other data"):
+    with pytest.raises(DataError, match="belongs to data other than"):
         audit_memory.run(folder, QUICK, canaries=tmp_path / "other.json")
     with pytest.raises(MissingPartError, match=r"none\.json: no such file"):
         audit_memory.run(folder, QUICK, canaries=tmp_path / "none.json")

@@ -174,10 +174,10 @@ def test_what_does_not_belong_to_the_run_is_refused(final: Path, tmp_path: Path)
     """Another adapter's evaluation (77), no evaluation (65), no run (69), a damaged one (77)."""
     file = tmp_path / "evaluation.json"
     file.write_text(json.dumps({"kind": "evaluation", "adapter": None}))
-    with pytest.raises(IntegrityError, match="about another adapter"):
+    with pytest.raises(IntegrityError, match="reports on another adapter"):
         card.run(final, CardOptions(evaluations=(file,)))
     file.write_text("{}")
-    with pytest.raises(DataError, match="no report of an evaluation"):
+    with pytest.raises(DataError, match="not a report of `medlora evaluate`"):
         card.run(final, CardOptions(evaluations=(file,)))
     with pytest.raises(MissingPartError, match="not there"):
         card.run(tmp_path / "nothing", CardOptions())

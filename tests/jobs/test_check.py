@@ -107,7 +107,7 @@ def test_what_train_would_refuse_ends_with_65_after_the_report(
 ) -> None:
     """Leakage where the config forbids it, and rows over a limit that is not to be passed."""
     for overrides, says in (
-        (["data.leakage=fail"], "2 evaluation rows stand in the training rows too"),
+        (["data.leakage=fail"], "2 evaluation rows are also training rows"),
         (["data.overlong=fail", "data.max_length=20"], "over the limit of 20"),
     ):
         given = options(two_files, tmp_path, *overrides, model=base_folder)
@@ -245,9 +245,9 @@ def test_what_is_easily_forgotten_is_told_with_lines(
     check.run(plan_of(options(tmp_path, tmp_path), tmp_path), output=tmp_path / "r.json")
     said = capsys.readouterr().out
     for line in (
-        "warning: train: 9 rows have 'label', which is not learnt",
+        "warning: train: 9 rows have 'label', which is not trained on",
         "warning: train: 9 rows have 'patient_id', and data.group_by names nothing",
-        "train: answers that say nothing, N/A or a dash, are taught: 1, first train.csv:5\n",
+        "train: 1 answers that say nothing (N/A or a dash) are trained on, first train.csv:5\n",
         "label in train: 9 rows\n  train.csv:2\n",
         "verdict: warning",
     ):

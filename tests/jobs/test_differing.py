@@ -21,5 +21,5 @@ def test_all_are_told(tmp_path: Path) -> None:
     """None is left that waits for the others."""
     one, other = {"data": "a" * 64}, {"data": "b" * 64}
     assert run_forked(2, lambda team: told([one, one], team), tmp_path) == ["the same"] * 2
-    refused = ["data or tokenizer: not the same for all workers"] * 2
+    refused = ["data or tokenizer differ between workers"] * 2
     assert run_forked(2, lambda team: told([one, other], team), tmp_path) == refused

@@ -101,13 +101,16 @@ def test_check_says_where_the_data_is_kept_and_what_the_bucket_would_hold(
     start(sagemaker, "check", "--no-probe")
     said = capsys.readouterr().out
     cache = sagemaker.root / "tmp/medlora-cache"
-    assert f"tokens, audits and scans, in {cache}\n" in said
+    assert f"tokens, audits and scans are kept in {cache};" in said
     runs = sagemaker.root / "opt/ml/checkpoints"
-    assert re.search(rf"copied to S3 by the service: {runs}, .*, nothing of its rows\n", said)
+    assert re.search(rf"the service copies {runs} to S3: .*, but nothing of its rows\n", said)
     assert "is copied to S3" not in said
     start(replace_variable(sagemaker, "MEDLORA_DATA__CACHE_DIR", str(runs)), "check", "--no-probe")
     said = capsys.readouterr().out
-    assert re.search(rf"copied to S3 by the service: {runs}, .*, audits and scans too\n", said)
+    assert re.search(
+        rf"the service copies {runs} to S3: .*, and the tokens, audits and scans of the data\n",
+        said,
+    )
     assert f"warning: {runs} is copied to S3 by the service, and with it the tokens" in said
 
 
@@ -275,7 +278,7 @@ def test_doctor_says_what_it_would_do_with_buckets(tmp_path: Path) -> None:
         "working directory": (str(tmp_path), "variable MEDLORA_WORK"),
         "S3: credentials": ("named", "variable AWS_ACCESS_KEY_ID"),
         "S3: address": ("given", "variable AWS_ENDPOINT_URL"),
-        "Cloud Storage: credentials": ("none named", "the machine's own role would be asked for"),
+        "Cloud Storage: credentials": ("none named", "the machine's own role would be used"),
         "Cloud Storage: address": ("its own", ""),
     }
     said = doctor.as_text(environment)

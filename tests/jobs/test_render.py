@@ -31,7 +31,7 @@ def test_a_row_can_be_chosen(data_file: Path, base_folder: Path, rows) -> None:
     said = run(data_file, "--model", base_folder, "--row", 7).output
     assert f"«{rows[6]['response']}<|end|>»" in said
     assert ":1:" not in said
-    with pytest.raises(DataError, match="none of these rows is there"):
+    with pytest.raises(DataError, match="none of these lines holds a row"):
         run(data_file, "--model", base_folder, "--row", 99)
 
 

@@ -71,7 +71,7 @@ def test_what_was_measured_later_is_shown(saved_run: Callable[..., Path], tmp_pa
     memory.unlink()
     stated["adapter"] = {"files": {ADAPTER: "b" * 64}}
     file.write_text(json.dumps(stated))
-    with pytest.raises(IntegrityError, match="about another adapter"):
+    with pytest.raises(IntegrityError, match="reports on another adapter"):
         report.run([folder], ReportOptions((file,)))
 
 

@@ -63,7 +63,7 @@ def test_another_adapter_ends_with_77_and_keeps_the_copy(run: Path) -> None:
     weights = bytearray((run / "final/adapter_model.safetensors").read_bytes())
     weights[-1] ^= 1
     rewrite(run / "final", **{"adapter_model.safetensors": bytes(weights)})
-    with pytest.raises(IntegrityError, match="came out different") as error:
+    with pytest.raises(IntegrityError, match="the adapter differs") as error:
         reproduce.run(run)
     assert error.value.exit_code == 77
     assert (run.parent / "a.reproduced/final").is_dir()
@@ -74,7 +74,7 @@ def test_what_cannot_be_repeated_says_so(run: Path) -> None:
     with pytest.raises(MissingPartError, match="no finished run"):
         reproduce.run(run / "epoch_1")
     rewrite(run / "final", allowed_changes=["training.learning_rate"])
-    with pytest.raises(ConfigError, match=r"with changes \(training\.learning_rate\)"):
+    with pytest.raises(ConfigError, match=r"with changed settings \(training\.learning_rate\)"):
         reproduce.run(run)
     (run / "final/adapter_config.json").write_text("{}")
     with pytest.raises(IntegrityError, match="is damaged"):

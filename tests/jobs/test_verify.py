@@ -53,10 +53,10 @@ def test_damage_is_named_and_ends_with_77(finished: Path) -> None:
 
 
 GONE = {
-    "final": "medlora train makes final/ anew from ",
-    "best_model": "medlora train makes best_model/ anew from ",
-    "report.html": "medlora train writes report.html anew",
-    "final/README.md": "medlora train makes final/ anew from ",
+    "final": "medlora train rebuilds final/ from ",
+    "best_model": "medlora train rebuilds best_model/ from ",
+    "report.html": "medlora train writes report.html again",
+    "final/README.md": "medlora train rebuilds final/ from ",
     "metrics.jsonl": "restore metrics.jsonl from a copy",
     "data_audit.json": "restore data_audit.json from a copy",
 }

@@ -242,7 +242,7 @@ def test_a_machine_that_does_not_come_is_named(
         "MEDLORA_RDZV_TIMEOUT": "1",
     }
     for rank, missing in (
-        ("0", "machine 2 of 2 did not come within 1 s"),
+        ("0", "machine 2 of 2 did not join within 1 s"),
         ("1", "the first machine, at 127.0.0.1:29587, did not answer"),
     ):
         done = _start(options, PET_NODE_RANK=rank, **several)

@@ -91,7 +91,7 @@ def test_damage_is_one_line_and_69(base: Path, damage: str) -> None:
 def test_a_base_for_another_task_is_refused_by_its_config(base: Path, task: str) -> None:
     """Also by `medlora check`, before anything is loaded."""
     (base / "config.json").write_text(json.dumps({"architectures": [task]}))
-    with pytest.raises(MissingPartError, match=f"a {task} does not write text"):
+    with pytest.raises(MissingPartError, match=f"a {task} does not generate text"):
         check_base(base)
 
 

@@ -282,7 +282,7 @@ def test_a_config_that_asks_for_more_than_the_files_hold_is_refused(base: Path) 
     """Before it is built: what is not in the files would be made up in memory."""
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({**config, "vocab_size": 8_000_000}))
-    with pytest.raises(MissingPartError, match=r"config\.json asks for .* weights"):
+    with pytest.raises(MissingPartError, match=r"config\.json describes .* weights"):
         load_base(base, ModelConfig(), half=None)
     (base / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 10**7}))
     with pytest.raises(MissingPartError, match="num_hidden_layers is 10000000"):
@@ -331,8 +331,8 @@ def test_an_adapter_that_asks_for_what_it_may_not_is_refused(tmp_path: Path) -> 
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     for description, words in (
         ({"peft_type": "LORA", "megatron_config": {"a": 1}, "megatron_core": "os"}, "megatron"),
-        ({"peft_type": "IA3"}, "no LoRA adapter"),
-        ({"peft_type": ["LORA"]}, "no LoRA adapter"),
+        ({"peft_type": "IA3"}, "not a LoRA adapter"),
+        ({"peft_type": ["LORA"]}, "not a LoRA adapter"),
         ({"peft_type": "LORA", "r": 8, "layer_replication": [[0, 99]]}, "layer_replication"),
         ({"peft_type": "LORA", "r": 10**12}, "the rank r is 1000000000000"),
         ({"peft_type": "LORA", "r": 8, "rank_pattern": {"q_proj": 10**6}}, "the rank q_proj"),

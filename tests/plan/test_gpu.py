@@ -113,7 +113,7 @@ def test_no_gpu_where_the_config_or_the_variable_asks_for_one(
 
 def test_a_device_of_another_name_is_refused(tmp_path: Path) -> None:
     """A typo must not compute on whatever is there."""
-    with pytest.raises(ConfigError, match="gpu is no device"):
+    with pytest.raises(ConfigError, match="gpu is not a device"):
         gpu.check_gpu(surroundings(tmp_path, MEDLORA_DEVICE="gpu"))
 
 

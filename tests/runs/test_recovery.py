@@ -68,7 +68,7 @@ def test_a_damaged_result_is_made_anew(
     """From the newest whole checkpoint, with the same bits; what was damaged is set aside."""
     before = weights(finished)
     damage(finished / "final")
-    promised("^medlora train makes final/ anew from (step_8|epoch_3)$")
+    promised("^medlora train rebuilds final/ from (step_8|epoch_3)$")
     train.run(tough_plan("run"))
     said = capsys.readouterr().err
     assert "warning: final/ is damaged, now broken-final-1: " in said
@@ -85,7 +85,7 @@ def test_a_result_that_is_gone_is_made_anew_and_told(
     before = weights(finished)
     shutil.rmtree(finished / "final")
     spoil(finished / "epoch_3/optimizer.safetensors")
-    promised("medlora train sets epoch_3 aside and goes on from step_8")
+    promised("medlora train moves epoch_3 aside and resumes from step_8")
     train.run(tough_plan("run"))
     said = capsys.readouterr().err
     assert "run had a result, and it is gone: it is made anew" in said
@@ -119,7 +119,7 @@ def test_a_finished_run_gets_back_what_it_lacks(
     before = sha256_files(place) if place.is_dir() else sha256_file(place)
     if place.is_dir():
         shutil.rmtree(place)
-        promised("^medlora train makes best_model/ anew from ")
+        promised("^medlora train rebuilds best_model/ from ")
     else:
         place.unlink()
     monkeypatch.setattr(MedicalLoRATrainer, "train", None)
@@ -138,7 +138,7 @@ def test_a_best_model_that_nothing_has_any_more_ends_with_77(
     spoil(finished / "best_model" / ADAPTER)
     record.leave(finished)
     monkeypatch.setattr(MedicalLoRATrainer, "train", None)
-    promised("^restore best_model from a copy: nothing beside it can make it anew")
+    promised("^restore best_model from a copy: nothing beside it can rebuild it")
     with pytest.raises(IntegrityError, match=r"is of step 5; the result itself is whole"):
         train.run(tough_plan("run"))
     assert (finished / "best_model").exists()

@@ -71,7 +71,7 @@ def test_every_way_out_is_refused_and_named() -> None:
     ended, said = attempts()
     refused = {name for name, end in ended.items() if end == "NetworkRefusedError"}
     assert refused == {"https", "tcp", "tcp6", "udp", "mapped", "name", "reverse", "raw"}
-    assert said.count("network: __main__ wanted to reach telemetry.example and was refused") == 1
+    assert said.count("network: __main__ tried to reach telemetry.example and was refused") == 1
     assert ended["local"] == "done"
 
 
@@ -80,7 +80,7 @@ def test_loopback_stays_open_where_workers_meet() -> None:
     ended, said = attempts("--loopback")
     assert {ended[name] for name in ("loopback", "local")} == {"done"}
     assert {ended[name] for name in ("tcp", "tcp6", "udp", "mapped")} == {"NetworkRefusedError"}
-    assert "wanted to reach 192.0.2.1, port 443 and was refused" in said
+    assert "tried to reach 192.0.2.1, port 443 and was refused" in said
 
 
 def test_a_bucket_opens_the_way_to_its_service_alone() -> None:
@@ -160,12 +160,14 @@ sys.argv = ["medlora", *sys.argv[1:]]
 class Stand(types.ModuleType):
     def __getattr__(self, name):
         def tell(*_, **__):
-            print("sealed" if ctypes.CDLL(None).socket(2, 1, 0) < 0 else "open")
+            if name in ("run", "launch"):
+                print("sealed" if ctypes.CDLL(None).socket(2, 1, 0) < 0 else "open")
         return tell
 
-for name in ("jobs.verify", "jobs.train", "jobs.scan", "distributed.join", "distributed.launch"):
-    sys.modules["medlora." + name] = Stand(name)
-sys.modules["medlora.distributed.join"].join = lambda *_, **__: None
+for name in ("audit_memory", "check", "evaluate", "scan", "train", "verify"):
+    sys.modules["medlora.jobs." + name] = Stand(name)
+for name in ("join", "launch"):
+    sys.modules["medlora.distributed." + name] = Stand(name)
 cli.main()
 """
 
@@ -189,23 +191,18 @@ def test_the_seal_does_not_hang_on_words_of_the_command_line(
 ) -> None:
     """A folder called train, evaluate or check is a folder; a run alone is sealed once it begins.
 
-    Several workers meet, and a host that somebody asked for is reached.
+    Several workers meet where a command starts them; a host that somebody asked for is reached.
     """
     assert sealed("verify", "train") == "sealed"
     assert sealed("scan", "check") == "sealed"
-    given = ("train", "--data", str(data_file), "--model", str(base_folder))
+    assert sealed("audit-memory", "measure", "train") == "sealed"
+    assert sealed("evaluate", "--model", str(base_folder), "--suite", "safety") == "sealed"
+    given = ("--data", str(data_file), "--model", str(base_folder))
     given += ("--config", "recommended", "--checkpoints", str(tmp_path / "out"))
-    assert sealed(*given) == "sealed"
-    assert sealed(*given, MEDLORA_NPROC="2") == "open"
+    assert sealed("train", *given) == "sealed"
+    assert sealed("train", *given, MEDLORA_NPROC="2") == "open"
+    assert sealed("check", *given, MEDLORA_NPROC="2") == "sealed"
     assert sealed("verify", "run", MEDLORA_NETWORK="192.0.2.1") == "open"
-
-
-def test_a_new_command_is_sealed_unless_it_says_that_it_fetches() -> None:
-    """Those that may need the network are a decision of their own."""
-    from medlora.cli import _Fetches, cli
-
-    fetching = {name for name, one in cli.commands.items() if isinstance(one, _Fetches)}
-    assert fetching == {"train", "check", "evaluate"}
 
 
 def test_the_command_line_closes_it_before_anything_else(tmp_path: Path) -> None:
@@ -229,7 +226,7 @@ def test_the_command_line_closes_it_before_anything_else(tmp_path: Path) -> None
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env
     )
     assert (done.returncode, done.stdout) == (0, "medlora  1\n"), done.stderr
-    assert "warning: network: nosy wanted to reach telemetry.example and was refused" in done.stderr
+    assert "warning: network: nosy tried to reach telemetry.example and was refused" in done.stderr
 
 
 def test_a_refusal_that_nobody_handles_ends_with_69() -> None:

@@ -91,7 +91,7 @@ BROKEN = {
     "an uneven world": (
         platforms.torchrun(1, 1, workers=2, world=3),
         78,
-        "WORLD_SIZE: 3 is no multiple",
+        "WORLD_SIZE: 3 is not a multiple",
     ),
     "two ranks": (
         {**platforms.pytorch_job(1, 2, 1), "PET_NODE_RANK": "0"},

@@ -116,7 +116,7 @@ def test_content_that_is_not_what_the_service_states_is_refused(s3: S3, tmp_path
             Bent.turns += 1
             into.write_bytes(b"cont%03d" % Bent.turns)
 
-    with pytest.raises(StorageError, match="not what is there, three times"):
+    with pytest.raises(StorageError, match="differed from the object, three times"):
         fetch(Bent(store.location, store.service), tmp_path / "bent")
     assert not read_all(tmp_path / "bent")
 
@@ -184,7 +184,7 @@ TROUBLE = {
         "no credentials for S3 .*PartialCredentialsError",
     ),
     "no such profile": ({"AWS_PROFILE": "nobody"}, "in", 78, "AWS_PROFILE names a profile"),
-    "no address": ({"AWS_ENDPOINT_URL": "nowhere"}, "in", 78, "AWS_ENDPOINT_URL is no address"),
+    "no address": ({"AWS_ENDPOINT_URL": "nowhere"}, "in", 78, "AWS_ENDPOINT_URL is not an address"),
     "unreachable": ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "in", 69, "S3 cannot be reached"),
 }
 

@@ -56,7 +56,7 @@ def test_a_damaged_verdict_is_made_anew(gated, tmp_path: Path) -> None:
     run = tmp_path / "out/gated"
     before = sha256_file(run / "rejected/adapter_model.safetensors")
     (run / "rejected/evaluation.json").write_text("{}")
-    with pytest.raises(IntegrityError, match="medlora train makes rejected/ anew from epoch_1"):
+    with pytest.raises(IntegrityError, match="medlora train rebuilds rejected/ from epoch_1"):
         verify.run(run)
     with pytest.raises(RejectedError, match="INCONCLUSIVE"):
         train.run(gated("gate.min_escalation=0.9"))

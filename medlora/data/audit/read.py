@@ -154,5 +154,8 @@ class Shingles:
     def _text(self, path: Source, piece: Piece) -> str:
         records = self.maker.records(piece).rows
         if len(records) != 1:
-            raise StorageError(f"{path}: changes while it is read", fix="start again once it rests")
+            raise StorageError(
+                f"{path}: changed while it was read",
+                fix="run it again once nobody changes the file",
+            )
         return records[0].fold().text

@@ -177,7 +177,7 @@ class Chat:
         except RefusedError as error:
             raise DataError(f"the chat template {error}", fix="use another template") from None
         except CannotEncodeError as error:
-            raise DataError(f"a message {error}", fix="take it out") from None
+            raise DataError(f"a message {error}", fix="remove it") from None
         self._check_embedded(ids)
         return ids
 
@@ -190,8 +190,8 @@ class Chat:
         largest = max(ids, default=0)
         if self._embeddings is not None and largest >= self._embeddings:
             raise DataError(
-                f"the tokenizer makes the id {largest}, and the base has {self._embeddings} "
-                "embeddings",
+                f"the tokenizer produces the id {largest}, but the base has "
+                f"{self._embeddings} embeddings",
                 fix="use the tokenizer that belongs to the base",
             )
 
@@ -267,8 +267,8 @@ class Chat:
             found = self._spelled_in(message)
             if found and self.rules.control_tokens == "fail":
                 raise UnfitError(
-                    f"spells the control token {found}, and data.control_tokens is fail",
-                    "take it out, or set data.control_tokens: text",
+                    f"contains the control token {found}, and data.control_tokens is fail",
+                    "remove it, or set data.control_tokens: text",
                     field=f"messages[{place}].content",
                 )
             texts = (message.content, message.reasoning or "")
@@ -323,13 +323,13 @@ class Chat:
         made = []
         for one in found:
             if one is None or isinstance(one, str):
-                fix = "take it out, or set data.control_tokens: fail to have all such rows named"
+                fix = "remove it, or set data.control_tokens: fail to list all such rows"
                 return Problem(draft.line, f"a message {one or 'cannot be encoded'}", fix)
             largest = int(one.ids.max(initial=0))
             if self._embeddings is not None and largest >= self._embeddings:
                 return Problem(
                     draft.line,
-                    f"the tokenizer makes the id {largest}, and the base has "
+                    f"the tokenizer produces the id {largest}, but the base has "
                     f"{self._embeddings} embeddings",
                     "use the tokenizer that belongs to the base",
                 )

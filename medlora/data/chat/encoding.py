@@ -128,7 +128,7 @@ class Encoder:
             found = self._backend.encode(text, add_special_tokens=False)
         ids = without_breaks(found, text)
         if ids is None:
-            raise CannotEncodeError("spells a control token that cannot be kept apart")
+            raise CannotEncodeError("contains a control token that cannot be kept as text")
         return self._checked(ids, text, always=True)
 
     def _checked(self, ids: list[int], text: str, *, always: bool = False) -> list[int]:

@@ -29,7 +29,7 @@ _CLOCK = "strftime_now"
 _ROW_S = 10.0
 _TRIAL_S, _TRIAL_CPU_S = 60, 5  # on a busy machine the first may be long
 _TRIAL_BYTES = 1 << 30
-_FIX = "mend the template, or name another one in data.chat_template"
+_FIX = "fix the template, or name another one in data.chat_template"
 
 # Used where the tokenizer has no chat template of its own.  Saved with the adapter, so that
 # whoever serves it renders the same text.
@@ -230,7 +230,7 @@ def _broken_limit(tried: _Tried) -> str | None:
     code = os.waitstatus_to_exitcode(status)
     if code == _LARGE:
         return "asks for more than 1 GiB"
-    return f"does not end within {_TRIAL_CPU_S} s" if code < 0 else None
+    return f"does not finish within {_TRIAL_CPU_S} s" if code < 0 else None
 
 
 _LARGE = 12

@@ -325,8 +325,9 @@ class TurnRenderer:
             inner = _texts_in(whole[len(head) : len(whole) - len(found.after)], found, texts)
         if usual is None or inner is None:
             raise UnfitError(
-                "the chat template renders the conversation in another way once it is answered, "
-                f"so what precedes message {place + 1} is not what a server sends for it"
+                "the chat template renders the conversation differently once it is "
+                f"answered, so what precedes message {place + 1} is not the prompt that "
+                "a server would send"
             )
         self.counts["turns_with_the_served_prompt"] += 1
         shown = usual._replace(shows_thought=found.shows_thought, between=found.between)
@@ -385,9 +386,9 @@ class TurnRenderer:
         first = first_of(self.stops, turn.completion)
         if first and first[0] + len(first[1]) < len(turn.completion):
             raise UnfitError(
-                f"the chat template puts an end ({first[1]}) into message {place + 1}, which a "
-                "server would stop at",
-                "join answers that follow each other, or " + _ANOTHER_BASE,
+                f"the chat template puts an end token ({first[1]}) into message "
+                f"{place + 1}, where a server would stop",
+                "merge consecutive answers, or " + _ANOTHER_BASE,
                 field=f"messages[{place}]",
             )
         return turn
@@ -416,7 +417,7 @@ class TurnRenderer:
         stop: str | None = self._known["stop"]
         if stop is None:
             raise UnfitError(
-                "neither the chat template nor the tokenizer ends an answer",
+                "neither the chat template nor the tokenizer has a token that ends an answer",
                 "set eos_token in the base's tokenizer_config.json",
             )
         return stop
@@ -440,8 +441,8 @@ class TurnRenderer:
         same = _agreed(prompt, whole)
         if same is None:
             raise UnfitError(
-                "the chat template renders a call of tools in another way than a server would "
-                f"for message {place + 1}",
+                f"the chat template renders the tool calls of message {place + 1} "
+                "differently from a server",
             )
         completion = whole[same:]
         if same < len(prompt):
@@ -450,21 +451,22 @@ class TurnRenderer:
             completion = start + _without_tags(completion)
         elif not goes_on(prompt, completion[: _first(completion, (texts.answer, *message.called))]):
             raise UnfitError(
-                f"the chat template opens a thought before message {place + 1}, and the message "
-                "does not close it",
+                f"the chat template opens a reasoning block before message {place + 1}, "
+                "which does not close it",
                 field=f"messages[{place}]",
             )
         for text in (*_lost_calls(message, completion), *_arguments(message)):
             if text not in completion and json.dumps(text)[1:-1] not in completion:
                 raise UnfitError(
-                    f"the chat template leaves out what message {place + 1} calls",
-                    "use a base whose template knows tools, or leave such rows out",
+                    f"the chat template leaves out the tool calls of message {place + 1}",
+                    "use a base whose template supports tools, or leave such rows out",
                     field=f"messages[{place}].tool_calls",
                 )
         if texts.answer not in completion:
             raise UnfitError(
-                f"the chat template leaves out what message {place + 1} says beside its calls",
-                "take the words out of the row, or " + _ANOTHER_BASE,
+                f"the chat template leaves out the text of message {place + 1} beside "
+                "its tool calls",
+                "remove that text from the row, or " + _ANOTHER_BASE,
                 field=f"messages[{place}].content",
             )
         if texts.thought and texts.thought not in completion:
@@ -565,14 +567,14 @@ def _check_present(messages: Sequence[Message], tools: Sequence[Any] | None, pro
             raise _left_out(message, place)
         if _lost_calls(message, prompt):
             raise UnfitError(
-                f"the chat template leaves out the call of a tool by message {place + 1}",
-                "use a base whose template knows tools, or leave such rows out",
+                f"the chat template leaves out a tool call of message {place + 1}",
+                "use a base whose template supports tools, or leave such rows out",
                 field=f"messages[{place}].tool_calls",
             )
     if any(tool_name(tool) not in prompt for tool in tools or ()):
         raise UnfitError(
             "the chat template leaves out the row's tools",
-            "use a base whose template knows tools, or take the field out of the row",
+            "use a base whose template supports tools, or remove the field from the row",
             field="tools",
         )
 

@@ -99,7 +99,7 @@ class AsUtf8(io.RawIOBase):
             text = self._decoder.decode(content, final=not content)
         except UnicodeDecodeError as error:
             before = error.object[: error.start].decode(self._encoding, errors="ignore")
-            found = f"byte 0x{error.object[error.start]:02x} stands for nothing in {self._encoding}"
+            found = f"byte 0x{error.object[error.start]:02x} is not a character in {self._encoding}"
             line = self._lines + before.count("\n") + 1
             raise StopReadingError(
                 Problem(line, found, "name the file's own encoding in data.encoding")

@@ -60,12 +60,12 @@ def parquet_rows(
                     refuse_bomb(given, most=most)
                     yield number, line
     except (types.ArrowException, ValueError, TypeError) as error:
-        where = f"behind row {number}" if number else "from the start"
-        report(Problem(0, f"no sound Parquet {where} ({type(error).__name__})", _MEND))
+        where = f"after row {number}" if number else "from the start"
+        report(Problem(0, f"not readable as Parquet {where} ({type(error).__name__})", _MEND))
     except OSError as error:
         if error.errno is not None:
             raise
-        report(Problem(0, f"no sound Parquet behind row {number}", _MEND))
+        report(Problem(0, f"not readable as Parquet after row {number}", _MEND))
 
 
 def _spelled(batch: Any, types: Any) -> Any:  # noqa: ANN401  (pyarrow ships no types)

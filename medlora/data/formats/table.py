@@ -142,8 +142,8 @@ def _why(error: str, line: int) -> tuple[Problem, bool]:
         return Problem(line, found, _CLOSE_OR_SHORTEN), True
     if "new-line" in error:
         found = "a line ends with a lone carriage return"
-        return Problem(line, found, "save the file with LF or CRLF line ends"), True
-    found = "text behind the quotation mark that closes a cell"
+        return Problem(line, found, "save the file with LF or CRLF line endings"), True
+    found = "text after the quotation mark that closes a cell"
     return Problem(line, found, _TWICE), False
 
 

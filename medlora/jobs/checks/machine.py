@@ -41,8 +41,8 @@ def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
             facts["gpus"].append({"name": properties.name, "memory_bytes": properties.total_memory})
     elif gpus_given or facts["driver"]:
         warnings.append(
-            f"there is a GPU (driver {facts['driver'] or 'unknown'}) and torch cannot use it: the "
-            f"run would use the CPU; torch is built for CUDA {facts['torch_cuda'] or 'none'}"
+            f"there is a GPU (driver {facts['driver'] or 'unknown'}) but torch cannot use it: "
+            f"the run would use the CPU; torch is built for CUDA {facts['torch_cuda'] or 'none'}"
         )
     return Place(facts, [], warnings)
 
@@ -60,8 +60,8 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
     shared = _shared_memory(plan.root / "dev/shm")
     if workers > 1 and shared < _SHARED_GIB * _GIB:
         warnings.append(
-            f"shared memory has {shared / _GIB:.2f} GiB and {workers} workers share a machine: "
-            f"NCCL may fail; start the container with --shm-size={_SHARED_GIB}g or --ipc=host"
+            f"shared memory (/dev/shm) has {shared / _GIB:.2f} GiB for {workers} workers: NCCL "
+            f"may fail; start the container with --shm-size={_SHARED_GIB}g or --ipc=host"
         )
     return Place({"folders": facts, "shared_memory_bytes": shared}, errors, warnings)
 
@@ -80,12 +80,19 @@ def cache_warnings(plan: Plan) -> Iterator[str]:
 def kept_lines(plan: Plan) -> Iterator[str]:
     """Yield where something of the data is kept, and what a service copies to a bucket."""
     cfg = plan.resolved.config
-    yield f"kept of the data, and as confidential: tokens, audits and scans, in {cfg.cache_dir}"
+    yield (
+        f"tokens, audits and scans are kept in {cfg.cache_dir}; they are as confidential as the "
+        "data"
+    )
     if plan.job.get("platform") in COPIED:
-        rows = "its tokens, audits and scans too" if _is_copied(plan) else "nothing of its rows"
+        rows = (
+            "and the tokens, audits and scans of the data"
+            if _is_copied(plan)
+            else "but nothing of its rows"
+        )
         yield (
-            f"copied to S3 by the service: {cfg.training.output_dir}, which has adapters, "
-            f"optimizer, metrics and counts of the data, {rows}"
+            f"the service copies {cfg.training.output_dir} to S3: adapters, optimizer state, "
+            f"metrics, counts of the data, {rows}"
         )
 
 
@@ -105,13 +112,13 @@ def place_lines(devices: dict[str, Any], folders: dict[str, Any]) -> Iterator[st
     driver = f", driver {devices['driver']}" if devices["driver"] else ""
     yield f"devices: {', '.join(names) or 'no GPU'}, {devices['cpus']} CPUs{driver}"
     written = (f"{name} {'yes' if one['writable'] else 'NO'}" for name, one in folders.items())
-    yield f"folders that can be written: {', '.join(written)}"
+    yield f"writable folders: {', '.join(written)}"
 
 
 def disk_line(disk: dict[str, Any]) -> str:
     """Return the room for checkpoints, for people."""
     each, needed, free = (disk[f"{name}_bytes"] / _GIB for name in ("checkpoint", "needed", "free"))
     return (
-        f"disk: {disk['checkpoints_kept']} checkpoints of {each:.2f} GiB and the result, "
-        f"{needed:.1f} of {free:.1f} GiB that are free"
+        f"disk: {disk['checkpoints_kept']} checkpoints of {each:.2f} GiB each and the result "
+        f"need {needed:.1f} of {free:.1f} GiB free"
     )

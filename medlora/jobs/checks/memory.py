@@ -170,9 +170,9 @@ def memory_warnings(memory: dict[str, Any]) -> Iterator[str]:
     if memory["device"]["kind"] == "cpu":
         end = "be killed by the system (137)"
     yield (
-        f"micro-batches of {memory['rows']} rows need {needed:.1f} GiB and {usable:.1f} can be "
-        f"used: the run would {end}; set training.per_device_train_batch_size to auto "
-        f"or to {memory['largest_rows']} at most"
+        f"micro-batches of {memory['rows']} rows need {needed:.1f} GiB, and {usable:.1f} GiB can "
+        f"be used: the run would {end}; set training.per_device_train_batch_size to auto, or to "
+        f"at most {memory['largest_rows']}"
     )
 
 
@@ -180,14 +180,14 @@ def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
     """Yield the same for people."""
     parts, device = memory["parts"], memory["device"]
     yield (
-        f"memory: {_size(memory['peak_bytes'])} at most is predicted, of {_size(device['memory'])} "
-        f"on {device['name']}"
+        f"memory: a peak of at most {_size(memory['peak_bytes'])} is predicted, of "
+        f"{_size(device['memory'])} on {device['name']}"
     )
     named = (f"{name} {_size(size)}" for name, size in parts.items())
     yield f"  {', '.join(named)}"
     kept = "are recomputed" if memory["recomputed"] else "are kept"
     yield (
-        f"  a micro-batch has {memory['rows']} rows, {memory['positions']:,} positions at most; "
+        f"  a micro-batch has {memory['rows']} rows, at most {memory['positions']:,} positions; "
         f"activations {kept}; up to {memory['largest_rows'] or 0:,} rows would fit"
     )
 
@@ -196,14 +196,14 @@ def probe_lines(probe: dict[str, Any]) -> Iterator[str]:
     """Yield what a few steps took, for people."""
     yield (
         f"time: about {duration(probe['expected_s'])} for {probe['steps']:,} steps and "
-        f"{probe['evaluations']} evaluations, by {probe['probed_steps']} steps of "
+        f"{probe['evaluations']} evaluations, measured on {probe['probed_steps']} steps of "
         f"{probe['step_s']:.2f} s ({probe['tokens_per_s']:,.0f} tokens/s)"
     )
     if probe.get("peak_bytes") and "predicted_bytes" in probe:
         error = probe["predicted_bytes"] / probe["peak_bytes"] - 1
         yield (
-            f"  these steps took {_size(probe['peak_bytes'])} of memory, "
-            f"{_size(probe['predicted_bytes'])} were predicted ({error:+.0%})"
+            f"  these steps took {_size(probe['peak_bytes'])} of memory; "
+            f"{_size(probe['predicted_bytes'])} was predicted ({error:+.0%})"
         )
 
 

@@ -95,7 +95,7 @@ def test_the_plain_template_is_used_and_ends_answers(tokenizer) -> None:
 
 def test_a_template_that_cannot_be_used_is_a_problem_with_a_line(tokenizer) -> None:
     """Refusing or rewriting templates are named with the cause, without the row's text."""
-    for template, says in ((REWRITES, "in another way"), (REFUSES, "refuses the conversation: no")):
+    for template, says in ((REWRITES, "differently"), (REFUSES, "refuses the conversation: no")):
         tokenizer.chat_template = template
         problem = made(tokenizer, CHAT)
         assert isinstance(problem, Problem)
@@ -193,7 +193,7 @@ def test_a_row_that_spells_a_control_token_can_be_an_error(tokenizer) -> None:
     problem = made(tokenizer, record, control_tokens="fail")
     assert isinstance(problem, Problem)
     assert problem.field == "messages[0].content"
-    assert problem.found.startswith("spells the control token <|end|>")
+    assert problem.found.startswith("contains the control token <|end|>")
     assert only(made(tokenizer, record)).learn.sum() > 0
 
 

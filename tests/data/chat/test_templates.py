@@ -269,7 +269,7 @@ def test_arguments_reach_the_template(render) -> None:
     ("template", "says"),
     [
         ("{% for m in messages %}\n{{ m.content }", r":2: the chat template cannot be read"),
-        ("{% for a in range(99999) %}" * 3 + "{% endfor %}" * 3, "does not end within"),
+        ("{% for a in range(99999) %}" * 3 + "{% endfor %}" * 3, "does not finish within"),
         ("{{ 'a' * 3000000000 }}", "asks for more than 1 GiB"),
     ],
     ids=["syntax", "endless", "huge"],
@@ -303,7 +303,9 @@ def test_a_row_that_takes_forever_ends_it_all(render, monkeypatch) -> None:
     monkeypatch.setattr("medlora.data.chat.template._ROW_S", 0.3)
     loops = "{% if messages[0].content == 'pain' %}" + "{% for a in range(99999) %}" * 3
     template = loops + "{% endfor %}" * 3 + "{% endif %}" + TURN + ASK
-    with pytest.raises(ConfigError, match=r"the chat template does not end within 0 s, for row 1"):
+    with pytest.raises(
+        ConfigError, match=r"the chat template does not finish within 0 s, for row 1"
+    ):
         render(template, TWO)
 
 

@@ -56,7 +56,7 @@ LINES = [
     Malformed("a.jsonl", _line(answer=" "), ":1: field 'answer': only white space"),
     Malformed("a.jsonl", _line().replace(b"Nobody", b"\xff"), ":1: byte "),
     Malformed("a.jsonl", _line().replace(b'"Nobody."', b"NaN"), ":1: NaN, which is not JSON"),
-    Malformed("a.jsonl", b'{"answer": "a", ' + _line()[1:], ":1: a field that stands twice"),
+    Malformed("a.jsonl", b'{"answer": "a", ' + _line()[1:], ":1: a field that occurs twice"),
     Malformed("a.jsonl", _line().replace(b"Nobody", b"\\ud800"), ":1: field 'answer': half of a"),
     Malformed("a.jsonl", b'{"question": "Osterhagen-4711"}', ":1: field 'answer': missing"),
     Malformed("a.jsonl", b'{"frage": "Osterhagen-4711", "antwort": "x"}', ":1: none of the known"),
@@ -152,15 +152,13 @@ TABLES = [
         "t.csv", _SHEET + b'"a\nb",c\n,Osterhagen-4711\n', ":5: field 'question': empty text"
     ),
     Malformed("t.csv", _SHEET + b'"a,Osterhagen-4711\nb,c\n', ":3: a quotation mark that opens"),
-    Malformed("t.csv", _SHEET + b'"a" b,Osterhagen-4711\n', ":3: text behind the quotation mark"),
+    Malformed("t.csv", _SHEET + b'"a" b,Osterhagen-4711\n', ":3: text after the quotation mark"),
     Malformed("t.csv", _SHEET + b"a,\xe4\n", ":3: byte 3 of the line is not UTF-8"),
     Malformed(
         "t.csv", b"question,question\na,Osterhagen-4711\n", ":1: two columns of the same name"
     ),
     Malformed("t.csv", b",\na,Osterhagen-4711\n", ":1: no column has a name"),
-    Malformed(
-        "t.csv", b"frage,antwort\na,Osterhagen-4711\n", ":1: no column of a name that is known"
-    ),
+    Malformed("t.csv", b"frage,antwort\na,Osterhagen-4711\n", ":1: no column with a known name"),
     Malformed("t.csv", _SHEET.replace(b"\n", b"\r"), ":1: a line ends with a lone carriage return"),
     Malformed("t.csv", _SHEET.decode().encode("utf-16"), ":1: UTF-16 text"),
     Malformed("t.csv", b"PK\x03\x04" + _SHEET, ":1: a zip archive or a spreadsheet"),
@@ -174,19 +172,19 @@ TABLES = [
         "t.csv", _SHEET + b'"' + b"Osterhagen\n" * (2 << 20), ":3: a cell that begins here has more"
     ),
     Malformed("t.csv.gz", gzip.compress(_SHEET * 99)[:-12], ": the gzip archive is damaged"),
-    Malformed("t.tsv", _SHEET, ":1: no column of a name that is known; there are column 1;"),
+    Malformed("t.tsv", _SHEET, ":1: no column with a known name; there are column 1;"),
     Malformed(
-        "t.csv", f"{SECRET} is asked. Who?,x\na,b\n".encode(), ": no column of a name that is known"
+        "t.csv", f"{SECRET} is asked. Who?,x\na,b\n".encode(), ": no column with a known name"
     ),
     Malformed("t.csv", b"question,antwort\nOsterhagen-4711,b\n", ":1: no column 'answer'"),
     Malformed("t.tsv", b"question\tanswer\na\tb\tOsterhagen-4711\n", ":2: 3 cells where the first"),
     Malformed("t.tsv", b"question\tanswer\nOsterhagen-4711\t \n", ":2: field 'answer': only white"),
 ]
 PARQUET = [
-    Malformed("p.parquet", b"", ": no sound Parquet"),
-    Malformed("p.parquet", _TABLE[:-7], ": no sound Parquet"),
-    Malformed("p.parquet", _TABLE[:4] + b"\xff" * 60 + _TABLE[64:], ": no sound Parquet"),
-    Malformed("p.parquet", _ROWS, ": no sound Parquet"),
+    Malformed("p.parquet", b"", ": not readable as Parquet"),
+    Malformed("p.parquet", _TABLE[:-7], ": not readable as Parquet"),
+    Malformed("p.parquet", _TABLE[:4] + b"\xff" * 60 + _TABLE[64:], ": not readable as Parquet"),
+    Malformed("p.parquet", _ROWS, ": not readable as Parquet"),
     Malformed(
         "p.parquet", _parquet(("question", [SECRET]), ("answer", [None])), ": row 1: field 'answer'"
     ),

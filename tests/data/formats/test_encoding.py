@@ -97,7 +97,7 @@ def test_a_wrong_encoding_is_told(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes(b"prompt,response\na,b\nc,\x81\n")
     source = Source((file,), encoding="windows-1252")
-    assert "a.csv:3: byte 0x81 stands for nothing in windows-1252" in said(source)
+    assert "a.csv:3: byte 0x81 is not a character in windows-1252" in said(source)
     file.write_bytes(TABLE.encode())
     assert "the file is UTF-8, and data.encoding says windows-1252; unset" in said(source)
     file.write_bytes(b"prompt,response\nplain,ascii\n")

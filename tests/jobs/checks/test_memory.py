@@ -155,12 +155,12 @@ def test_what_has_the_place_of_a_folder_is_told_as_training_tells_it(
         return "training.report_to=tensorboard", f"training.logging_dir={logs / folder}"
 
     for error, says, name, *changed in (
-        (ConfigError, "leads to the run", "latest"),
-        (StorageError, "is no folder", "file"),
-        (StorageError, r"new \(logs\): is no folder|File exists", "new", *tracked("")),
+        (ConfigError, "is the link to the run", "latest"),
+        (StorageError, "is not a folder", "file"),
+        (StorageError, r"new \(logs\): is not a folder|File exists", "new", *tracked("")),
         (
             StorageError,
-            r"file \(logs\): is no folder|Not a directory|File exists",
+            r"file \(logs\): is not a folder|Not a directory|File exists",
             "new",
             *tracked("file"),
         ),
