@@ -30,7 +30,13 @@ from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.inputs.prepare import Prepared
 from medlora.model.adapter import adapter_files, saved_files
-from medlora.plan.device import device_type, memory_in_use, precision_of, this_device, this_machine
+from medlora.plan.device import (
+    device_type,
+    memory_in_use,
+    precision_of,
+    this_device,
+    this_machine,
+)
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.runs.cards import with_papers
