@@ -63,15 +63,14 @@ def record(folder: Path, *, without: int | None) -> tuple[list[Event], int]:
     """Return the events of a run's saves, and how many places of the code synced."""
     events: list[Event] = []
     places: list[tuple[str, int]] = []
-    patched = files._Disk()
 
     def wrap(name: str) -> Callable[..., None]:
-        original = getattr(patched, name)
+        original = getattr(files.disk, name)
 
         def call(*arguments: object) -> None:
             if name == "sync":
                 frame = sys._getframe(1)
-                place = (frame.f_code.co_name, frame.f_lineno)
+                place = (frame.f_code.co_filename, frame.f_lineno)
                 if place not in places:
                     places.append(place)
                 if without == places.index(place):
@@ -83,14 +82,14 @@ def record(folder: Path, *, without: int | None) -> tuple[list[Event], int]:
 
         return call
 
-    before = files.disk
-    files.disk = patched
-    for name in ("create", "append", "sync", "mkdir", "chmod", "rename", "unlink", "rmdir"):
-        setattr(patched, name, wrap(name))
+    names = ("create", "append", "sync", "mkdir", "chmod", "rename", "unlink", "rmdir")
+    for name in names:
+        setattr(files.disk, name, wrap(name))
     try:
         _saves(folder / "out/run", events)
     finally:
-        files.disk = before
+        for name in names:
+            delattr(files.disk, name)
     return events, len(places)
 
 

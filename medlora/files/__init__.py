@@ -1,0 +1,55 @@
+"""The one package that writes: whole files and folders or none, and the digests that prove them."""
+
+from medlora.files.digest import sha256_bytes, sha256_file, sha256_files
+from medlora.files.disk import disk
+from medlora.files.errors import (
+    ForbiddenError,
+    TakenError,
+    check_space,
+    owner_of,
+    storage_errors,
+)
+from medlora.files.file import (
+    append_bytes,
+    append_line,
+    make_link,
+    new_file,
+    received_file,
+    write_bytes,
+    write_new,
+)
+from medlora.files.folder import NewFolder, make_folder, new_folder, received_folder, write_folder
+from medlora.files.json_text import json_bytes, json_line, sha256_json
+from medlora.files.sweep import REPLACED, TEMPORARY, remove, rename, sweep
+
+__all__ = [
+    "REPLACED",
+    "TEMPORARY",
+    "ForbiddenError",
+    "NewFolder",
+    "TakenError",
+    "append_bytes",
+    "append_line",
+    "check_space",
+    "disk",
+    "json_bytes",
+    "json_line",
+    "make_folder",
+    "make_link",
+    "new_file",
+    "new_folder",
+    "owner_of",
+    "received_file",
+    "received_folder",
+    "remove",
+    "rename",
+    "sha256_bytes",
+    "sha256_file",
+    "sha256_files",
+    "sha256_json",
+    "storage_errors",
+    "sweep",
+    "write_bytes",
+    "write_folder",
+    "write_new",
+]
