@@ -6,7 +6,6 @@ second start takes over what is whole and fetches the rest.
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from typing import Any
 from medlora.errors import MissingPartError, StorageError
 from medlora.files import (
     append_line,
+    check_space,
     make_folder,
     received_file,
     remove,
@@ -54,7 +54,12 @@ def fetch(store: Store, place: Path) -> Path:
     make_folder(place, private=True)
     known = _kept(place, whole, wanted)
     missing = {name: one for name, one in wanted.items() if name not in known}
-    _check_room(store.location, place, missing)
+    check_space(
+        place,
+        sum(one.size for one in missing.values()),
+        purpose=str(store.location),
+        fix="mount a larger disk at /scratch, or name a folder on one in MEDLORA_WORK",
+    )
     _log.info(
         "%s: %d files, %.2f GB%s",
         store.location,
@@ -168,17 +173,6 @@ def _is_here(entry: dict[str, Any] | None, whole: Path, name: str, stated: Objec
     if not entry or (entry.get("size"), entry.get("version")) != (stated.size, stated.version):
         return False
     return path.is_file() and sha256_file(path) == entry.get("sha256")
-
-
-def _check_room(location: Location, place: Path, missing: Mapping[str, Object]) -> None:
-    needed = sum(one.size for one in missing.values())
-    with storage_errors(place):
-        free = shutil.disk_usage(place).free
-    if needed > free:
-        raise StorageError(
-            f"{place}: {location} needs {needed:,} bytes and {free:,} are free",
-            fix="mount a larger disk at /scratch, or name a folder on one in MEDLORA_WORK",
-        )
 
 
 def _check_unchanged(store: Store, wanted: Mapping[str, Object]) -> None:
