@@ -9,11 +9,9 @@ done gives it its name.  A lock in each entry tells who uses it, and the kernel 
 its holder dies.
 """
 
-import fcntl
-import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,19 +22,20 @@ from medlora.data.chat.chat import Chat
 from medlora.data.tokens import FORMAT, DamagedError, TokenTable, read_tokens
 from medlora.errors import StorageError
 from medlora.files import (
+    LOCK,
     TEMPORARY,
+    Lock,
     NewFolder,
+    locked,
     make_folder,
     new_folder,
     remove,
     sha256_bytes,
     sha256_json,
-    storage_errors,
 )
 from medlora.logs import logger
 
 _log = logger(__name__)
-_LOCK = ".lock"
 _KEEP = 4  # entries: those of two runs with an evaluation file each
 _ATTEMPTS = 3  # to make an entry that proves itself, or that nobody deletes at once
 _LIBRARIES = ("jinja2", "tokenizers", "transformers")
@@ -124,35 +123,35 @@ def open_entry(
 
 def _open(folder: Path, key: str, read: Read[Table]) -> tuple[Table, dict[str, Any]] | None:
     """Return an entry that proves itself; one that does not is deleted."""
-    with _alone(folder.parent):
+    with locked(folder.parent):
         if not folder.is_dir():
             return None
         holder = _hold(folder)
     try:
         table, manifest = read(folder, key=key)
     except DamagedError as error:
-        os.close(holder)
+        holder.close()
         _log.warning("%s/%s is damaged (%s): made again", folder.parent.name, key[:12], error)
-        with _alone(folder.parent):
+        with locked(folder.parent):
             if folder.is_dir():
                 remove(folder)
         return None
-    weakref.finalize(table, os.close, holder)
+    weakref.finalize(table, holder.close)
     return table, manifest
 
 
 def _make(folder: Path, make: Callable[[NewFolder], None]) -> None:
     """Make an entry, unless somebody is faster."""
     with ExitStack() as stack:
-        with _alone(folder.parent):
+        with locked(folder.parent):
             new = stack.enter_context(new_folder(folder))
-            stack.callback(os.close, _hold(new.path))
+            stack.callback(_hold(new.path).close)
         make(new)
 
 
 def _tidy(root: Path) -> None:
     """Delete what nobody makes or uses: broken-off attempts, and all but the latest entries."""
-    with _alone(root):
+    with locked(root):
         folders = [path for path in root.iterdir() if path.is_dir()]
         broken_off = [path for path in folders if path.name.startswith(TEMPORARY)]
         entries = [path for path in folders if not path.name.startswith(".")]
@@ -166,47 +165,19 @@ def _tidy(root: Path) -> None:
 
 
 def _used_at(folder: Path) -> float:
-    lock = folder / _LOCK
+    lock = folder / LOCK
     return lock.stat().st_mtime if lock.exists() else 0.0
 
 
 def _in_use(folder: Path) -> bool:
-    descriptor = _lock_file(folder)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    with Lock(folder) as lock:
+        return not lock.take_if_free()
 
 
-def _hold(folder: Path) -> int:
-    """Mark a folder as used, now, until the descriptor that is returned is closed."""
-    descriptor = _lock_file(folder)
-    with storage_errors(folder):
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        with suppress(PermissionError):  # another user's file of our group: an older date is fine
-            os.utime(descriptor)
-    return descriptor
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Be the only one who adds, takes or deletes entries for the time of the block: moments."""
-    descriptor = _lock_file(root)
-    try:
-        with storage_errors(root):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock_file(folder: Path) -> int:
-    path = folder / _LOCK
-    with storage_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
-        if os.fstat(descriptor).st_uid == os.getuid():
-            os.fchmod(descriptor, 0o660)  # umask would keep the group out
-    return descriptor
+def _hold(folder: Path) -> Lock:
+    """Mark a folder as used, now, until the lock that is returned is closed."""
+    lock = Lock(folder)
+    lock.take(shared=True)
+    with suppress(PermissionError):  # another user's file of our group: an older date is fine
+        lock.touch()
+    return lock

@@ -20,12 +20,15 @@ from medlora.files.file import (
 )
 from medlora.files.folder import NewFolder, make_folder, new_folder, received_folder, write_folder
 from medlora.files.json_text import json_bytes, json_line, sha256_json
+from medlora.files.lock import LOCK, Lock, locked
 from medlora.files.sweep import REPLACED, TEMPORARY, remove, rename, sweep
 
 __all__ = [
+    "LOCK",
     "REPLACED",
     "TEMPORARY",
     "ForbiddenError",
+    "Lock",
     "NewFolder",
     "TakenError",
     "append_bytes",
@@ -34,6 +37,7 @@ __all__ = [
     "disk",
     "json_bytes",
     "json_line",
+    "locked",
     "make_folder",
     "make_link",
     "new_file",

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.lock import NAME as LOCK
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, is_ours
 from medlora.checkpoint.proof import is_proven
 from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.errors import MedloraError
 from medlora.files import (
+    LOCK,
     REPLACED,
     TEMPORARY,
     make_link,

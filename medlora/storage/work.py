@@ -1,6 +1,5 @@
 """The folder on this machine where what an object store holds is worked on."""
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -8,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from medlora.errors import StorageError
-from medlora.files import make_folder, storage_errors
-
-_LOCK = ".lock"
+from medlora.files import locked, make_folder, storage_errors
 
 
 def open_work(folder: Path, *, ours: bool) -> None:
@@ -41,10 +38,5 @@ def open_work(folder: Path, *, ours: bool) -> None:
 def one_at_a_time(place: Path) -> Iterator[None]:
     """Let the workers of a machine, started by somebody else, do something in turn."""
     make_folder(place, private=True)
-    with storage_errors(place):
-        descriptor = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT, 0o660)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked(place):
         yield
-    finally:
-        os.close(descriptor)
