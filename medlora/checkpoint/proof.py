@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.names import BEST, EPOCH, FINAL, PROGRESS, REJECTED, RESUMABLE, STEP
-from medlora.checkpoint.store import DamagedError, read_manifest
+from medlora.checkpoint.store import read_manifest
+from medlora.files import DamagedError
 
 
 def prove(folder: Path, *, name: str | None = None) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from medlora.checkpoint.names import STEP
 from medlora.checkpoint.proof import prove
-from medlora.checkpoint.store import MANIFEST, DamagedError
 from medlora.errors import StorageError
-from medlora.files import received_folder
+from medlora.files import MANIFEST, DamagedError, received_folder
 from medlora.logs import logger
 from medlora.storage.store import Object, Store, at_once
 

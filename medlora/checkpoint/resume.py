@@ -5,8 +5,7 @@ from typing import Any
 
 from medlora.checkpoint.names import RESUMABLE
 from medlora.checkpoint.proof import is_proven, prove
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
-from medlora.files import ForbiddenError, remove, rename
+from medlora.files import MANIFEST, DamagedError, ForbiddenError, read_stated, remove, rename
 from medlora.logs import logger
 
 _log = logger(__name__)

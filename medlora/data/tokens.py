@@ -8,7 +8,6 @@ N rows with T tokens and L runs of tokens that carry loss.  The folder holds
     manifest.json   the key that it was made for, how to read the rest, every file's SHA-256
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,16 @@ from numpy.typing import NDArray
 
 from medlora.data.blocks import ROW, RUN, Block
 from medlora.errors import StorageError
-from medlora.files import NewFolder, json_bytes, sha256_file, sha256_json
+from medlora.files import (
+    MANIFEST,
+    DamagedError,
+    NewFolder,
+    read_stated,
+    sha256_file,
+    write_manifest,
+)
 
 FORMAT = 3
-MANIFEST = "manifest.json"
 _NAMES = ("rows", "ids", "runs")
 
 
@@ -54,10 +59,6 @@ def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return starts
 
 
-class DamagedError(Exception):
-    """A folder of tokens is not as it was written; the message says what differs."""
-
-
 @dataclass(slots=True)
 class TokenWriter:
     """Appends blocks to a folder that is being made."""
@@ -82,13 +83,7 @@ class TokenWriter:
             changes.update(block.changes)
         counted = {"forms": dict(sorted(forms.items())), "changes": dict(sorted(changes.items()))}
         stated = {"ids": self.ids.str, **counted}
-        vouch(self.folder, {"format": FORMAT, **facts, **stated})
-
-
-def vouch(folder: NewFolder, facts: dict[str, Any]) -> None:
-    """Write the manifest, which states these facts and the SHA-256 of each file; the last write."""
-    stated = {**facts, "files": folder.sync()}
-    folder.append(MANIFEST, json_bytes({**stated, "sha256": sha256_json(stated)}))
+        write_manifest(self.folder, {"format": FORMAT, **facts, **stated})
 
 
 def read_tokens(folder: Path, *, key: str) -> tuple[TokenTable, dict[str, Any]]:
@@ -112,7 +107,7 @@ def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
     Raises:
         DamagedError: something is not as it was written.
     """
-    manifest = _manifest(folder)
+    manifest = read_stated(folder / MANIFEST)
     if manifest.get("key") != key:
         raise DamagedError("it was made for something else")
     for name in names:
@@ -120,20 +115,9 @@ def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
             found = sha256_file(folder / name)
         except StorageError as error:
             raise DamagedError(error.headline) from None
-        if found != manifest["files"][name]:
+        if found != manifest["files"].get(name):
             raise DamagedError(f"{name} was changed")
     return manifest
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        raise DamagedError("its manifest cannot be read") from None
-    stated = {key: value for key, value in dict(manifest).items() if key != "sha256"}
-    if manifest.get("sha256") != sha256_json(stated):
-        raise DamagedError("its manifest was changed")
-    return stated
 
 
 def mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:

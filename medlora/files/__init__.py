@@ -21,16 +21,30 @@ from medlora.files.file import (
 from medlora.files.folder import NewFolder, make_folder, new_folder, received_folder, write_folder
 from medlora.files.json_text import json_bytes, json_line, sha256_json
 from medlora.files.lock import LOCK, Lock, locked
+from medlora.files.proven import (
+    MANIFEST,
+    DamagedError,
+    UnreadableError,
+    manifest_bytes,
+    proven_bytes,
+    read_proven,
+    read_stated,
+    unreadable,
+    write_manifest,
+)
 from medlora.files.sweep import REPLACED, TEMPORARY, remove, rename, sweep
 
 __all__ = [
     "LOCK",
+    "MANIFEST",
     "REPLACED",
     "TEMPORARY",
+    "DamagedError",
     "ForbiddenError",
     "Lock",
     "NewFolder",
     "TakenError",
+    "UnreadableError",
     "append_bytes",
     "append_line",
     "check_space",
@@ -40,9 +54,13 @@ __all__ = [
     "locked",
     "make_folder",
     "make_link",
+    "manifest_bytes",
     "new_file",
     "new_folder",
     "owner_of",
+    "proven_bytes",
+    "read_proven",
+    "read_stated",
     "received_file",
     "received_folder",
     "remove",
@@ -53,7 +71,9 @@ __all__ = [
     "sha256_json",
     "storage_errors",
     "sweep",
+    "unreadable",
     "write_bytes",
     "write_folder",
+    "write_manifest",
     "write_new",
 ]

@@ -9,12 +9,11 @@ from transformers import PreTrainedTokenizerBase
 
 from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import checkpoints
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.config import DataConfig
 from medlora.data.chat.chat import Chat, ChatRules
 from medlora.data.chat.template import today
 from medlora.errors import ConfigError, MissingPartError, StorageError
-from medlora.files import sha256_bytes, storage_errors
+from medlora.files import MANIFEST, DamagedError, read_stated, sha256_bytes, storage_errors
 from medlora.logs import logger
 from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
 from medlora.model.folder import check_tokenizer_folder, find_base

@@ -4,7 +4,6 @@ A file is scanned once: what was found is kept beside the tokens under a digest 
 columns and the scanner itself.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +18,15 @@ from medlora.data.privacy.classes import STRUCTURED
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, ordered, place, scanner_facts
 from medlora.errors import ConfigError, RejectedError, StorageError, listed
-from medlora.files import json_bytes, make_folder, remove, sha256_json, write_bytes
+from medlora.files import (
+    DamagedError,
+    make_folder,
+    proven_bytes,
+    read_proven,
+    remove,
+    sha256_json,
+    write_bytes,
+)
 from medlora.inputs.prepare import by_split
 from medlora.logs import logger
 
@@ -120,17 +127,14 @@ def _as_json(summary: Summary) -> bytes:
         "first": summary.first,
         "first_structured": summary.first_structured,
     }
-    return json_bytes({**stated, "sha256": sha256_json(stated)})
+    return proven_bytes(stated)
 
 
 def _kept(path: Path, file: Source) -> Summary | None:
     """Return an earlier result that proves itself."""
     try:
-        stated = json.loads(path.read_bytes())
-        proof = stated.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError):
-        return None
-    if proof != sha256_json(stated):
+        stated = read_proven(path)
+    except DamagedError:
         return None
     first, structured = (
         [Finding(*values) for values in stated[name]] for name in ("first", "first_structured")

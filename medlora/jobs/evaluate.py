@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest
+from medlora.checkpoint.store import read_manifest
 from medlora.errors import IntegrityError
 from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
-from medlora.files import sha256_file, sha256_json, write_bytes
+from medlora.files import MANIFEST, DamagedError, sha256_file, sha256_json, write_bytes
 from medlora.inputs.suites import choose_suites
 from medlora.logs import logger, show
 from medlora.model.base import check_base, digest_base

@@ -15,7 +15,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from medlora.checkpoint.names import REJECTED
-from medlora.checkpoint.store import MANIFEST, manifest_bytes
 from medlora.config import ModelConfig
 from medlora.data.chat.chat import Chat
 from medlora.data.chat.template import without_marks
@@ -38,6 +37,7 @@ from medlora.files import (
     new_folder,
     remove,
     sha256_file,
+    write_manifest,
 )
 from medlora.logs import logger, show
 from medlora.model.adapter import saved_files
@@ -274,7 +274,7 @@ def _finish(
         "comparison": found,
         "software": software(),
     }
-    target.append(MANIFEST, manifest_bytes(target.sync(), facts))
+    write_manifest(target, facts)
 
 
 def _summary(found: dict[str, Any]) -> list[str]:

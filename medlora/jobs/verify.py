@@ -8,9 +8,8 @@ from typing import Any
 from medlora.checkpoint.names import BEST, ENDS, RESUMABLE, is_ours
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import first_proven
-from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
-from medlora.files import sha256_file, storage_errors
+from medlora.files import MANIFEST, DamagedError, UnreadableError, sha256_file, storage_errors
 from medlora.logs import show
 from medlora.runs import written
 from medlora.runs.recovery import Best, lost_best, source_of_best, stated_best

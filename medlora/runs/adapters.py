@@ -10,11 +10,12 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
+from medlora.checkpoint.store import read_manifest
 from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
 from medlora.errors import IntegrityError, MissingPartError, StorageError
 from medlora.evaluate.generate import check_writes
+from medlora.files import MANIFEST, DamagedError, UnreadableError
 from medlora.inputs.chat import load_chat
 from medlora.logs import logger
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer

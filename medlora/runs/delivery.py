@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.store import MANIFEST, read_manifest
+from medlora.checkpoint.store import read_manifest
 from medlora.config import TrainingConfig
 from medlora.errors import ConfigError, StorageError
 from medlora.files import (
+    MANIFEST,
     REPLACED,
     TEMPORARY,
     ForbiddenError,

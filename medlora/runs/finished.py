@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.store import MANIFEST, DamagedError, UnreadableError, read_manifest
+from medlora.checkpoint.store import read_manifest
 from medlora.config import Setting, load
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
-from medlora.files import storage_errors
+from medlora.files import MANIFEST, DamagedError, UnreadableError, storage_errors
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs, differences
 from medlora.runs.folder import GATE

@@ -9,9 +9,8 @@ from typing import Any
 from medlora.checkpoint.names import ENDS
 from medlora.checkpoint.proof import prove
 from medlora.checkpoint.resume import set_aside as put_aside
-from medlora.checkpoint.store import DamagedError, UnreadableError
 from medlora.errors import ConfigError, StorageError, below
-from medlora.files import LOCK, make_folder, rename
+from medlora.files import LOCK, DamagedError, UnreadableError, make_folder, rename
 from medlora.logs import logger
 from medlora.plan.quick_checks import look_for_run, refuse_volatile
 from medlora.plan.resolve import Plan

@@ -19,9 +19,16 @@ from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import BEST, ENDS, FINAL, REJECTED, RESUMABLE, is_ours
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
-from medlora.checkpoint.store import MANIFEST, DamagedError
 from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
-from medlora.files import make_folder, sha256_bytes, storage_errors, sweep, write_bytes
+from medlora.files import (
+    MANIFEST,
+    DamagedError,
+    make_folder,
+    sha256_bytes,
+    storage_errors,
+    sweep,
+    write_bytes,
+)
 from medlora.logs import logger
 from medlora.plan.quick_checks import LATEST
 from medlora.plan.resolve import Plan

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.proof import prove
-from medlora.checkpoint.store import DamagedError
 from medlora.errors import DataError, MissingPartError
-from medlora.files import storage_errors, write_bytes
+from medlora.files import DamagedError, storage_errors, write_bytes
 from medlora.logs import logger
 from medlora.model.names import WEIGHTS
 from medlora.report.evidence import Document, document

@@ -12,8 +12,8 @@ from typing import Any
 from medlora.checkpoint.names import BEST, ENDS, PROGRESS
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, first_proven
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.errors import IntegrityError
+from medlora.files import MANIFEST, DamagedError, read_stated
 
 
 @dataclass(frozen=True, slots=True)

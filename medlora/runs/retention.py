@@ -8,13 +8,15 @@ from typing import Any
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, is_ours
 from medlora.checkpoint.proof import is_proven
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.errors import MedloraError
 from medlora.files import (
     LOCK,
+    MANIFEST,
     REPLACED,
     TEMPORARY,
+    DamagedError,
     make_link,
+    read_stated,
     remove,
     storage_errors,
     write_bytes,

@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.names import FINAL, REJECTED, is_ours
-from medlora.checkpoint.store import MANIFEST, DamagedError, manifest_bytes, read_stated
-from medlora.files import remove, sha256_file, storage_errors, write_bytes
+from medlora.files import (
+    MANIFEST,
+    DamagedError,
+    manifest_bytes,
+    read_stated,
+    remove,
+    sha256_file,
+    storage_errors,
+    write_bytes,
+)
 
 RECORD = "written.json"
 SCHEMA = 1

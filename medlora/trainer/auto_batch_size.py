@@ -12,11 +12,11 @@ from typing import Any
 
 from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import checkpoints
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_stated
 from medlora.config import RunConfig
 from medlora.config.schema import DEFAULT_ROWS
 from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
+from medlora.files import MANIFEST, DamagedError, read_stated
 from medlora.logs import logger
 from medlora.model.base import check_base
 from medlora.model.folder import find_base

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import MANIFEST, DamagedError, read_manifest, write_checkpoint
+from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.files import MANIFEST, DamagedError
 
 FILES = {"adapter.safetensors": bytes(range(256)) * 4, "progress.json": b'{"step": 3}\n'}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from medlora import files
-from medlora.checkpoint.store import DamagedError, read_manifest, read_stated, write_checkpoint
+from medlora.checkpoint.store import read_manifest, write_checkpoint
 from medlora.config import TrainingConfig
 from medlora.errors import ConfigError, StorageError
-from medlora.files import sha256_bytes
+from medlora.files import DamagedError, read_stated, sha256_bytes
 from medlora.report.fingerprint import Inputs
 from medlora.runs.delivery import check_output, deliver
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-from medlora.checkpoint.store import DamagedError, UnreadableError, read_manifest
+from medlora.checkpoint.store import read_manifest
 from medlora.config import ColumnsConfig, load
 from medlora.config.file import from_yaml
 from medlora.config.hyperparameters import from_hyperparameters
@@ -25,6 +25,7 @@ from medlora.data.audit.read import DataFile, read
 from medlora.data.formats.source import Source
 from medlora.errors import MedloraError
 from medlora.evaluate.suite import read_suite
+from medlora.files import DamagedError, UnreadableError
 from medlora.model.sums import read_sums
 from medlora.report.statements import read_statements
 

@@ -12,8 +12,8 @@ from medlora.data.audit.near import near_duplicates
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, Read, Shingles, read
 from medlora.data.cache import Entry, open_entry
-from medlora.data.tokens import mapped, proved, vouch
-from medlora.files import NewFolder, sha256_json
+from medlora.data.tokens import mapped, proved
+from medlora.files import NewFolder, sha256_json, write_manifest
 
 FORMAT = 2
 _ROWS = "rows"
@@ -56,7 +56,7 @@ def audit(
         rows, facts = _read(files, cfg, prompts)
         for start in range(0, max(len(rows), 1), _CHUNK):
             folder.append(_ROWS, rows[start : start + _CHUNK].tobytes())
-        vouch(folder, {"format": FORMAT, "key": key, **facts})
+        write_manifest(folder, {"format": FORMAT, "key": key, **facts})
 
     return open_entry(root, key, make, _open)
 
