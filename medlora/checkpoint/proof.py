@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import BEST, EPOCH, FINAL, PROGRESS, REJECTED, RESUMABLE, STEP
+from medlora.checkpoint.names import BEST, EPOCH, FINAL, PROGRESS, REJECTED, is_resumable, step_of
 from medlora.checkpoint.store import read_manifest
 from medlora.files import DamagedError
 
@@ -57,7 +57,7 @@ def _refuse_links(folder: Path) -> None:
 
 def _contradictions(folder: Path, name: str, manifest: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a folder's manifest says that its name does not."""
-    if RESUMABLE.fullmatch(name):
+    if is_resumable(name):
         yield from _of_a_checkpoint(folder, name, manifest)
     kind, status = manifest.get("kind"), manifest.get("status")
     if name == BEST and kind != "adapter":
@@ -72,7 +72,7 @@ def _of_a_checkpoint(folder: Path, name: str, manifest: Mapping[str, Any]) -> It
     step = manifest.get("step")
     if manifest.get("kind") != "checkpoint":
         yield f"its manifest says that it is no checkpoint ({manifest.get('kind')})"
-    if (found := STEP.fullmatch(name)) and step != int(found[1]):
+    if step_of(name) not in (None, step):
         yield f"its manifest is of step {step}"
     if (found := EPOCH.fullmatch(name)) and manifest.get("epoch", int(found[1])) != int(found[1]):
         yield f"its manifest is of epoch {manifest['epoch']}"

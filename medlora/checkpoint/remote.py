@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from medlora.checkpoint.names import STEP
+from medlora.checkpoint.names import step_of, surplus
 from medlora.checkpoint.proof import prove
 from medlora.errors import StorageError
 from medlora.files import MANIFEST, DamagedError, received_folder
@@ -112,12 +112,8 @@ def move(store: Store, old: str, new: str, *, but: Collection[str] = ()) -> None
 def prune(store: Store, *, keep: int, step: int) -> None:
     """Delete all but the newest `keep` step checkpoints, as `resume.prune` does here."""
     folders = by_folder(store.objects())
-    own = sorted(
-        (int(name.partition("_")[2]), name)
-        for name, files in folders.items()
-        if STEP.fullmatch(name) and MANIFEST in files
-    )
-    for _, name in [entry for entry in own if entry[0] <= step][:-keep]:
+    whole = [name for name, files in folders.items() if MANIFEST in files]
+    for name in surplus(whole, keep=keep, step=step):
         remove(store.below(name), folders[name])
 
 
@@ -133,8 +129,9 @@ def by_folder(objects: Mapping[str, Object]) -> dict[str, dict[str, Object]]:
 
 def claimed_step(store: Store, name: str) -> int:
     """Return the step that a folder says it has, unchecked; for its place in the line only."""
-    if STEP.fullmatch(name):
-        return int(name.partition("_")[2])
+    stated = step_of(name)
+    if stated is not None:
+        return stated
     try:
         step = json.loads(store.read(f"{name}/{MANIFEST}") or b"")["step"]
     except (ValueError, KeyError, TypeError, RecursionError):

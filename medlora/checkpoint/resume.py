@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import RESUMABLE
+from medlora.checkpoint.names import is_resumable, step_of, surplus
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.files import MANIFEST, DamagedError, ForbiddenError, read_stated, remove, rename
 from medlora.logs import logger
@@ -46,7 +46,7 @@ def set_aside(folder: Path) -> str:
 
 def checkpoints(run: Path) -> list[Path]:
     """Return the folders of a run that training can go on from, and the links of such names."""
-    named = (path for path in run.iterdir() if RESUMABLE.fullmatch(path.name))
+    named = (path for path in run.iterdir() if is_resumable(path.name))
     return [path for path in named if path.is_symlink() or path.is_dir()]
 
 
@@ -58,26 +58,24 @@ def prune(run: Path, *, keep: int, step: int) -> None:
     Args:
         run: the run's folder.
         keep: how many stay.
-        step: where the run is.  What claims a later one is none of its own (another user's, left
-            in place), and must not crowd out those that are.
+        step: where the run is; what claims a later one (another user's, left in place) stays.
 
     Raises:
         StorageError: one cannot be deleted.
     """
-    steps = [path for path in checkpoints(run) if path.name.startswith("step_")]
-    own = [path for path in steps if _claimed_step(path) <= step and not path.is_symlink()]
-    for folder in sorted(own, key=_claimed_step)[:-keep]:
+    own = [path.name for path in checkpoints(run) if not path.is_symlink()]
+    for name in surplus(own, keep=keep, step=step):
         try:
-            remove(folder)
+            remove(run / name)
         except ForbiddenError as error:
-            _log.warning("checkpoint %s stays: %s", folder.name, error.headline)
+            _log.warning("checkpoint %s stays: %s", name, error.headline)
 
 
 def _claimed_step(folder: Path) -> int:
     """Return the step that a folder says it has; for its place in the line only."""
-    kind, _, number = folder.name.partition("_")
-    if kind == "step":
-        return int(number)
+    stated = step_of(folder.name)
+    if stated is not None:
+        return stated
     try:
         step = read_stated(folder / MANIFEST).get("step")
     except DamagedError:

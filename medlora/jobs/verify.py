@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import BEST, ENDS, RESUMABLE, is_ours
+from medlora.checkpoint.names import BEST, ENDS, is_ours, is_resumable
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import first_proven
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
@@ -119,7 +119,7 @@ def _of_folders(run: Path, stated: Mapping[str, Any], whole: set[str]) -> Iterat
             if sha256_file(run / name / MANIFEST) != digest:
                 yield name, "it is whole, and not the one that the run wrote"
         elif _is_gone(run / name):
-            if RESUMABLE.fullmatch(name) and any(end in whole for end in ENDS):
+            if is_resumable(name) and any(end in whole for end in ENDS):
                 show(f"gone     {name}: the run wrote it; its result needs it no more")
             else:
                 yield name, "the run wrote it, and it is gone"
@@ -161,9 +161,9 @@ def _way(run: Path, name: str, best: Best | None) -> str:
     source = newest if name in ENDS else source
     if source:
         return f"medlora train makes {name}/ anew from {source.name}"
-    if RESUMABLE.fullmatch(name) and any(is_proven(run / end) for end in ENDS):
+    if is_resumable(name) and any(is_proven(run / end) for end in ENDS):
         return f"{name} is not needed: the result is whole"
-    if RESUMABLE.fullmatch(name) and newest:
+    if is_resumable(name) and newest:
         return f"medlora train sets {name} aside and goes on from {newest.name}"
     return (
         f"restore {name} from a copy: nothing beside it can make it anew; medlora train "

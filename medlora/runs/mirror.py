@@ -16,7 +16,7 @@ from pathlib import Path
 
 from medlora.checkpoint import remote
 from medlora.checkpoint.lock import only_writer
-from medlora.checkpoint.names import BEST, ENDS, FINAL, REJECTED, RESUMABLE, is_ours
+from medlora.checkpoint.names import BEST, ENDS, EPOCH, FINAL, REJECTED, is_ours, is_resumable
 from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
 from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
@@ -118,7 +118,7 @@ class Mirror:
         claimed = {
             name: remote.claimed_step(run, name)
             for name, files in there.items()
-            if RESUMABLE.fullmatch(name) and MANIFEST in files
+            if is_resumable(name) and MANIFEST in files
         }
         for name in sorted(claimed, key=lambda name: claimed[name], reverse=True):
             if claimed[name] <= step or self._take(run, name):
@@ -234,7 +234,7 @@ class Mirror:
     def _send_missing(self, run: Store, there: remote.Folders) -> None:
         newest = newest_valid(self._folder)
         resumable = [newest[0].name] if newest else []
-        epochs = [one.name for one in checkpoints(self._folder) if one.name.startswith("epoch")]
+        epochs = [one.name for one in checkpoints(self._folder) if EPOCH.fullmatch(one.name)]
         for name in (BEST, *sorted({*epochs, *resumable}), *ENDS):
             known = MANIFEST in there.get(name, {})
             if known and (name != BEST or not _is_later(self._folder / name, run)):
