@@ -1,10 +1,12 @@
 """Find the newest checkpoint that proves itself; set the others aside, each with a line."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import is_resumable, step_of, surplus
-from medlora.checkpoint.proof import is_proven, prove
+from medlora.checkpoint.names import ENDS, is_resumable, step_of, surplus
+from medlora.checkpoint.proof import prove
 from medlora.files import MANIFEST, DamagedError, ForbiddenError, read_stated, remove, rename
 from medlora.logs import logger
 
@@ -20,7 +22,7 @@ def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
     Raises:
         StorageError: the run's folder cannot be written.
     """
-    for folder in sorted(checkpoints(run), key=_claimed_step, reverse=True):
+    for folder in _newest_first(run):
         try:
             return folder, prove(folder)
         except DamagedError as error:
@@ -28,10 +30,29 @@ def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
-def first_proven(run: Path) -> Path | None:
-    """Return what `newest_valid` would, and leave everything as it is."""
-    found = sorted(checkpoints(run), key=_claimed_step, reverse=True)
-    return next((folder for folder in found if is_proven(folder)), None)
+def newest_proven(run: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return what `newest_valid` would, and leave everything as it is; there may be no run."""
+    for folder in _newest_first(run) if run.is_dir() else ():
+        with suppress(DamagedError):
+            return folder, prove(folder)
+    return None
+
+
+def stated_by(run: Path) -> Iterator[dict[str, Any]]:
+    """Yield the manifests of a run's result and of its checkpoints; there may be no run.
+
+    What is damaged is passed over; whether the rest may be trusted is looked at on resuming.
+    """
+    for folder in (*(run / end for end in ENDS), *(_newest_first(run) if run.is_dir() else ())):
+        with suppress(DamagedError):
+            yield read_stated(folder / MANIFEST)
+
+
+def _newest_first(run: Path) -> list[Path]:
+    """Return a run's checkpoints by the step that they claim, those of the same one by name."""
+    return sorted(
+        checkpoints(run), key=lambda folder: (_claimed_step(folder), folder.name), reverse=True
+    )
 
 
 def set_aside(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """A run's chat: the base's tokenizer and template, with what the config says of conversations."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -7,13 +8,12 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.resume import checkpoints
+from medlora.checkpoint.resume import stated_by
 from medlora.config import DataConfig
 from medlora.data.chat.chat import Chat, ChatRules
 from medlora.data.chat.template import today
 from medlora.errors import ConfigError, MissingPartError, StorageError
-from medlora.files import MANIFEST, DamagedError, read_stated, sha256_bytes, storage_errors
+from medlora.files import sha256_bytes, storage_errors
 from medlora.logs import logger
 from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
 from medlora.model.folder import check_tokenizer_folder, find_base
@@ -136,15 +136,10 @@ def _text(file: Path) -> str:
 
 
 def _date_of(run: Path) -> str | None:
-    """Return the day that a run's folders state, None where there are none.
-
-    What is damaged is passed over; whether the rest may be trusted is looked at on resuming.
-    """
-    for folder in (run / FINAL, run / REJECTED, *(checkpoints(run) if run.is_dir() else ())):
-        try:
-            stated: Any = read_stated(folder / MANIFEST)["inputs"][DATE]
+    """Return the day that a run's folders state, None where there are none."""
+    for manifest in stated_by(run):
+        with suppress(ValueError, KeyError, TypeError):
+            stated = manifest["inputs"][DATE]
             date.fromisoformat(stated)
-        except (DamagedError, ValueError, KeyError, TypeError):
-            continue
-        return str(stated)
+            return str(stated)
     return None

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.resume import first_proven
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.resume import newest_proven
 from medlora.config import RunConfig, refuse_conflicts
 from medlora.data.locate import DataFiles
 from medlora.data.split import Split
@@ -250,9 +249,9 @@ def _check_begun(plan: Plan, inputs: Inputs, *, is_done: bool) -> None:
     run = _run_of(plan)
     if _has_output(plan):
         check_output(plan.resolved.config.training, run, inputs)
-    begun = first_proven(run) if run.is_dir() and not is_done else None
+    begun = None if is_done else newest_proven(run)
     if begun:
-        change_checker(inputs, ())(read_manifest(begun))
+        change_checker(inputs, ())(begun[1])
 
 
 def _has_results(plan: Plan) -> bool:
@@ -262,7 +261,7 @@ def _has_results(plan: Plan) -> bool:
     """
     run = _run_of(plan)
     ends = any((run / name).exists() for name in (FINAL, REJECTED))
-    return ends or _has_output(plan) or (run.is_dir() and first_proven(run) is not None)
+    return ends or _has_output(plan) or newest_proven(run) is not None
 
 
 def _has_output(plan: Plan) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from medlora.checkpoint.names import BEST, ENDS, is_ours, is_resumable
 from medlora.checkpoint.proof import is_proven, prove
-from medlora.checkpoint.resume import first_proven
+from medlora.checkpoint.resume import newest_proven
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import MANIFEST, DamagedError, UnreadableError, sha256_file, storage_errors
 from medlora.logs import show
@@ -156,15 +156,15 @@ def _ways(folder: Path, problems: Problems) -> Iterator[str]:
 
 def _way(run: Path, name: str, best: Best | None) -> str:
     """Return what mends a folder that `train` does not take, or a file beside the folders."""
-    newest = first_proven(run)
+    newest = newest_proven(run)
     source = source_of_best(run, best) if name == BEST and best else None
-    source = newest if name in ENDS else source
+    source = newest[0] if newest and name in ENDS else source
     if source:
         return f"medlora train makes {name}/ anew from {source.name}"
     if is_resumable(name) and any(is_proven(run / end) for end in ENDS):
         return f"{name} is not needed: the result is whole"
     if is_resumable(name) and newest:
-        return f"medlora train sets {name} aside and goes on from {newest.name}"
+        return f"medlora train sets {name} aside and goes on from {newest[0].name}"
     return (
         f"restore {name} from a copy: nothing beside it can make it anew; medlora train "
         "--fresh sets all of it aside and trains again"

@@ -11,7 +11,7 @@ from typing import Any
 
 from medlora.checkpoint.names import BEST, ENDS, PROGRESS
 from medlora.checkpoint.proof import is_proven, prove
-from medlora.checkpoint.resume import checkpoints, first_proven
+from medlora.checkpoint.resume import checkpoints, newest_proven
 from medlora.errors import IntegrityError
 from medlora.files import MANIFEST, DamagedError, read_stated
 
@@ -32,8 +32,8 @@ def stated_best(run: Path) -> Best | None:
             return _best_of_result(read_stated(run / end / MANIFEST))
         except DamagedError:
             continue
-    newest = first_proven(run) if run.is_dir() else None
-    best = json.loads((newest / PROGRESS).read_bytes()).get("best") if newest else None
+    newest = newest_proven(run)
+    best = json.loads((newest[0] / PROGRESS).read_bytes()).get("best") if newest else None
     match best:
         case [int() as step, int() | float() as loss]:
             return Best(step, loss, is_last=False)
@@ -77,7 +77,7 @@ def check_recoverable(end: Path, problem: DamagedError) -> None:
     Raises:
         IntegrityError: no checkpoint beside it is whole.
     """
-    if first_proven(end.parent) is None:
+    if newest_proven(end.parent) is None:
         raise IntegrityError(
             f"{end} is damaged: {problem}; no checkpoint beside it is whole",
             fix="restore it from a copy, or start over with --fresh, which sets it aside",

@@ -6,17 +6,15 @@ whole memory, never on what is free at the moment; and a run keeps the number th
 for it decides how rounding falls and which dropout is drawn.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.resume import checkpoints
+from medlora.checkpoint.resume import stated_by
 from medlora.config import RunConfig
 from medlora.config.schema import DEFAULT_ROWS
 from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
-from medlora.files import MANIFEST, DamagedError, read_stated
 from medlora.logs import logger
 from medlora.model.base import check_base
 from medlora.model.folder import find_base
@@ -101,15 +99,10 @@ def _forecast(plan: Plan, cfg: RunConfig, device: Device, *, workers: int) -> Fo
 
 
 def rows_of(run: Path) -> int | None:
-    """Return the rows of a micro-batch that a run's folders state, None where there are none.
-
-    What is damaged is passed over; whether the rest may be trusted is looked at on resuming.
-    """
-    for folder in (run / FINAL, run / REJECTED, *checkpoints(run)):
-        try:
-            stated: Any = read_stated(folder / MANIFEST)["inputs"][_SIZE]
-        except (DamagedError, KeyError, TypeError):
-            continue
-        if isinstance(stated, int) and stated > 0:
-            return stated
+    """Return the rows of a micro-batch that a run's folders state, None where there are none."""
+    for manifest in stated_by(run):
+        with suppress(KeyError, TypeError):
+            rows = manifest["inputs"][_SIZE]
+            if isinstance(rows, int) and rows > 0:
+                return rows
     return None
