@@ -21,9 +21,9 @@ from medlora.evaluate.suite import read_suite
 from medlora.files import json_bytes
 from medlora.jobs import merge
 from medlora.model.base import load_base
-from medlora.model.names import WEIGHTS
+from medlora.model.names import DESCRIPTION, WEIGHTS
 from medlora.plan.resolve import Options, resolve
-from medlora.runs.adapters import DESCRIPTION, adapter_chat, find_adapter, put_on
+from medlora.runs.adapters import adapter_chat, find_adapter, put_on
 from medlora.runtime import Stop, snapshot
 
 

@@ -33,7 +33,13 @@ from medlora.report.history import PRIVATE
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.runs.adapters import put_on
 from medlora.runs.cards import MEMORY
-from medlora.runs.finished import final_of, finished_manifest, plan_again, refuse_other_inputs
+from medlora.runs.finished import (
+    final_of,
+    finished_manifest,
+    home_of,
+    plan_again,
+    refuse_other_inputs,
+)
 from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
@@ -80,7 +86,7 @@ def run(
     final = final_of(folder)
     manifest = finished_manifest(final)
     plan = plan_again(
-        manifest, final.resolve().parent, run_name=manifest["run_name"], data=data, model=model
+        manifest, home_of(final), run_name=manifest["run_name"], data=data, model=model
     )
     cfg, found = plan.resolved.config, find_inputs(plan)
     refuse_other_inputs(manifest, describe(found, plan))
@@ -101,7 +107,7 @@ def run(
         planted = _Planted.read(file, found, prepared.train, cfg.data)
         report["canaries"] = _exposures(adapted, prepared.chat, planted, settings)
     report = {key: _rounded(value) for key, value in report.items()}
-    path = out or final.resolve().parent / MEMORY
+    path = out or home_of(final) / MEMORY
     write_bytes(path, json_bytes(report))
     show(*_table(report))
     show(f"report: {path}")

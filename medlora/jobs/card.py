@@ -14,7 +14,7 @@ from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
 from medlora.report.subject import Field, Subject
 from medlora.runs.cards import EVALUATION
-from medlora.runs.finished import final_of, finished_manifest
+from medlora.runs.finished import final_of, finished_manifest, home_of
 
 _FOLDER = "card"  # with a manifest of its own, so that `medlora verify` knows it
 
@@ -51,7 +51,7 @@ def run(folder: Path, options: CardOptions) -> None:
     }
     chosen = [made[form] for form in made if options.form in (form, "all")]
     files = {FACTS: facts, **{name: write(subject) for name, write, _ in chosen}}
-    output = options.output or final.resolve().parent / _FOLDER
+    output = options.output or home_of(final) / _FOLDER
     if options.output:  # a folder that may hold other things
         make_folder(output)
         for name, content in files.items():

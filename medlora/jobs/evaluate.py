@@ -8,24 +8,21 @@ from typing import Any
 
 import click
 
-from medlora.checkpoint.store import read_manifest
-from medlora.errors import IntegrityError
 from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
-from medlora.files import MANIFEST, DamagedError, sha256_file, sha256_json, write_bytes
+from medlora.files import sha256_file, sha256_json, write_bytes
 from medlora.inputs.suites import choose_suites
 from medlora.logs import logger, show
 from medlora.model.base import check_base, digest_base
 from medlora.model.folder import find_base
-from medlora.model.names import WEIGHTS
+from medlora.model.names import DESCRIPTION, WEIGHTS
 from medlora.model.quantize import check_quantizer
 from medlora.plan.resolve import Plan
 from medlora.report.evaluation import report_bytes, table
 from medlora.runs.adapters import (
-    DESCRIPTION,
+    Adapter,
     data_section,
-    find_adapter,
     load_adapted,
     read_adapter,
 )
@@ -63,11 +60,11 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
     )
     check_base(base)
     check_quantizer(cfg.model)
-    adapter = find_adapter(options.adapter) if options.adapter else None
+    adapter = read_adapter(options.adapter) if options.adapter else None
     _need_an_adapter(suites, adapter)
     facts = _input_facts(base, adapter)
-    data = data_section(read_adapter(adapter), plan) if adapter else cfg.data
-    model, chat = load_adapted(cfg.model, data, base, adapter)
+    data = data_section(adapter, plan) if adapter else cfg.data
+    model, chat = load_adapted(cfg.model, data, base, adapter.folder if adapter else None)
     asking = Asking(
         options.batch_size or cfg.training.per_device_eval_batch_size,
         options.max_new_tokens or cfg.gate.max_new_tokens,
@@ -85,7 +82,7 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
     refuse(report["gate"], fix="look at what its answers lack, and train another adapter")
 
 
-def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:
+def _need_an_adapter(suites: Sequence[Suite], adapter: Adapter | None) -> None:
     """Refuse to state a preference by itself: an untrained model has one, of .96, for the safe."""
     pairs = [suite.name for suite in suites if suite.kind == "pairs"]
     if pairs and adapter is None:
@@ -95,22 +92,17 @@ def _need_an_adapter(suites: Sequence[Suite], adapter: Path | None) -> None:
         )
 
 
-def _input_facts(base: Path, adapter: Path | None) -> dict[str, Any]:
+def _input_facts(base: Path, adapter: Adapter | None) -> dict[str, Any]:
     """Return the digests of base and adapter; say so if the adapter was trained on another base."""
     files = digest_base(base)
     facts: dict[str, Any] = {"base": {"sha256": sha256_json(files), "files": files}}
     if adapter is None:
         return {**facts, "adapter": None}
-    facts["adapter"] = {"files": {n: sha256_file(adapter / n) for n in (DESCRIPTION, WEIGHTS)}}
-    if (adapter / MANIFEST).is_file():
-        try:
-            manifest = read_manifest(adapter)
-        except DamagedError as error:
-            raise IntegrityError(
-                f"{adapter} is damaged: {error}", fix="restore it from a copy"
-            ) from None
-        trained_on = manifest.get("base_model", {}).get("sha256")
-        facts["adapter"]["trained_on_this_base"] = trained_on == facts["base"]["sha256"]
-        if trained_on != facts["base"]["sha256"]:
+    digests = {name: sha256_file(adapter.folder / name) for name in (DESCRIPTION, WEIGHTS)}
+    facts["adapter"] = {"files": digests}
+    if adapter.manifest:
+        is_its_base = adapter.base.get("sha256") == facts["base"]["sha256"]
+        facts["adapter"]["trained_on_this_base"] = is_its_base
+        if not is_its_base:
             _log.warning("the adapter was trained on another base, see its manifest")
     return facts

@@ -53,14 +53,13 @@ from medlora.model.merge import (
     saver,
     weight_bytes,
 )
-from medlora.model.names import WEIGHTS
+from medlora.model.names import DESCRIPTION, WEIGHTS
 from medlora.model.quantize import check_quantizer
 from medlora.plan.device import device_type
 from medlora.plan.resolve import Plan
 from medlora.report.history import PRIVATE
 from medlora.report.manifest import software
 from medlora.runs.adapters import (
-    DESCRIPTION,
     Adapter,
     adapter_chat,
     base_of,

@@ -12,7 +12,8 @@ from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
-from medlora.runs.page import home_of, read_run
+from medlora.runs.finished import home_of
+from medlora.runs.page import read_run
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.names import FINAL
-from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, IntegrityError
 from medlora.files import remove
 from medlora.inputs.prepare import read_inputs
 from medlora.jobs import train
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
+from medlora.report.facts import REPRODUCED
 from medlora.report.history import PRIVATE
-from medlora.runs.finished import final_of, finished_manifest, plan_again, refuse_other_inputs
+from medlora.runs.finished import (
+    final_of,
+    finished_manifest,
+    home_of,
+    plan_again,
+    refuse_other_inputs,
+)
 from medlora.runs.folder import note_other_software
 from medlora.runtime import Stop
 
@@ -36,13 +42,14 @@ def run(
     final = final_of(folder)
     manifest = finished_manifest(final)
     _refuse_unrepeatable(manifest, final)
-    name = f"{manifest['run_name']}.reproduced"
-    plan = plan_again(manifest, final.resolve().parent, run_name=name, data=data, model=model)
+    name = f"{manifest['run_name']}{REPRODUCED}"
+    plan = plan_again(manifest, home_of(final), run_name=name, data=data, model=model)
     refuse_other_inputs(manifest, read_inputs(plan))
     note_other_software(manifest)
     train.run(plan, stop=stop)
     copy = Path(plan.resolved.config.training.output_dir) / plan.resolved.config.run_name
-    theirs, ours = (_digest(place) for place in (final, copy / FINAL))
+    theirs = manifest["files"][WEIGHTS]
+    ours = finished_manifest(copy / FINAL)["files"][WEIGHTS]
     if theirs != ours:
         raise IntegrityError(
             f"the adapter came out different: SHA-256 {ours}, the run has {theirs}",
@@ -66,8 +73,3 @@ def _refuse_unrepeatable(manifest: dict[str, Any], final: Path) -> None:
             f"{final} went on from a checkpoint with changes ({names}): one pass cannot repeat it",
             fix="train it again without --allow-change",
         )
-
-
-def _digest(final: Path) -> str:
-    digest: str = read_manifest(final)["files"][WEIGHTS]
-    return digest

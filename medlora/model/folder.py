@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from medlora.errors import MissingPartError, StorageError
-from medlora.model.names import WEIGHTS
+from medlora.model.names import CONFIG, DESCRIPTION, GENERATION, WEIGHTS
 
 INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
-_CONFIG, _ADAPTER = "config.json", "adapter_config.json"
 # What transformers looks for: config, generation config, and the parts of tokenizers.
-_SETTINGS = (_CONFIG, "generation_config.json")
+_SETTINGS = (CONFIG, GENERATION)
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -76,7 +75,7 @@ def find_base(value: str, *, mount: Path) -> Path:
     """
     roots = list(dict.fromkeys((Path(value), mount / value)))
     for root in roots:
-        if (root / "config.json").is_file():
+        if (root / CONFIG).is_file():
             return root
     inner = [path.parent for root in roots for path in sorted(root.glob("*/config.json"))]
     if len(inner) == 1:
@@ -121,12 +120,13 @@ def check_base_folder(folder: Path) -> dict[str, Any]:
             asks for what no model has.
         StorageError: a file cannot be read.
     """
-    check_inside(folder, [_CONFIG])
-    config = read_object(folder / _CONFIG)
+    check_inside(folder, [CONFIG])
+    config = read_object(folder / CONFIG)
     _check_config(folder, config)
-    if _there(folder, [_ADAPTER]):
+    if _there(folder, [DESCRIPTION]):
         raise MissingPartError(
-            f"{folder / _ADAPTER}: an adapter lies in the base's folder, and would be loaded on it",
+            f"{folder / DESCRIPTION}: an adapter lies in the base's folder, and would be loaded "
+            "on it",
             fix="keep adapters in folders of their own",
         )
     names = weight_files(folder)
@@ -172,20 +172,20 @@ def check_adapter_folder(folder: Path) -> None:
         MissingPartError: it is something else, or lies elsewhere.
         StorageError: a file cannot be read.
     """
-    check_inside(folder, [_ADAPTER, WEIGHTS])
-    description = read_object(folder / _ADAPTER)
+    check_inside(folder, [DESCRIPTION, WEIGHTS])
+    description = read_object(folder / DESCRIPTION)
     if description.get("peft_type") != "LORA":
         raise MissingPartError(
-            f"{folder / _ADAPTER}: is no LoRA adapter", fix="use an adapter of the type LORA"
+            f"{folder / DESCRIPTION}: is no LoRA adapter", fix="use an adapter of the type LORA"
         )
     if description.get("megatron_config"):
         raise MissingPartError(
-            f"{folder / _ADAPTER}: asks for a library of its own (megatron_core)",
+            f"{folder / DESCRIPTION}: asks for a library of its own (megatron_core)",
             fix="save the adapter without megatron_config",
         )
     if description.get("layer_replication"):
         raise MissingPartError(
-            f"{folder / _ADAPTER}: repeats layers of its base (layer_replication), which is not "
+            f"{folder / DESCRIPTION}: repeats layers of its base (layer_replication), which is not "
             "supported",
             fix="use an adapter that was trained without it",
         )
@@ -193,7 +193,7 @@ def check_adapter_folder(folder: Path) -> None:
     for name, rank in _numbers(ranks):
         if not 0 < rank <= _LARGEST_RANK:
             raise MissingPartError(
-                f"{folder / _ADAPTER}: the rank {name} is {rank}, not 1 to {_LARGEST_RANK}",
+                f"{folder / DESCRIPTION}: the rank {name} is {rank}, not 1 to {_LARGEST_RANK}",
                 fix="copy the adapter again",
             )
 
@@ -317,7 +317,7 @@ def _refuse_large(path: Path) -> None:
 
 
 def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
-    file = folder / _CONFIG
+    file = folder / CONFIG
     if not isinstance(config.get("model_type", ""), str):
         raise MissingPartError(f"{file}: model_type is no name", fix=_COPY)
     named = config.get("architectures")

@@ -9,25 +9,23 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from medlora.checkpoint.names import FINAL, REJECTED
-from medlora.checkpoint.store import read_manifest
 from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
-from medlora.errors import IntegrityError, MissingPartError, StorageError
+from medlora.errors import IntegrityError, MissingPartError
 from medlora.evaluate.generate import check_writes
-from medlora.files import MANIFEST, DamagedError, UnreadableError
+from medlora.files import MANIFEST
 from medlora.inputs.chat import load_chat
 from medlora.logs import logger
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, find_base
-from medlora.model.names import WEIGHTS
+from medlora.model.names import DESCRIPTION, WEIGHTS
 from medlora.plan.device import device_type, has_bf16
 from medlora.plan.resolve import Plan
+from medlora.runs.finished import result_with, whole_manifest
 from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
-DESCRIPTION = "adapter_config.json"
 _KEY = "model.base_model_name"
 
 
@@ -56,14 +54,13 @@ def find_adapter(path: Path) -> Path:
     Raises:
         MissingPartError: there is none.
     """
-    places = [path, path / FINAL, path / REJECTED]
-    found = next((place for place in places if (place / DESCRIPTION).is_file()), None)
-    if found is None or not (found / WEIGHTS).is_file():
+    folder = result_with(DESCRIPTION, path)
+    if folder is None or not (folder / WEIGHTS).is_file():
         raise MissingPartError(
             f"{path}: no {DESCRIPTION} with {WEIGHTS}",
             fix="name the folder of an adapter that PEFT saved, or a run's folder",
         )
-    return found
+    return folder
 
 
 def read_adapter(path: Path) -> Adapter:
@@ -78,13 +75,7 @@ def read_adapter(path: Path) -> Adapter:
     if not (folder / MANIFEST).is_file():
         _log.info("%s has no manifest of ours: nothing says which base it belongs to", folder)
         return Adapter(folder)
-    try:
-        return Adapter(folder, read_manifest(folder))
-    except UnreadableError as error:
-        raise StorageError(f"{folder}: {error}", fix="make it readable for this user") from None
-    except DamagedError as error:
-        fix = "restore it from a copy"
-        raise IntegrityError(f"{folder} is damaged: {error}", fix=fix) from None
+    return Adapter(folder, whole_manifest(folder))
 
 
 def base_of(adapter: Adapter, plan: Plan) -> Path:

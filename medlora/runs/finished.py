@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import FINAL, REJECTED
+from medlora.checkpoint.names import ENDS, FINAL
 from medlora.checkpoint.store import read_manifest
 from medlora.config import Setting, load
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import MANIFEST, DamagedError, UnreadableError, storage_errors
+from medlora.model.names import WEIGHTS
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs, differences
 from medlora.runs.folder import GATE
@@ -15,9 +16,39 @@ from medlora.runs.folder import GATE
 
 def final_of(folder: Path) -> Path:
     """Return the final/ of a run's folder, or rejected/, or the folder where it is that already."""
-    places = (folder, folder / FINAL, folder / REJECTED)
+    return result_with(MANIFEST, folder) or folder / FINAL
+
+
+def result_with(file: str, folder: Path) -> Path | None:
+    """Return the first of a folder, its final/ and its rejected/ that has a file, None for none.
+
+    Raises:
+        StorageError: they cannot be looked at.
+    """
+    places = (folder, *(folder / end for end in ENDS))
     with storage_errors(folder):
-        return next((place for place in places if (place / MANIFEST).exists()), folder / FINAL)
+        return next((place for place in places if (place / file).exists()), None)
+
+
+def home_of(folder: Path) -> Path:
+    """Return a run's own folder: the one that final/, rejected/ or a checkpoint is in."""
+    return folder.resolve().parent if (folder / WEIGHTS).exists() else folder
+
+
+def whole_manifest(folder: Path) -> dict[str, Any]:
+    """Return a folder's manifest after checking every byte beside it.
+
+    Raises:
+        IntegrityError: it is damaged.
+        StorageError: it cannot be read.
+    """
+    try:
+        return read_manifest(folder)
+    except UnreadableError as error:
+        raise StorageError(f"{folder}: {error}", fix="make it readable for this user") from None
+    except DamagedError as error:
+        fix = "restore it from a copy"
+        raise IntegrityError(f"{folder} is damaged: {error}", fix=fix) from None
 
 
 def finished_manifest(final: Path) -> dict[str, Any]:
@@ -30,12 +61,7 @@ def finished_manifest(final: Path) -> dict[str, Any]:
     """
     if not final.is_dir():
         raise MissingPartError(f"{final}: not there", fix="name the folder of a finished run")
-    try:
-        manifest = read_manifest(final)
-    except UnreadableError as error:
-        raise StorageError(f"{final}: {error}", fix="make it readable for this user") from None
-    except DamagedError as error:
-        raise IntegrityError(f"{final} is damaged: {error}", fix="restore it from a copy") from None
+    manifest = whole_manifest(final)
     if manifest.get("kind") != "run":
         raise MissingPartError(f"{final}: no finished run", fix="name a run's folder or its final/")
     return manifest

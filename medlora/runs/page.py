@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.proof import prove
+from medlora.checkpoint.resume import newest_proven
 from medlora.errors import DataError, MissingPartError
-from medlora.files import DamagedError, storage_errors, write_bytes
+from medlora.files import storage_errors, write_bytes
 from medlora.logs import logger
 from medlora.model.names import WEIGHTS
 from medlora.report.evidence import Document, document
@@ -13,7 +13,7 @@ from medlora.report.history import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
 from medlora.runs.cards import EVALUATION, MEMORY
-from medlora.runs.finished import final_of, finished_manifest
+from medlora.runs.finished import final_of, finished_manifest, home_of
 
 _log = logger(__name__)
 
@@ -50,33 +50,20 @@ def read_run(folder: Path) -> Run:
     return Run(str(manifest["run_name"]), manifest, metrics, reports, memory)
 
 
-def home_of(folder: Path) -> Path:
-    """Return a run's own folder: the one that final/, rejected/ or a checkpoint is in."""
-    return folder.resolve().parent if (folder / WEIGHTS).exists() else folder
-
-
 def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
     """Return the checkpoint of the highest step that is whole.
 
     Raises:
         MissingPartError: there is none.
     """
-    found = []
     with storage_errors(folder):
-        places = [*folder.glob("step_*"), *folder.glob("epoch_*")] if folder.is_dir() else []
-    for place in places:
-        try:
-            manifest = prove(place)
-        except DamagedError:
-            continue  # `medlora verify` says so, and the run itself sets it aside
-        found.append((int(manifest.get("step", 0)), str(place), place, manifest))
-    if not found:
+        newest = newest_proven(folder)
+    if newest is None:
         raise MissingPartError(
             f"{folder}: neither a finished run nor a checkpoint that is whole",
             fix="name a run's folder, e.g. checkpoints/run",
         )
-    _, _, place, manifest = max(found, key=lambda one: one[:2])
-    return place, manifest
+    return newest
 
 
 def _memory(home: Path, adapter: str) -> Document | None:
