@@ -12,6 +12,7 @@ from medlora.errors import IntegrityError, MissingPartError, StorageError, liste
 from medlora.files import new_folder, sha256_bytes, sha256_file, storage_errors
 from medlora.logs import show
 from medlora.model.folder import TEMPLATES, check_inside
+from medlora.model.names import CONFIG
 from medlora.model.sums import SUMS, read_sums
 
 _CARRIED = (
@@ -42,7 +43,7 @@ def pack(source: Path, target: Path) -> None:
         inner = [f"{TEMPLATES}/{path.name}" for path in (source / TEMPLATES).glob("*.jinja")]
     carried = [name for name in names if name != SUMS and _is_carried(source / name)]
     carried += sorted(inner)
-    if "config.json" not in carried or not any(n.endswith(".safetensors") for n in carried):
+    if CONFIG not in carried or not any(n.endswith(".safetensors") for n in carried):
         raise MissingPartError(
             f"{source}: no base model (config.json and *.safetensors)",
             fix="name the folder that holds them",

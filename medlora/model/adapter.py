@@ -1,11 +1,11 @@
 """Attach a LoRA adapter through PEFT; count it, and hand it out as plain tensors."""
 
 import copy
-import json
 import math
 import re
 import warnings
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from medlora.config import LoraConfig
 from medlora.errors import ConfigError, MedloraError
 from medlora.logs import logger
+from medlora.model.header import read_header
 from medlora.model.names import WEIGHTS
 from medlora.model.targets import ALL, AUTO, choose_targets
 
@@ -146,7 +147,7 @@ def _check_saved(content: bytes, model: PeftModel) -> None:
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
-    saved = _shapes_in(content)
+    saved = {name: entry["shape"] for name, entry in read_header(BytesIO(content)).items()}
     wrong = sorted(name for name in trained | saved if trained.get(name) != saved.get(name))
     if wrong:
         counts = [sum(map(math.prod, shapes.values())) for shapes in (trained, saved)]
@@ -156,16 +157,6 @@ def _check_saved(content: bytes, model: PeftModel) -> None:
             fix="train all of the adapter and nothing of the base; PEFT's modules_to_save is for "
             "whole modules",
         )
-
-
-def _shapes_in(content: bytes) -> dict[str, list[int]]:
-    """Return {tensor: shape} of a safetensors file.
-
-    Source: the format's description; 8 bytes of length, little-endian, then that much JSON.
-    """
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
 
 
 def _saved_name(name: str) -> str:

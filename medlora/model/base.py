@@ -28,6 +28,7 @@ from medlora.model.kinds import (
     no_such_class,
     read_config,
 )
+from medlora.model.names import CONFIG, GENERATION
 from medlora.model.quantize import keep_trainable, quantization
 from medlora.model.skeleton import skeleton
 from medlora.runtime.foreign import in_our_words, ran_out_of_memory
@@ -100,14 +101,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 def end_tokens(folder: Path) -> list[int]:
     """Return the ids of the tokens that end an answer, as the base's generation config has them."""
-    file = folder / "generation_config.json"
+    file = folder / GENERATION
     ends = read_object(file).get("eos_token_id") if file.is_file() else None
     return [one for one in (ends if isinstance(ends, list) else [ends]) if isinstance(one, int)]
 
 
 def embedding_rows(folder: Path) -> int | None:
     """Return how many tokens the base has embeddings for, None where its config does not say."""
-    config = read_object(folder / "config.json")
+    config = read_object(folder / CONFIG)
     for section in (config.get("text_config"), config.get("llm_config"), config):
         rows = section.get("vocab_size") if isinstance(section, dict) else None
         if isinstance(rows, int) and rows > 0:
@@ -184,7 +185,7 @@ def _built_as(config: Mapping[str, Any]) -> str:
 def _check_filled(folder: Path, missing: Collection[str]) -> None:
     """Refuse a base that transformers has filled up with random numbers."""
     if missing:
-        built = _built_as(read_object(folder / "config.json"))
+        built = _built_as(read_object(folder / CONFIG))
         raise MissingPartError(
             f"{folder}: {len(missing)} weights of a causal language model are missing, "
             f"first {min(missing)}",

@@ -13,6 +13,7 @@ from transformers import (
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.model.folder import read_object
+from medlora.model.names import CONFIG
 from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input, time_limit
 
@@ -37,7 +38,7 @@ def read_config(folder: Path) -> PretrainedConfig:
     except Exception as error:  # a config can make any of transformers' classes raise anything
         if ran_out_of_memory(error):
             raise
-        if "auto_map" in read_object(folder / "config.json"):
+        if "auto_map" in read_object(folder / CONFIG):
             raise _needs_own_code(folder) from None
         raise MissingPartError(
             f"{folder}: transformers cannot use its config.json ({type(error).__name__})",
@@ -51,7 +52,7 @@ def no_such_class(folder: Path, error: Exception) -> MissingPartError | None:
         return _needs_own_code(folder)
     if "Unrecognized configuration class" not in str(error):
         return None
-    kind = read_object(folder / "config.json").get("model_type")
+    kind = read_object(folder / CONFIG).get("model_type")
     return MissingPartError(
         f"{folder}: transformers has no causal language model of the type {kind}",
         fix=f"use a base {THAT_WRITES}",

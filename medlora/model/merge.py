@@ -5,7 +5,6 @@
 T positions of an input, V vocabulary entries.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,10 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
-_GENERATION = "generation_config.json"
+from medlora.model.folder import read_object
+from medlora.model.header import read_header
+from medlora.model.names import CONFIG, GENERATION
+
 _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _TYPES = tuple(_NAMES.values())
 
@@ -34,7 +36,7 @@ class Difference(NamedTuple):
 
 def base_dtype(folder: Path) -> str | None:
     """Return the type that the base's weights are saved in, None if it is none that we know."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / CONFIG)
     stated = config.get("dtype") or config.get("torch_dtype")
     if stated in _TYPES:
         return str(stated)
@@ -45,7 +47,7 @@ def base_dtype(folder: Path) -> str | None:
 
 def is_quantized(folder: Path) -> bool:
     """Tell whether the base's files hold packed weights, into which nothing can be merged."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / CONFIG)
     return bool(config.get("quantization_config"))
 
 
@@ -111,18 +113,16 @@ def saver(model: PreTrainedModel, base: Path) -> Callable[[Path], None]:
     def save(folder: Path) -> None:
         model.generation_config = GenerationConfig()
         model.save_pretrained(folder)
-        own = base / _GENERATION
+        own = base / GENERATION
         if own.is_file():
-            (folder / _GENERATION).write_bytes(own.read_bytes())
+            (folder / GENERATION).write_bytes(own.read_bytes())
         else:
-            (folder / _GENERATION).unlink(missing_ok=True)
+            (folder / GENERATION).unlink(missing_ok=True)
 
     return save
 
 
 def _types_in(file: Path) -> set[str]:
-    """Return the types of a safetensors file's tensors.  Source: the format's description."""
+    """Return the types of a safetensors file's tensors."""
     with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(length))
-    return {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+        return {entry["dtype"] for entry in read_header(stream).values()}

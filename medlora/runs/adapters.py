@@ -18,7 +18,7 @@ from medlora.inputs.chat import load_chat
 from medlora.logs import logger
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, find_base
-from medlora.model.names import DESCRIPTION, WEIGHTS
+from medlora.model.names import CONFIG, DESCRIPTION, WEIGHTS
 from medlora.plan.device import device_type, has_bf16
 from medlora.plan.resolve import Plan
 from medlora.runs.finished import result_with, whole_manifest
@@ -87,7 +87,7 @@ def base_of(adapter: Adapter, plan: Plan) -> Path:
     """
     mount, stated = plan.mount("model"), str(adapter.base.get("folder", ""))
     asked = plan.resolved.config.model.base_model_name
-    value = asked or (stated if (Path(stated) / "config.json").is_file() else str(mount))
+    value = asked or (stated if (Path(stated) / CONFIG).is_file() else str(mount))
     base = find_base(value, mount=mount)
     check_base(base)
     _check_same(adapter, base)
