@@ -16,7 +16,8 @@ from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.files import sha256_bytes, storage_errors
 from medlora.logs import logger
 from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
-from medlora.model.folder import check_tokenizer_folder, find_base
+from medlora.model.folder import check_tokenizer_folder
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 
 _log = logger(__name__)
@@ -117,12 +118,12 @@ def dated(plan: Plan, day: date | None = None, *, fresh: bool = False) -> Plan:
 
 
 def _asks_for_the_date(plan: Plan) -> bool:
-    cfg, mount = plan.resolved.config, plan.mount("model")
+    cfg = plan.resolved.config
     own = Path(cfg.data.chat_template) if cfg.data.chat_template else None
     if own and own.is_file():
         return _CLOCK in own.read_text(encoding="utf-8", errors="replace")
     try:
-        base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
+        base = look_for_base(plan)
         check_tokenizer_folder(base)
     except (MissingPartError, StorageError):  # told where the base is needed
         return False

@@ -31,9 +31,9 @@ from medlora.inputs.chat import load_chat, template_digest
 from medlora.inputs.suites import choose_suites, verdict_inputs
 from medlora.logs import logger
 from medlora.model.base import check_base, digest_base
-from medlora.model.folder import find_base
 from medlora.model.kinds import position_limit, read_config
 from medlora.model.sums import check_sums
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs, fingerprint
 
@@ -54,9 +54,7 @@ class Found:
 def find_inputs(plan: Plan) -> Found:
     """Find what the run reads; whatever is missing is told before anything is read."""
     cfg = plan.resolved.config
-    base = find_base(
-        cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
-    )
+    base = look_for_base(plan)
     check_base(base)
     files, digests = find_files(plan)
     suites = choose_suites(cfg.gate, folder=files.train.folder)

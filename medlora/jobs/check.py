@@ -53,11 +53,10 @@ from medlora.jobs.checks.memory import (
 )
 from medlora.logs import show
 from medlora.model.base import check_base
-from medlora.model.folder import find_base
 from medlora.plan.device import this_device, this_machine
 from medlora.plan.disk import Place, look_at_disk
 from medlora.plan.memory_forecast import Forecast
-from medlora.plan.quick_checks import look_at_once
+from medlora.plan.quick_checks import look_at_once, look_for_base
 from medlora.plan.resolve import Plan, no_config
 from medlora.report.audit import page
 from medlora.report.fingerprint import Inputs
@@ -289,8 +288,7 @@ def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> li
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:
     """Look at model, adapter, memory and disk; ask the base, and time a few steps on a GPU."""
-    cfg, mount = plan.resolved.config, plan.mount("model")
-    base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
+    cfg, base = plan.resolved.config, look_for_base(plan)
     check_base(base)
     forecast = Forecast(base, cfg, this_device(), workers=workers)
     checked.add("disk", look_at_disk(cfg, adapter_bytes=forecast.adapter))

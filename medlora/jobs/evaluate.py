@@ -15,9 +15,9 @@ from medlora.files import sha256_file, sha256_json, write_bytes
 from medlora.inputs.suites import choose_suites
 from medlora.logs import logger, show
 from medlora.model.base import check_base, digest_base
-from medlora.model.folder import find_base
 from medlora.model.names import DESCRIPTION, WEIGHTS
 from medlora.model.quantize import check_quantizer
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.report.evaluation import report_bytes, table
 from medlora.runs.adapters import (
@@ -55,9 +55,7 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
     suites = choose_suites(cfg.gate, options.suites, limit=options.limit)
     if not suites:
         raise click.UsageError("no suite is given: name one with --suite, e.g. --suite safety")
-    base = find_base(
-        cfg.model.base_model_name or str(plan.mount("model")), mount=plan.mount("model")
-    )
+    base = look_for_base(plan)
     check_base(base)
     check_quantizer(cfg.model)
     adapter = read_adapter(options.adapter) if options.adapter else None

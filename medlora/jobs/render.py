@@ -28,7 +28,7 @@ from medlora.inputs.chat import dated, load_chat
 from medlora.inputs.prepare import changes_said
 from medlora.logs import logger, show
 from medlora.model.base import check_base
-from medlora.model.folder import find_base
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 
 _log = logger(__name__)
@@ -140,8 +140,7 @@ def run(
 
 
 def _base(plan: Plan) -> Path:
-    mount = plan.mount("model")
-    base = find_base(plan.resolved.config.model.base_model_name or str(mount), mount=mount)
+    base = look_for_base(plan)
     check_base(base)
     return base
 

@@ -17,9 +17,10 @@ from medlora.files import MANIFEST
 from medlora.inputs.chat import load_chat
 from medlora.logs import logger
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
-from medlora.model.folder import check_adapter_folder, find_base
+from medlora.model.folder import check_adapter_folder
 from medlora.model.names import CONFIG, DESCRIPTION, WEIGHTS
 from medlora.plan.device import device_type, has_bf16
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.runs.finished import result_with, whole_manifest
 from medlora.runtime.foreign import ran_out_of_memory
@@ -85,10 +86,9 @@ def base_of(adapter: Adapter, plan: Plan) -> Path:
         MissingPartError: there is no base that can be loaded.
         IntegrityError: it is not the one that the adapter was trained on.
     """
-    mount, stated = plan.mount("model"), str(adapter.base.get("folder", ""))
-    asked = plan.resolved.config.model.base_model_name
-    value = asked or (stated if (Path(stated) / CONFIG).is_file() else str(mount))
-    base = find_base(value, mount=mount)
+    stated = Path(adapter.base.get("folder", ""))
+    is_there = not plan.resolved.config.model.base_model_name and (stated / CONFIG).is_file()
+    base = stated if is_there else look_for_base(plan)
     check_base(base)
     _check_same(adapter, base)
     return base

@@ -17,9 +17,9 @@ from medlora.distributed.team import Team
 from medlora.errors import MissingPartError
 from medlora.logs import logger
 from medlora.model.base import check_base
-from medlora.model.folder import find_base
 from medlora.plan.device import Device, this_device
 from medlora.plan.memory_forecast import Forecast
+from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.runs.folder import run_folder
 
@@ -92,8 +92,7 @@ def choose_rows(plan: Plan, device: Device, *, workers: int = 1) -> tuple[int, s
 
 
 def _forecast(plan: Plan, cfg: RunConfig, device: Device, *, workers: int) -> Forecast:
-    mount = plan.mount("model")
-    base = find_base(cfg.model.base_model_name or str(mount), mount=mount)
+    base = look_for_base(plan)
     check_base(base)
     return Forecast(base, cfg, device, workers=workers)
 
