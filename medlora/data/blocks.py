@@ -5,7 +5,6 @@ them, L runs of tokens that carry loss.
 """
 
 import json
-import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
@@ -17,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from medlora.config import ColumnsConfig
 from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.jsonl import Piece
+from medlora.data.pieces import from_request
 from medlora.data.problems import Problem
 from medlora.data.records import Record, read_records
 
@@ -27,7 +27,6 @@ ROW = np.dtype(
     [("tokens", "<i8"), ("runs", "<i8"), ("line", "<i8"), *((name, "<u8") for name in KEYS)]
 )
 RUN = np.dtype("<i4")  # first token with loss and first without, counted from the row's first
-_REQUEST = struct.Struct("<q?")
 
 
 @dataclass(slots=True)
@@ -46,11 +45,6 @@ def id_type(tokenizer: PreTrainedTokenizerBase) -> np.dtype[np.unsignedinteger]:
     """Return the smallest type that holds every id; a vocabulary may have holes."""
     largest = max(tokenizer.get_vocab().values(), default=0)
     return np.dtype("<u2") if largest < 1 << 16 else np.dtype("<u4")
-
-
-def to_request(piece: Piece, *, encode: bool) -> bytes:
-    """Return a piece as `BlockMaker` takes it; without `encode` only problems are wanted."""
-    return _REQUEST.pack(piece.line, encode) + piece.content
 
 
 def from_reply(parts: Sequence[bytes], ids: np.dtype[np.unsignedinteger]) -> Block:
@@ -78,8 +72,7 @@ class BlockMaker:
 
     def __call__(self, request: bytes) -> list[bytes]:
         """Return the parts of a reply."""
-        line, encode = _REQUEST.unpack_from(request)
-        piece = Piece(line, request[_REQUEST.size :])
+        piece, encode = from_request(request)
         block = self._block(piece, encode=encode)
         problems = [astuple(problem) for problem in block.problems]
         said = json.dumps({"forms": block.forms, "problems": problems, "changes": block.changes})

@@ -25,6 +25,7 @@ _NOT_TEXT = {
     b"PAR1": ("a Parquet file", "give it a name that ends in .parquet"),
     b"%PDF": ("a PDF", "give its text as .txt, or rows of questions and answers"),
 }
+TOO_DEEP = ("nested too deeply", "a row holds text fields or messages")
 _BOM = b"\xef\xbb\xbf"
 # Of several files that are read as one, the number of the file stands above a line's own bits.
 FILE_BITS = 40
@@ -118,7 +119,7 @@ def _why(error: Exception) -> tuple[str, str]:
             found = f"not JSON: {error.msg} (column {error.colno})"
             return found, "write one complete JSON object a line"
         case RecursionError():
-            return "nested too deeply", "a row holds text fields or messages"
+            return TOO_DEEP
         case _BadJsonError():
             return str(error), "write plain JSON"
         case _:

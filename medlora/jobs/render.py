@@ -19,9 +19,9 @@ from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
 from medlora.data.locate import locate
+from medlora.data.pieces import PIECE_BYTES
 from medlora.data.problems import Places, Problem, Problems
 from medlora.data.records import read_records
-from medlora.data.stream import PIECE_BYTES
 from medlora.errors import DataError
 from medlora.files import new_file
 from medlora.inputs.chat import dated, load_chat

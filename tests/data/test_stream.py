@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data import stream
+from medlora.data import pieces, stream
 from medlora.data.blocks import Block, BlockMaker, id_type
 from medlora.data.chat.chat import Chat
 from medlora.data.formats.source import Source
@@ -20,7 +20,7 @@ from medlora.files import sha256_file
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some ten rows each, so that a small file has many."""
-    monkeypatch.setattr(stream, "PIECE_BYTES", 600)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 600)
 
 
 def write(path: Path, rows: list[object]) -> Path:
@@ -104,11 +104,12 @@ def test_a_file_that_changes_meanwhile_is_refused(tokenizer, tmp_path: Path) -> 
 
 def test_small_files_are_worth_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork costs more than it saves; a large file gets a process for each CPU."""
-    assert stream.worker_count(Source.of(write(tmp_path / "d", good(20)))) == 0
-    monkeypatch.setattr(stream, "usable_cpus", lambda: 3)
+    way = pieces.Way(lambda _: [], len)
+    assert way.workers(Source.of(write(tmp_path / "d", good(20)))) == 0
+    monkeypatch.setattr(pieces, "usable_cpus", lambda: 3)
     large = Source.of(write(tmp_path / "e", good(300)))
-    assert stream.worker_count(large) == 3
-    assert len(list(large.read(stream.PIECE_BYTES, print))) > 8
+    assert way.workers(large) == 3
+    assert len(list(large.read(pieces.PIECE_BYTES, print))) > 8
 
 
 def test_every_id_fits_however_full_of_holes_the_vocabulary(tokenizer) -> None:

@@ -4,7 +4,6 @@ A piece of a file becomes facts in whatever process; R rows.
 """
 
 import json
-import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -20,6 +19,7 @@ from medlora.data.audit.words import words_of
 from medlora.data.blocks import KEYS
 from medlora.data.folding import digest64
 from medlora.data.jsonl import Piece
+from medlora.data.pieces import from_request
 from medlora.data.problems import Problem
 from medlora.data.records import Record, Records, read_records
 
@@ -29,7 +29,6 @@ EXACT = ("exact_question", "exact_answer", "exact_row")
 _DIGESTS = (*EXACT, *KEYS, "folded_answer", "text", "near_duplicate")
 FACT = np.dtype([("line", "<i8"), ("offset", "<i8"), *((name, "<u8") for name in _DIGESTS)])
 Facts = NDArray[np.void]
-_REQUEST = struct.Struct("<qq?")
 
 
 @dataclass(slots=True)
@@ -42,11 +41,6 @@ class FactPart:
     forms: Counter[str]
     problems: list[Problem]
     notices: dict[str, list[int]]
-
-
-def to_request(piece: Piece, wanted: bool) -> bytes:
-    """Return a piece as `FactMaker` takes it."""
-    return _REQUEST.pack(piece.line, piece.offset, wanted) + piece.content
 
 
 def from_reply(parts: Sequence[bytes]) -> FactPart:
@@ -73,8 +67,7 @@ class FactMaker:
 
     def __call__(self, request: bytes) -> list[bytes]:
         """Return the parts of a reply."""
-        line, offset, wanted = _REQUEST.unpack_from(request)
-        piece = Piece(line, request[_REQUEST.size :], offset)
+        piece, wanted = from_request(request)
         records = self.records(piece)
         rows = records.rows if wanted else []
         said = {

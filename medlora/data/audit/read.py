@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlora.data.audit.facts import FACT, FactMaker, FactPart, Facts, from_reply, to_request
+from medlora.data.audit.facts import FACT, FactMaker, FactPart, Facts, from_reply
 from medlora.data.audit.minhash import PLACES, Sketches, ascending, shingles_of
 from medlora.data.audit.overlap import EQUAL, Hits, Prompts
 from medlora.data.audit.words import Hashes, words_of
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
-from medlora.data.stream import Way, parts_of
+from medlora.data.pieces import Way
+from medlora.data.stream import parts_of
 from medlora.errors import MOST_LISTED, StorageError
 
 _MOST_KNOWN = 1 << 15  # rows: of medium length, 64 MiB
@@ -90,7 +91,7 @@ def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Rea
     forms: Counter[str] = Counter()
     noticed: dict[str, Noticed] = {}
     suites = {name: Contamination(count) for name, count in maker.prompts.suites.items()}
-    way = Way(maker, to_request, from_reply)
+    way = Way(maker, from_reply)
     with closing(parts_of(file.path, way, sha256=file.sha256, workers=workers)) as parts:
         for part in parts:
             rows.append(part.rows)

@@ -1,29 +1,24 @@
 """A data file, scanned: in order, in parallel, in memory that does not grow with it."""
 
 import json
-import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from medlora.config import ColumnsConfig
 from medlora.data.formats.source import Source
-from medlora.data.jsonl import Piece, rows_in
+from medlora.data.jsonl import TOO_DEEP, Piece, rows_in
+from medlora.data.pieces import Way, from_request, replies
 from medlora.data.privacy.fields import texts_of
 from medlora.data.privacy.lists import lists
 from medlora.data.privacy.redact import redact_line
 from medlora.data.privacy.scan import scan_text
 from medlora.data.problems import Problem
-from medlora.data.workers import in_order, usable_cpus
-from medlora.errors import StorageError
 
 PIECE_BYTES = 1 << 16  # a third of a second of one core's work
 _FEW_PIECES = 4  # so few are done before workers would have paid
-_MOST_WORKERS = 16
-_REQUEST = struct.Struct("<q")
 _BOM = "\ufeff"
-_TOO_DEEP = ("nested too deeply", "a row holds text fields or messages")
 
 
 class Finding(NamedTuple):
@@ -62,8 +57,8 @@ class PieceScanner:
 
     def __call__(self, request: bytes) -> list[bytes]:
         """Return the parts of a reply."""
-        (first,) = _REQUEST.unpack_from(request)
-        scanned = self.scan(Piece(first, request[_REQUEST.size :]))
+        piece, _ = from_request(request)
+        scanned = self.scan(piece)
         said = {
             "rows": scanned.rows,
             "rows_with": scanned.rows_with,
@@ -85,7 +80,7 @@ class PieceScanner:
             try:
                 replaced = self._row(raw.decode(), number, scanned)
             except RecursionError:
-                scanned.problems.append(Problem(number, *_TOO_DEEP))
+                scanned.problems.append(Problem(number, *TOO_DEEP))
                 continue
             if replaced is not None:
                 written[number - piece.line] = replaced.encode()
@@ -132,30 +127,19 @@ def scan_file(
     """
     lists()  # before a fork, which then shares them
     wrong: list[Problem] = []
-    reading = file.read(PIECE_BYTES, wrong.append)
-
-    def requests() -> Iterator[bytes]:
-        for piece in reading:
-            yield _REQUEST.pack(piece.line) + piece.content
-
-    workers = _worker_count(file) if workers is None else workers
-    for said, redacted in in_order(PieceScanner(columns, redact), requests(), workers=workers):
-        reply = json.loads(said)
-        yield Scanned(
-            reply["rows"],
-            reply["rows_with"],
-            [Finding(*values) for values in reply["findings"]],
-            [Problem(*values) for values in reply["problems"]],
-            redacted,
-        )
+    scanner = PieceScanner(columns, redact)
+    way = Way(scanner, _from_reply, PIECE_BYTES, _FEW_PIECES)
+    yield from replies(file, way, wrong.append, sha256=sha256, workers=workers)
     if wrong:
         yield Scanned(problems=wrong)
-    if sha256 not in (None, reading.sha256):
-        raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
 
 
-def _worker_count(file: Source) -> int:
-    """Return how many processes a file is worth: one for each CPU, none for a small file."""
-    if file.size <= _FEW_PIECES * PIECE_BYTES:
-        return 0
-    return min(usable_cpus(), _MOST_WORKERS)
+def _from_reply(parts: Sequence[bytes]) -> Scanned:
+    said, redacted = json.loads(parts[0]), parts[1]
+    return Scanned(
+        said["rows"],
+        said["rows_with"],
+        [Finding(*values) for values in said["findings"]],
+        [Problem(*values) for values in said["problems"]],
+        redacted,
+    )
