@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.training.contestants import FLOOR
 from benchmarks.training.report import CLOCKS
 
@@ -98,7 +100,7 @@ def machine(device: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "cpu": ", ".join(sorted(models)) or platform.processor(),
         "cpus": cpus(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": psutil.virtual_memory().total,
         "system": platform.platform(),
         "python": platform.python_version(),
     }

@@ -24,6 +24,7 @@ from medlora.runtime import (
 )
 from medlora.runtime.driver import driver_version
 from medlora.runtime.image import cuda_of_torch, oldest_driver
+from medlora.runtime.memory import machine_memory
 from medlora.runtime.room import check_room
 from medlora.storage.location import is_location
 from medlora.storage.outlook import outlook
@@ -107,7 +108,7 @@ def _version(name: str) -> str:
 def _devices(environment: Environment) -> Iterator[Row]:
     """Yield CPUs, the driver and each GPU that torch can use; what keeps it from any is told."""
     cpus = len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = machine_memory()
     yield "cpu", f"{cpus} usable", f"{memory / _GIB:.1f} GiB of memory"
     needed = oldest_driver(cuda_of_torch())
     yield "driver", driver_version(environment.root) or "none", f"{needed} or newer is needed"

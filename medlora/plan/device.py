@@ -1,7 +1,6 @@
 """Which device a run has, what that can do, and how much of it is in use."""
 
 import gc
-import os
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import torch
 
 from medlora.config import Machine
-from medlora.runtime.memory import container_limit
+from medlora.runtime.memory import container_limit, machine_memory
 
 
 def device_type() -> str:
@@ -50,7 +49,7 @@ def this_device() -> Device:
     if device_type() == "cuda":
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         return Device("cuda", properties.total_memory, bf16=has_bf16(), name=properties.name)
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = machine_memory()
     limit = container_limit()
     if limit is not None and limit < machine:
         return Device("cpu", limit, name="the container")
@@ -68,9 +67,8 @@ def _in_use(device: torch.device) -> tuple[int, int]:
     if device.type == "cuda":
         now = torch.cuda.memory_allocated(device)
         return now, torch.cuda.max_memory_allocated(device)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return pages * resource.getpagesize(), most
+    return _status("VmRSS"), most
 
 
 def begin_peak(device: torch.device) -> int:

@@ -1,6 +1,5 @@
 """The run manifest: what was run, on what, with what result; no path's content, no row's text."""
 
-import os
 import platform
 import sys
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from medlora.config import Resolved
 from medlora.files import sha256_file
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
+from medlora.runtime.memory import machine_memory
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +66,7 @@ def hardware(device: "torch.device") -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": _cpu_name(),
         "cpu_threads": torch.get_num_threads(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "memory_bytes": machine_memory(),
         "device": device.type,
     }
     if device.type == "cuda":

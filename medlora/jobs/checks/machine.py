@@ -14,6 +14,7 @@ from medlora.plan.disk import Place
 from medlora.plan.quick_checks import can_write, folders, nearest, refuse_volatile, unwritable
 from medlora.plan.resolve import Plan
 from medlora.runs.retention import COPIED
+from medlora.runtime.driver import driver_version
 
 _GIB = 1 << 30
 _SHARED_GIB = 1  # of /dev/shm, for NCCL between the workers of one machine
@@ -29,7 +30,7 @@ def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
     facts: dict[str, Any] = {
         "device": device_type(),
         "cpus": len(os.sched_getaffinity(0)),
-        "driver": driver_version(plan.root / "proc/driver/nvidia/version"),
+        "driver": driver_version(plan.root),
         "torch_cuda": torch.version.cuda,
         "gpus": [],
     }
@@ -44,15 +45,6 @@ def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
             f"run would use the CPU; torch is built for CUDA {facts['torch_cuda'] or 'none'}"
         )
     return Place(facts, [], warnings)
-
-
-def driver_version(file: Path) -> str | None:
-    """Return the NVIDIA driver's version, which its module's first line has, None without one."""
-    try:
-        words = file.read_text(encoding="ascii", errors="replace").splitlines()[0].split()
-    except (OSError, IndexError):
-        return None
-    return next((word for word in words if word[:1].isdigit() and "." in word), "unknown")
 
 
 def look_at_folders(plan: Plan, *, workers: int) -> Place:

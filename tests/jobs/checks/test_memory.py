@@ -11,7 +11,7 @@ from medlora.errors import ConfigError, OutOfMemoryError, StorageError
 from medlora.jobs import check, train
 from medlora.jobs.checks import machine as place
 from medlora.jobs.checks import memory as preflight
-from medlora.jobs.checks.machine import driver_version, look_at_folders
+from medlora.jobs.checks.machine import look_at_folders
 from medlora.jobs.checks.memory import duration
 from medlora.plan import quick_checks as early
 from medlora.plan.device import Device
@@ -128,14 +128,6 @@ def test_little_shared_memory_is_a_warning_for_several_workers(
     assert not look_at_folders(tough_plan("a"), workers=1).warnings
     (warning,) = look_at_folders(tough_plan("a"), workers=2).warnings
     assert "--shm-size=1g" in warning
-
-
-def test_the_drivers_version_is_read(tmp_path: Path) -> None:
-    """From its module's line; none without one."""
-    file = tmp_path / "version"
-    assert driver_version(file) is None
-    file.write_text("NVRM version: NVIDIA UNIX Open Kernel Module  580.82.07  Release Build\n")
-    assert driver_version(file) == "580.82.07"
 
 
 @pytest.mark.parametrize(
