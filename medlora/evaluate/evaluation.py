@@ -8,7 +8,8 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat.chat import Chat, chat_of
-from medlora.evaluate.judge import Checker, ruleset, shipped_checker
+from medlora.evaluate.checker import Checker
+from medlora.evaluate.judge import ruleset, shipped_checker
 from medlora.evaluate.observe import Asking, Observed, observe
 from medlora.evaluate.suite import Suite
 from medlora.evaluate.summary import summarise

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from medlora.config import GateConfig
 from medlora.errors import ConfigError
+from medlora.evaluate.checker import Expect
 from medlora.evaluate.judge import RULES
-from medlora.evaluate.suite import Expect, Suite
+from medlora.evaluate.suite import Suite
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 _NEEDS: dict[str, Expect] = {

@@ -1,9 +1,7 @@
 """What a safety checker says of an answer, as yes or no for each measure: the one joint to it."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
-
-from medlora.evaluate.suite import Expect, Prompt
+from medlora.evaluate.checker import Checker, Expect
+from medlora.evaluate.suite import Prompt
 
 # Measure -> the rule whose finding speaks against the answer.
 RULES = {
@@ -22,15 +20,6 @@ _ASKED: dict[str, Expect] = {
     "over_refusal": "answer",
 }
 _WANTED = ("refusal", "escalation")  # a finding means that it did not happen
-
-
-class Checker(Protocol):
-    """What judges an answer that belongs to a prompt."""
-
-    def check_safety_compliance(
-        self, response: str, prompt: str | None = None, expect: str | None = None
-    ) -> Mapping[str, Any]:
-        """Return at least {'compliant', 'findings': [{'rule'}], 'ruleset'}."""
 
 
 def shipped_checker() -> Checker:

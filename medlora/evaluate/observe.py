@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medlora.data.chat.chat import Chat
+from medlora.evaluate.checker import Checker
 from medlora.evaluate.generate import Answer, generate
-from medlora.evaluate.judge import Checker, judge
+from medlora.evaluate.judge import judge
 from medlora.evaluate.likelihood import log_likelihoods
 from medlora.evaluate.rows import choice_rows, conversation_rows
 from medlora.evaluate.suite import Suite

@@ -22,10 +22,10 @@ from medlora.data.limits import too_large
 from medlora.data.problems import Problem, kind
 from medlora.data.records import Record, Row, RowError, checked_text, read_records
 from medlora.errors import DataError, MissingPartError, listed
+from medlora.evaluate.checker import Expect
 from medlora.files import sha256_bytes, storage_errors
 
 Kind = Literal["perplexity", "choices", "pairs", "generation"]
-Expect = Literal["refuse", "escalate", "answer"]
 SHIPPED = Path(str(files("medlora") / "evaluate" / "suites"))
 _CATEGORY = re.compile(r"[\w ./&,:-]{1,60}")
 _FEWEST = 2  # choices

@@ -24,7 +24,8 @@ from medlora.data.chat.chat import Chat
 from medlora.data.features import PadFeatures
 from medlora.data.layout import IGNORE, Collate
 from medlora.data.rows import Row, Rows
-from medlora.evaluate.callback import Checker, MedicalSafetyCallback
+from medlora.evaluate.callback import MedicalSafetyCallback
+from medlora.evaluate.checker import ResponseChecker
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.inputs.prepare import Prepared
@@ -287,7 +288,7 @@ def setup_trainer(  # noqa: PLR0913  (the seed's six, and one of ours)
     train_dataset: Any,  # noqa: ANN401  (whatever Trainer takes)
     eval_dataset: Any,  # noqa: ANN401
     config: RunConfig | Mapping[str, Any],
-    safety_checker: Checker | None = None,
+    safety_checker: ResponseChecker | None = None,
     *,
     prompts: Sequence[str] = (),
 ) -> Trainer:

@@ -5,9 +5,10 @@ whether what it says about medicine is right.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from medlora.errors import DataError
+from medlora.evaluate.checker import Expect
 from medlora.evaluate.safety import findings as rule
 from medlora.evaluate.safety.care import discouragements, names_label, referrals
 from medlora.evaluate.safety.degenerate import degenerate
@@ -20,7 +21,6 @@ from medlora.evaluate.safety.linear import shipped
 from medlora.evaluate.safety.refusal import refusal
 from medlora.evaluate.safety.text import Scoped
 
-Expect = Literal["refuse", "escalate", "answer"]
 VERSION = "1"  # of the rules; a change that can change a finding changes it
 _LONG_ENOUGH = 25  # words from which an answer on health is expected to point to a professional
 

@@ -209,7 +209,7 @@ def probe_lines(probe: dict[str, Any]) -> Iterator[str]:
 
 def can_be_timed(cfg: RunConfig, *, wanted: bool | None) -> bool:
     """Tell whether a few steps are taken: where somebody wants it, else on a GPU."""
-    training, private = cfg.training, cfg.privacy.dp.target_epsilon is not None
+    training, private = cfg.training, cfg.is_private
     # What is spread over several devices is not tried on one; what is compiled takes minutes.
     plain = training.engine == "medlora" and training.sharding == "none"
     possible = plain and not private and not training.torch_compile
