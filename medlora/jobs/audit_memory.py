@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from peft import PeftModel
 
 from medlora.config import DataConfig, RunConfig
@@ -28,7 +27,7 @@ from medlora.logs import logger, show
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
 from medlora.model.names import WEIGHTS
-from medlora.plan.device import device_type, has_bf16
+from medlora.plan.device import half_of, this_device
 from medlora.report.history import PRIVATE
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.runs.adapters import put_on
@@ -40,7 +39,6 @@ from medlora.runs.finished import (
     plan_again,
     refuse_other_inputs,
 )
-from medlora.train.precision import choose_precision
 
 _log = logger(__name__)
 SCHEMA = 1
@@ -121,12 +119,9 @@ def _beside(folder: Path) -> Path | None:
 
 def _load(base: Path, final: Path, cfg: RunConfig) -> PeftModel:
     """Return base and adapter in one model, on the device, as training computed them."""
-    device = device_type()
-    precision = choose_precision(cfg.training, device=device, bf16_supported=has_bf16())
-    halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    half = halves.get(precision) if device == "cuda" else None
-    model = put_on(load_base(base, cfg.model, half=half), final)
-    return model.to(device).eval()
+    device = this_device()
+    model = put_on(load_base(base, cfg.model, half=half_of(cfg.training, device)), final)
+    return model.to(device.kind).eval()
 
 
 def _both(model: PeftModel, score: Callable[[], list[Score]]) -> dict[str, list[Score]]:

@@ -22,9 +22,9 @@ from medlora.plan.resolve import Plan
 from medlora.report.evaluation import report_bytes, table
 from medlora.runs.adapters import (
     Adapter,
-    data_section,
     load_adapted,
     read_adapter,
+    trained_config,
 )
 from medlora.trainer.gate import evaluation_facts, refuse
 
@@ -61,8 +61,9 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
     adapter = read_adapter(options.adapter) if options.adapter else None
     _need_an_adapter(suites, adapter)
     facts = _input_facts(base, adapter)
-    data = data_section(adapter, plan) if adapter else cfg.data
-    model, chat = load_adapted(cfg.model, data, base, adapter.folder if adapter else None)
+    trained = trained_config(adapter, plan) if adapter else cfg
+    loaded = trained.model_copy(update={"model": cfg.model})
+    model, chat = load_adapted(loaded, base, adapter.folder if adapter else None)
     asking = Asking(
         options.batch_size or cfg.training.per_device_eval_batch_size,
         options.max_new_tokens or cfg.gate.max_new_tokens,

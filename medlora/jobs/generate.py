@@ -24,10 +24,9 @@ from medlora.model.quantize import check_quantizer
 from medlora.plan.resolve import Plan
 from medlora.runs.adapters import (
     base_of,
-    data_section,
     load_adapted,
-    model_section,
     read_adapter,
+    trained_config,
 )
 from medlora.train.memory import is_out_of_memory
 
@@ -94,10 +93,10 @@ def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
     adapter = read_adapter(folder)
     if adapter.is_rejected:
         _log.warning("its gate rejected this adapter")
-    base, cfg = base_of(adapter, plan), model_section(adapter, plan)
-    check_quantizer(cfg)
+    base, cfg = base_of(adapter, plan), trained_config(adapter, plan)
+    check_quantizer(cfg.model)
     try:
-        model, chat = load_adapted(cfg, data_section(adapter, plan), base, adapter.folder)
+        model, chat = load_adapted(cfg, base, adapter.folder)
         names = ("base", "adapter") if options.compare else ("adapter",)
         speaker = _Speaker(model, chat, names, options)
         if asked is None:

@@ -63,9 +63,9 @@ from medlora.runs.adapters import (
     Adapter,
     adapter_chat,
     base_of,
-    data_section,
     put_on,
     read_adapter,
+    trained_config,
 )
 from medlora.runtime import Stop
 from medlora.train.memory import is_out_of_memory
@@ -151,7 +151,7 @@ def _merge(
     sources: _Sources, target: NewFolder, plan: Plan, *, allowed: float | None, stop: Stop
 ) -> dict[str, Any]:
     """Fill the folder; return what its manifest states of the comparison."""
-    data = data_section(sources.adapter, plan)
+    data = trained_config(sources.adapter, plan).data
     chat = adapter_chat(sources.base, sources.adapter.folder, data)
     quantized = _quantized_logits(sources, chat)
     model: Any = put_on(_load(sources.base, sources.dtype), sources.adapter.folder)

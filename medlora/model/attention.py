@@ -20,8 +20,9 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from medlora.model.autocast import HALVES
+
 NAME = "medlora"
-_HALVES = (torch.bfloat16, torch.float16)
 _LARGEST_HEAD = 256  # of flash attention
 _windows: ContextVar[list[int] | None] = ContextVar("windows", default=None)
 _without_mask: ContextVar[bool] = ContextVar("without_mask", default=False)
@@ -133,7 +134,7 @@ def _has_kernel(query: Tensor, dropout: float) -> bool:
     """Tell whether flash attention takes all records in one call: on a GPU, in half precision."""
     return (
         query.is_cuda
-        and query.dtype in _HALVES
+        and query.dtype in HALVES.values()
         and query.shape[-1] <= _LARGEST_HEAD
         and dropout == 0
     )

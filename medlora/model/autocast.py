@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 import torch
 
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}  # by accelerate's words
 _on_meta: ContextVar[torch.dtype | None] = ContextVar("on_meta", default=None)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
-from medlora.config import Machine
+from medlora.config import Machine, TrainingConfig
+from medlora.model.autocast import HALVES
 from medlora.runtime.memory import container_limit, machine_memory
+from medlora.train.precision import Precision, choose_precision
 
 
 def device_type() -> str:
@@ -54,6 +56,20 @@ def this_device() -> Device:
     if limit is not None and limit < machine:
         return Device("cpu", limit, name="the container")
     return Device("cpu", machine)
+
+
+def precision_of(cfg: TrainingConfig, device: Device) -> Precision:
+    """Return accelerate's word for the mixed precision that a config means on a device."""
+    return choose_precision(cfg, device=device.kind, bf16_supported=device.bf16)
+
+
+def half_of(cfg: TrainingConfig, device: Device) -> torch.dtype | None:
+    """Return the type that `model.dtype: auto` loads a base in: on a CPU None, for float32."""
+    if device.kind == "cpu":
+        return None
+    half = HALVES.get(precision_of(cfg, device))
+    # A run on a newer GPU may have asked for bfloat16 by name.
+    return torch.float16 if half is torch.bfloat16 and not device.bf16 else half
 
 
 def memory_in_use(device: torch.device) -> dict[str, int]:

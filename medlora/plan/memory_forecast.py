@@ -10,9 +10,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medlora.config import RunConfig
 from medlora.model.adapter import attach
+from medlora.model.autocast import HALVES
 from medlora.model.kinds import position_limit, read_config
 from medlora.model.skeleton import skeleton
-from medlora.plan.device import Device
+from medlora.plan.device import Device, half_of, precision_of
 from medlora.train.footprint import (
     Footprint,
     Shape,
@@ -24,7 +25,6 @@ from medlora.train.footprint import (
     sums_held,
     weight_bytes,
 )
-from medlora.train.precision import choose_precision
 
 USABLE = 0.92  # of a device: what is left is lost between blocks of other sizes
 # Of a process: driver, kernels and cuBLAS's workspace on a GPU, Python and its libraries on a CPU.
@@ -32,7 +32,6 @@ _PROCESS = {"cuda": 600 * 2**20, "cpu": 900 * 2**20}
 # Code and buffers that oneDNN, MKL and autograd bring into a process with its first step.
 _FIRST_STEP = {"cuda": 0, "cpu": 20 * 2**20}
 _LINE = (2048, 4096)  # positions; from here on all chunks of the loss are full
-_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,7 @@ class Forecast:
 
     def __init__(self, base: Path, cfg: RunConfig, device: Device, *, workers: int = 1) -> None:
         self.cfg, self.device = cfg, device
-        precision = choose_precision(cfg.training, device=device.kind, bf16_supported=device.bf16)
-        half = _HALVES.get(precision)
-        weights = skeleton(base, cfg.model, half=half if device.kind == "cuda" else None)
+        weights = skeleton(base, cfg.model, half=half_of(cfg.training, device))
         with torch.device("meta"):
             self._model = attach(weights, cfg.lora, seed=cfg.training.seed)
         limit = position_limit(read_config(base))
@@ -78,7 +75,7 @@ class Forecast:
             self._model,
             lean=cfg.training.lean_lora and not cfg.model.load_in_4bit,
             targets_only=cfg.training.targets_only_loss,
-            autocast=half,
+            autocast=HALVES.get(precision_of(cfg.training, device)),
             joins=device.kind == "cpu",
         )
         self._known: dict[tuple[int, bool], int] = {}

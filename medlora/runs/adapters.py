@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from medlora.config import DataConfig, ModelConfig, RunConfig, Setting, load
+from medlora.config import DataConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
 from medlora.errors import IntegrityError, MissingPartError
 from medlora.evaluate.generate import check_writes
@@ -19,7 +18,7 @@ from medlora.logs import logger
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder
 from medlora.model.names import CONFIG, DESCRIPTION, WEIGHTS
-from medlora.plan.device import device_type, has_bf16
+from medlora.plan.device import half_of, this_device
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.runs.finished import result_with, whole_manifest
@@ -27,7 +26,8 @@ from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input
 
 _log = logger(__name__)
-_KEY = "model.base_model_name"
+# What decides how a base and its chat are loaded.
+_AS_TRAINED = ("model.", "data.", "training.bf16", "training.fp16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +94,15 @@ def base_of(adapter: Adapter, plan: Plan) -> Path:
     return base
 
 
-def model_section(adapter: Adapter, plan: Plan) -> ModelConfig:
-    """Return how the base was loaded in training, but for what is set now."""
-    return _as_trained(adapter, plan, "model.").model
+def trained_config(adapter: Adapter, plan: Plan) -> RunConfig:
+    """Return how the base was loaded and conversations rendered, but for what is set now.
 
-
-def data_section(adapter: Adapter, plan: Plan) -> DataConfig:
-    """Return how conversations were rendered in training, but for what is set now."""
-    return _as_trained(adapter, plan, "data.").data
-
-
-def _as_trained(adapter: Adapter, plan: Plan, section: str) -> RunConfig:
+    All else is as by default.
+    """
     stated = {key: fact["value"] for key, fact in adapter.manifest.get("config", {}).items()}
     inputs = stated or adapter.manifest.get("inputs", {})
     known = {key for key, _, _ in plan.resolved.rows()}
-    trained = {key: inputs[key] for key in inputs if key.startswith(section) and key in known}
+    trained = {key: inputs[key] for key in inputs if key.startswith(_AS_TRAINED) and key in known}
     set_now = {
         key: value
         for key, value, _ in plan.resolved.rows()
@@ -136,23 +130,20 @@ def _check_same(adapter: Adapter, base: Path) -> None:
 
 
 def load_adapted(
-    cfg: ModelConfig, data: DataConfig, base: Path, adapter: Path | None
+    cfg: RunConfig, base: Path, adapter: Path | None
 ) -> tuple[PreTrainedModel | PeftModel, Chat]:
     """Return the model on its device, with the adapter if there is one, and the chat.
 
     Raises:
         MissingPartError: one of them cannot be loaded, or the adapter is of another shape.
     """
-    device = device_type()
-    half = None
-    if device == "cuda":
-        half = torch.bfloat16 if has_bf16() else torch.float16
-    model: Any = load_base(base, cfg, half=half)
-    chat = adapter_chat(base, adapter, data)
+    device = this_device()
+    model: Any = load_base(base, cfg.model, half=half_of(cfg.training, device))
+    chat = adapter_chat(base, adapter, cfg.data)
     if adapter:
         model = put_on(model, adapter)
-    if not cfg.load_in_4bit:
-        model.to(device)
+    if not cfg.model.load_in_4bit:
+        model.to(device.kind)
     check_writes(model.eval())
     return model, chat
 

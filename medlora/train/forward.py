@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medlora.data.layout import LENGTHS, Batch
 from medlora.errors import ConfigError, MissingPartError
 from medlora.model.attention import records, windows_seen
+from medlora.model.autocast import HALVES
 from medlora.model.frozen import FrozenLinear
 from medlora.model.kinds import THAT_WRITES, is_chunked, sliding_layers
 from medlora.train.loss import log_shares, summed_nats, summed_target_nats
@@ -21,7 +22,6 @@ _PROBE = (3, 6)  # tokens of two records
 _LARGE = 100.0  # a logit that every cap in use would cut
 _CLOSE, _CLOSE_HALF = 1e-4, 3e-2  # of the largest number
 _CAUSAL = 1e-3  # likewise; how many tokens an expert gets decides how it rounds
-_HALVES = {torch.bfloat16, torch.float16}
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def rounding_tolerance(model: nn.Module, *, close: float, half: float) -> float:
     """Return `half` where the model computes in half precision now, else `close`."""
     parameters = list(model.parameters())
     autocast = torch.is_autocast_enabled(parameters[0].device.type)
-    return half if autocast or {one.dtype for one in parameters} & _HALVES else close
+    return half if autocast or {one.dtype for one in parameters} & {*HALVES.values()} else close
 
 
 def _succeeds(compute: Callable[[], Tensor]) -> Tensor | None:

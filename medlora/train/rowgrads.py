@@ -18,11 +18,11 @@ from torch.utils.hooks import RemovableHandle
 
 from medlora.data.layout import IGNORE, Batch, cut
 from medlora.errors import ConfigError
+from medlora.model.autocast import HALVES
 from medlora.train.forward import Forward, evaluation_mode
 
 _PROBE = (5, 9, 3)  # tokens of three rows
 _CLOSE, _CLOSE_HALF = 1e-4, 5e-2  # of the largest number of a gradient
-_HALVES = {torch.bfloat16, torch.float16}
 _FIX = "leave privacy.dp.target_epsilon unset, or choose other lora.target_modules"
 
 
@@ -115,7 +115,7 @@ def check_rows_apart(
     with evaluation_mode(model), _leverage(gradients.parameters):  # dropout would differ
         together = gradients.take(forward.nats(batch).backward, rows=len(_PROBE))
         alone = [gradients.take(forward.nats(row).backward, rows=1) for row in cut(batch, rows=1)]
-    half = half or bool({p.dtype for p in model.parameters()} & _HALVES)
+    half = half or bool({p.dtype for p in model.parameters()} & {*HALVES.values()})
     close = _CLOSE_HALF if half else _CLOSE
     for parameter in gradients.parameters:
         expected = torch.cat([one[parameter] for one in alone])

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from peft import PeftModel
 
 from medlora.config import RunConfig
@@ -15,11 +14,12 @@ from medlora.inputs.prepare import Prepared
 from medlora.logs import logger
 from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
-from medlora.plan.device import device_type, has_bf16
+from medlora.plan.device import device_type, half_of, this_device
+from medlora.plan.device import precision_of as device_precision
 from medlora.plan.disk import refuse_full
 from medlora.train.memory import is_out_of_memory
 from medlora.train.optim import warmup_steps
-from medlora.train.precision import Precision, choose_precision
+from medlora.train.precision import Precision
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface import HuggingFaceTrainer
 from medlora.trainer.loaders import make_loaders
@@ -27,7 +27,6 @@ from medlora.trainer.run_trainer import RunTrainer
 from medlora.trainer.trainer import MedicalLoRATrainer
 
 _log = logger(__name__)
-_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftModel:
@@ -44,11 +43,15 @@ def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftM
         OutOfMemoryError: it does not fit.
         StorageError: the disk has no room for its adapter.
     """
-    device = device_type()
-    half = _HALVES.get(precision_of(cfg)) if device == "cuda" else None
+    device = this_device()
     waits = cfg.training.sharding == "full"  # for its layers to be spread over the devices
     with _memory_errors(cfg):
-        loaded = load_base(base, cfg.model, half=half, device="cpu" if waits else device)
+        loaded = load_base(
+            base,
+            cfg.model,
+            half=half_of(cfg.training, device),
+            device="cpu" if waits else device.kind,
+        )
         model = attach(loaded, cfg.lora, seed=cfg.training.seed)
     refuse_full(cfg, model)
     if suites or cfg.training.generation_steps is not None:
@@ -62,7 +65,7 @@ def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftM
 
 def precision_of(cfg: RunConfig) -> Precision:
     """Return what a run computes in here."""
-    return choose_precision(cfg.training, device=device_type(), bf16_supported=has_bf16())
+    return device_precision(cfg.training, this_device())
 
 
 def build_trainer(

@@ -30,12 +30,17 @@ from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.inputs.prepare import Prepared
 from medlora.model.adapter import adapter_files, saved_files
-from medlora.plan.device import device_type, has_bf16, memory_in_use, this_machine
+from medlora.plan.device import (
+    device_type,
+    memory_in_use,
+    precision_of,
+    this_device,
+    this_machine,
+)
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
 from medlora.runs.cards import with_papers
 from medlora.train.optim import fitting_warmup
-from medlora.train.precision import choose_precision
 from medlora.trainer.commits import CheckManifest
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface_callbacks import AskWhenDue, KeepBest, ToMonitor
@@ -76,8 +81,8 @@ def create_training_arguments(
     run = _validated(config)
     cfg = run.training.model_copy(update={"engine": "huggingface"})
     refuse_conflicts(run.model_copy(update={"training": cfg}), this_machine())
-    device = device_type()
-    precision = choose_precision(cfg, device=device, bf16_supported=has_bf16())
+    device = this_device()
+    precision = precision_of(cfg, device)
     arguments = _Arguments(
         output_dir=cfg.output_dir,
         run_name=run.run_name,
@@ -97,7 +102,7 @@ def create_training_arguments(
         adam_epsilon=cfg.adam_epsilon,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        use_cpu=device == "cpu",
+        use_cpu=device.kind == "cpu",
         gradient_checkpointing=bool(cfg.gradient_checkpointing),  # `auto` knows our loop alone
         gradient_checkpointing_kwargs={"use_reentrant": False},
         torch_compile=cfg.torch_compile,
@@ -112,7 +117,7 @@ def create_training_arguments(
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         seed=cfg.seed,
-        dataloader_pin_memory=cfg.dataloader_pin_memory and device == "cuda",
+        dataloader_pin_memory=cfg.dataloader_pin_memory and device.kind == "cuda",
         remove_unused_columns=False,
         report_to=[],  # `ToMonitor` serves our trackers
     )

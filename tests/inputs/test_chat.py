@@ -13,7 +13,7 @@ from medlora.errors import ConfigError, MissingPartError
 from medlora.inputs.chat import DATE, dated, load_chat
 from medlora.jobs import reproduce, train
 from medlora.plan.resolve import Plan
-from medlora.runs.adapters import adapter_chat, data_section, read_adapter
+from medlora.runs.adapters import adapter_chat, read_adapter, trained_config
 
 DATED = (
     "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>"
@@ -67,7 +67,7 @@ def test_the_first_attempt_s_day_is_that_of_the_whole_run(
     train.run(plan_of("other"))
     assert outcome_of("other")[0] != outcome_of("straight")[0]
     adapter = read_adapter(tmp_path / "out/cut")
-    data = data_section(adapter, plan_of("x"))
+    data = trained_config(adapter, plan_of("x")).data
     chat = adapter_chat(tmp_path / "dated", adapter.folder, data)
     assert chat.day == FIRST
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from medlora.plan.device import memory_in_use
+from medlora.config import TrainingConfig
+from medlora.plan.device import Device, half_of, memory_in_use
 
 CPU = torch.device("cpu")
 
@@ -19,3 +20,20 @@ def test_a_peak_is_never_below_what_is_in_use(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(resource, "getrusage", lambda _: lagging)
     found = memory_in_use(CPU)
     assert found["memory_peak_bytes"] == found["memory_bytes"] > 1024
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "half"),
+    [
+        ({}, Device("cuda", 1), torch.bfloat16),
+        ({}, Device("cuda", 1, bf16=False), torch.float16),
+        ({"bf16": True}, Device("cuda", 1, bf16=False), torch.float16),  # trained on a newer GPU
+        ({"bf16": False, "fp16": False}, Device("cuda", 1), None),
+        ({"bf16": True}, Device("cpu", 1), None),
+    ],
+)
+def test_a_base_is_loaded_in_the_type_that_its_run_asked_for(
+    asked: dict[str, bool], device: Device, half: torch.dtype | None
+) -> None:
+    """None is float32, as always on a CPU."""
+    assert half_of(TrainingConfig(**asked), device) is half
