@@ -5,7 +5,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from medlora.runtime import (
 from medlora.runtime.driver import driver_version
 from medlora.runtime.image import cuda_of_torch, oldest_driver
 from medlora.runtime.memory import machine_memory
+from medlora.runtime.packages import package_version
 from medlora.runtime.room import check_room
 from medlora.storage.location import is_location
 from medlora.storage.outlook import outlook
@@ -70,7 +70,7 @@ def as_text(environment: Environment) -> str:
         "place": [(name, str(fact.value), fact.source) for name, fact in facts],
         "paths": [(name, fact.value, fact.source) for name, fact in paths.items()],
         "object storage": outlook(environment, paths),
-        "versions": [(name, _version(name), "") for name in _PACKAGES],
+        "versions": [(name, package_version(name) or "not installed", "") for name in _PACKAGES],
         "devices": list(_devices(environment)),
         "folders": list(_folders(environment, paths)),
     }
@@ -96,13 +96,6 @@ def _table(name: str, rows: list[Row]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for row in rows:
         yield f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() + "\n"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _devices(environment: Environment) -> Iterator[Row]:

@@ -2,23 +2,11 @@
 
 import json
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
-
-_LIBRARIES = (
-    "medlora",
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "safetensors",
-    "tokenizers",
-    "numpy",
-    "bitsandbytes",
-    "opacus",
-)
+from medlora.runtime.packages import library_versions
 
 
 def facts() -> dict[str, Any]:
@@ -27,7 +15,7 @@ def facts() -> dict[str, Any]:
     return {
         "medlora": version("medlora"),
         "python": platform.python_version(),
-        "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
+        "libraries": library_versions(),
         "cuda": f"{cuda[0]}.{cuda[1]}" if cuda else None,
         "minimum_driver": oldest_driver(cuda),
         "image": image_facts(),
@@ -47,10 +35,3 @@ def as_text() -> str:
     lines = {**known, **libraries, **{f"image {name}": value for name, value in image.items()}}
     width = max(map(len, lines))
     return "".join(f"{name:<{width}}  {value or 'none'}\n" for name, value in lines.items())
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

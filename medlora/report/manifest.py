@@ -2,8 +2,6 @@
 
 import platform
 import sys
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +9,12 @@ from medlora.config import Resolved
 from medlora.files import sha256_file
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
 from medlora.runtime.memory import machine_memory
+from medlora.runtime.packages import library_versions
 
 if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1
-_LIBRARIES = (
-    "medlora",
-    "transformers",
-    "peft",
-    "accelerate",
-    "safetensors",
-    "tokenizers",
-    "numpy",
-)
-_OPTIONAL_LIBRARIES = ("bitsandbytes", "opacus")
 
 
 def config_facts(resolved: Resolved) -> dict[str, Any]:
@@ -39,8 +28,7 @@ def software() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in _LIBRARIES},
-        **{name: version(name) for name in _OPTIONAL_LIBRARIES if find_spec(name)},
+        **{name: text for name, text in library_versions().items() if name != "torch"},
         "torch": torch.__version__,  # with its CUDA build, which the package's version lacks
         "cuda": torch.version.cuda,
         "lock_sha256": lock_digest(),

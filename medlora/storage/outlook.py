@@ -1,10 +1,10 @@
 """What a run would do with locations in an object store; nothing is sent and nothing is loaded."""
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from medlora.runtime import Environment, Fact, find_work
+from medlora.runtime.packages import package_version
 from medlora.storage.location import Location, is_location, parse
 
 _INPUTS = ("data", "model")
@@ -51,7 +51,9 @@ def outlook(environment: Environment, paths: Mapping[str, Fact[str]]) -> list[Ro
 
 def _service(location: Location, environment: Environment) -> Iterator[Row]:
     name, scheme = location.service, location.scheme
-    yield f"{name}: library", _version(_LIBRARIES[scheme]), _LIBRARIES[scheme]
+    library = _LIBRARIES[scheme]
+    installed = package_version(library) or "not installed: medlora[cloud]"
+    yield f"{name}: library", installed, library
     yield f"{name}: credentials", *_credentials(scheme, environment)
     named = [one for one in _ENDPOINTS[scheme] if environment.text(one)]
     yield f"{name}: address", *(("given", f"variable {named[0]}") if named else ("its own", ""))
@@ -67,10 +69,3 @@ def _credentials(scheme: str, environment: Environment) -> tuple[str, str]:
         if (Path(home.value if home else "") / name).is_file():
             return "in a file", f"~/{name}"
     return "none named", "the machine's own role would be asked for"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed: medlora[cloud]"
