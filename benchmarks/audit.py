@@ -25,10 +25,10 @@ from medlora.config import RunConfig, from_mapping
 from medlora.data.folding import folded
 from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
-from medlora.data.workers import usable_cpus
 from medlora.files import json_bytes, sha256_bytes, sha256_file
 from medlora.inputs.audit import Audit, audit_files, report_on
 from medlora.inputs.prepare import hold_out_rows
+from medlora.runtime.machine import usable_cpus
 
 
 def main() -> int:

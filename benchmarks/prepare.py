@@ -35,11 +35,11 @@ from medlora.data.cache import key_of
 from medlora.data.chat.chat import Chat
 from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
-from medlora.data.workers import usable_cpus
 from medlora.files import sha256_file
 from medlora.inputs.chat import load_chat
 from medlora.inputs.prepare import TOKENS, Found, prepare
 from medlora.logs import set_up
+from medlora.runtime.machine import usable_cpus
 
 _SEED = 0
 _CHUNK = 1000

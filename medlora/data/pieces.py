@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
 from medlora.data.problems import Problem
-from medlora.data.workers import Work, in_order, usable_cpus
+from medlora.data.workers import Work, in_order
 from medlora.errors import StorageError
+from medlora.runtime.machine import usable_cpus
 
 PIECE_BYTES = 1 << 18  # a fifth of a second of one core's work
 _FEW_PIECES = 8  # so few are done before workers would have paid

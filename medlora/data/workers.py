@@ -30,11 +30,6 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG; source: prctl(2)
 _FAILED = -1
 
 
-def usable_cpus() -> int:
-    """Return how many CPUs this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
 def in_order(work: Work, requests: Iterable[bytes], *, workers: int) -> Iterator[Sequence[bytes]]:
     """Yield `work(request)` for each request, in the requests' order, from so many processes.
 

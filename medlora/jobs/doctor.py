@@ -23,7 +23,7 @@ from medlora.runtime import (
 )
 from medlora.runtime.driver import driver_version
 from medlora.runtime.image import cuda_of_torch, oldest_driver
-from medlora.runtime.memory import machine_memory
+from medlora.runtime.machine import machine_memory, usable_cpus
 from medlora.runtime.packages import package_version
 from medlora.runtime.room import check_room
 from medlora.storage.location import is_location
@@ -100,7 +100,7 @@ def _table(name: str, rows: list[Row]) -> Iterator[str]:
 
 def _devices(environment: Environment) -> Iterator[Row]:
     """Yield CPUs, the driver and each GPU that torch can use; what keeps it from any is told."""
-    cpus = len(os.sched_getaffinity(0))
+    cpus = usable_cpus()
     memory = machine_memory()
     yield "cpu", f"{cpus} usable", f"{memory / _GIB:.1f} GiB of memory"
     needed = oldest_driver(cuda_of_torch())

@@ -10,7 +10,8 @@ import torch
 
 from medlora.config import Machine, TrainingConfig
 from medlora.model.autocast import HALVES
-from medlora.runtime.memory import container_limit, machine_memory
+from medlora.runtime.machine import machine_memory
+from medlora.runtime.memory import container_limit
 from medlora.train.precision import Precision, choose_precision
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medlora.config import Resolved
 from medlora.files import sha256_file
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
-from medlora.runtime.memory import machine_memory
+from medlora.runtime.machine import machine_memory
 from medlora.runtime.packages import library_versions
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How much memory the machine has, and how much of it limits leave to a process."""
+"""How much memory the container, its control group or a limit of addresses leaves to a process."""
 
 import resource
 from collections.abc import Iterator
@@ -7,13 +7,6 @@ from pathlib import Path
 _GIB = 1 << 30
 _ULIMITS = ((resource.RLIMIT_AS, "-v", "addresses"), (resource.RLIMIT_DATA, "-d", "data"))
 _NO_LIMIT = 1 << 60  # the first version states "none" as a number about this large
-
-
-def machine_memory() -> int:
-    """Return how many bytes of memory the machine has, whoever uses them."""
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def limits_said() -> str:

@@ -4,6 +4,7 @@ import os
 import tempfile
 
 from medlora.errors import OutOfMemoryError, StorageError
+from medlora.runtime.machine import usable_cpus
 from medlora.runtime.memory import address_limit
 
 _GIB = 1 << 30
@@ -21,7 +22,7 @@ def check_room() -> None:
         OutOfMemoryError: the process may have too few addresses.
     """
     _check_temporary()
-    limit, cpus = address_limit(), len(os.sched_getaffinity(0))
+    limit, cpus = address_limit(), usable_cpus()
     least = _LEAST + cpus * _FOR_A_CPU
     if limit is not None and limit < least:
         raise OutOfMemoryError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medlora.config import DataConfig
 from medlora.data.records import Record
 from medlora.data.stream import records_at
-from medlora.data.workers import in_order, usable_cpus
+from medlora.data.workers import in_order
 from medlora.errors import MOST_LISTED
 from medlora.evaluate.safety import SafetyChecker
 from medlora.evaluate.safety.emergency import red_flags
@@ -24,6 +24,7 @@ from medlora.evaluate.safety.findings import EMERGENCY_NOT_ESCALATED, RULES
 from medlora.evaluate.safety.text import Scoped
 from medlora.evaluate.statistics import wilson
 from medlora.inputs.audit import Audit
+from medlora.runtime.machine import usable_cpus
 
 MOST_JUDGED = 20_000  # rows: under a minute on a core
 _AT_ONCE = 100

@@ -1,6 +1,5 @@
 """What a run finds where it is: devices, folders that can be written, room for its checkpoints."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from medlora.plan.quick_checks import can_write, folders, nearest, refuse_volati
 from medlora.plan.resolve import Plan
 from medlora.runs.retention import COPIED
 from medlora.runtime.driver import driver_version
+from medlora.runtime.machine import usable_cpus
 
 _GIB = 1 << 30
 _SHARED_GIB = 1  # of /dev/shm, for NCCL between the workers of one machine
@@ -29,7 +29,7 @@ def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
     """
     facts: dict[str, Any] = {
         "device": device_type(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": usable_cpus(),
         "driver": driver_version(plan.root),
         "torch_cuda": torch.version.cuda,
         "gpus": [],
