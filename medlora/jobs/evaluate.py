@@ -1,6 +1,5 @@
 """`medlora evaluate`: a base, and an adapter on it, on suites; the gate's verdict where asked."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import click
 from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
-from medlora.files import sha256_file, sha256_json, write_bytes
+from medlora.files import json_line, sha256_file, sha256_json, write_bytes
 from medlora.inputs.suites import choose_suites
 from medlora.logs import logger, show
 from medlora.model.base import check_base, digest_base
@@ -74,8 +73,7 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
     told = table(report if passed else {**report, "gate": None})
     show(*told.split("\n"))  # else the error has it
     if options.generations:
-        rows = (json.dumps(row, ensure_ascii=False) for row in evaluation.generations())
-        write_bytes(options.generations, "".join(f"{row}\n" for row in rows).encode())
+        write_bytes(options.generations, b"".join(map(json_line, evaluation.generations())))
     if options.output:
         write_bytes(options.output, report_bytes(report))
     refuse(report["gate"], fix="look at what its answers lack, and train another adapter")

@@ -3,7 +3,6 @@
 Answers go where they were asked for, to standard output or a file; no log line has a word of them.
 """
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from medlora.data.prompts import Asked, conversation, read_prompts, text_prompts
 from medlora.errors import DataError, OutOfMemoryError, listed
 from medlora.escape import escaped
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
-from medlora.files import write_bytes
+from medlora.files import json_line, write_bytes
 from medlora.logs import logger, show
 from medlora.model.kinds import position_limit
 from medlora.model.quantize import check_quantizer
@@ -159,7 +158,7 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
 
     found = speaker.each(ask)
     if options.output:
-        write_bytes(options.output, _rows(asked, found).encode())
+        write_bytes(options.output, _rows(asked, found))
         show(f"{len(asked)} prompts answered: {options.output}")
     else:
         _say(_shown(asked, found))
@@ -196,14 +195,14 @@ def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         raise DataError(listed(problems, what=what), fix=fix)
 
 
-def _rows(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:
+def _rows(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> bytes:
     """Return JSON Lines with the same names as those of `medlora evaluate --generations`."""
     rows = []
     for place, one in enumerate(asked):
         said = {name: answers[place]._asdict() for name, answers in found.items()}
         row = {"line": one.line, "messages": list(one.turns), **said}
-        rows.append(json.dumps(row, ensure_ascii=False))
-    return "".join(f"{row}\n" for row in rows)
+        rows.append(json_line(row))
+    return b"".join(rows)
 
 
 def _shown(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:

@@ -3,7 +3,6 @@
 The one command that shows what rows say, on standard output or in a file that is asked for.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from medlora.data.pieces import PIECE_BYTES
 from medlora.data.problems import Places, Problem, Problems
 from medlora.data.records import read_records
 from medlora.errors import DataError
-from medlora.files import new_file
+from medlora.files import json_line, new_file
 from medlora.inputs.chat import dated, load_chat
 from medlora.inputs.prepare import changes_said
 from medlora.logs import logger, show
@@ -100,8 +99,8 @@ def render(
     cfg = dated(plan, fresh=True).resolved.config
     chat = load_chat(_base(plan), cfg.data)
     if not isinstance(data, str | Path):
-        lines = "\n".join(json.dumps(dict(row), ensure_ascii=False) for row in data)
-        yield from _examples(chat, cfg.data, [Piece(1, lines.encode())], Problems(_InMemory()))
+        lines = b"".join(json_line(dict(row)) for row in data)
+        yield from _examples(chat, cfg.data, [Piece(1, lines)], Problems(_InMemory()))
         return
     source = locate(cfg.data.model_copy(update={"path": str(data)})).train
     yield from _of_source(chat, cfg.data, source)
@@ -197,7 +196,7 @@ def _line(example: Example, *, with_text: bool) -> bytes:
     }
     if with_text:
         row |= {"text": example.text, "learnt": example.learnt}
-    return f"{json.dumps(row, ensure_ascii=False)}\n".encode()
+    return json_line(row)
 
 
 def _show(
