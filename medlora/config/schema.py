@@ -8,6 +8,7 @@ import codecs
 import json
 import re
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
@@ -561,6 +562,11 @@ class RunConfig(Section):
     def is_private(self) -> bool:
         """Whether the run is to be differentially private."""
         return self.privacy.dp.target_epsilon is not None
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's own folder."""
+        return Path(self.training.output_dir) / self.run_name
 
     @property
     def cache_dir(self) -> str:

@@ -109,8 +109,7 @@ def dated(plan: Plan, day: date | None = None, *, fresh: bool = False) -> Plan:
         return plan
     origin = "the run's first attempt"
     if day is None:
-        run = Path(cfg.training.output_dir) / cfg.run_name
-        stated = None if fresh else _date_of(run)
+        stated = None if fresh else _date_of(cfg.run_dir)
         day = date.fromisoformat(stated) if stated else today()
         origin = origin if stated else "today"
         _log.info("%s: %s (%s), for the chat template asks for it", DATE, day, origin)

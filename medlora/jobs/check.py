@@ -231,7 +231,7 @@ def _check_ends(plan: Plan, inputs: Inputs) -> bool:
         RejectedError: it was rejected, by the same gate.
         IntegrityError: it is damaged for good.
     """
-    run = _run_of(plan)
+    run = plan.resolved.config.run_dir
     if (run / FINAL).exists():
         return check_finished(run / FINAL, inputs)
     if (run / REJECTED).exists():
@@ -245,7 +245,7 @@ def _check_begun(plan: Plan, inputs: Inputs, *, is_done: bool) -> None:
     Raises:
         ConfigError: says which.
     """
-    run = _run_of(plan)
+    run = plan.resolved.config.run_dir
     if _has_output(plan):
         check_output(plan.resolved.config.training, run, inputs)
     begun = None if is_done else newest_proven(run)
@@ -258,7 +258,7 @@ def _has_results(plan: Plan) -> bool:
 
     Only then is the base read, from end to end.
     """
-    run = _run_of(plan)
+    run = plan.resolved.config.run_dir
     ends = any((run / name).exists() for name in (FINAL, REJECTED))
     return ends or _has_output(plan) or newest_proven(run) is not None
 
@@ -269,13 +269,8 @@ def _has_output(plan: Plan) -> bool:
     if final_dir is None:
         return False
     return Path(final_dir).is_dir() or Path(final_dir).resolve().is_relative_to(
-        _run_of(plan).resolve()
+        plan.resolved.config.run_dir.resolve()
     )
-
-
-def _run_of(plan: Plan) -> Path:
-    cfg = plan.resolved.config
-    return Path(cfg.training.output_dir) / cfg.run_name
 
 
 def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> list[str]:

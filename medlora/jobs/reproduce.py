@@ -47,7 +47,7 @@ def run(
     refuse_other_inputs(manifest, read_inputs(plan))
     note_other_software(manifest)
     train.run(plan, stop=stop)
-    copy = Path(plan.resolved.config.training.output_dir) / plan.resolved.config.run_name
+    copy = plan.resolved.config.run_dir
     theirs = manifest["files"][WEIGHTS]
     ours = finished_manifest(copy / FINAL)["files"][WEIGHTS]
     if theirs != ours:

@@ -53,8 +53,7 @@ def look_for_run(plan: Plan) -> Path:
         ConfigError: its name is that of the link to the latest run.
         StorageError: something else has its name.
     """
-    cfg = plan.resolved.config
-    folder = Path(cfg.training.output_dir) / cfg.run_name
+    folder = plan.resolved.config.run_dir
     if folder.name == LATEST and (folder.is_symlink() or folder.is_file()):
         raise ConfigError(
             f"run_name: {folder} leads to the run that got its result last",
@@ -123,7 +122,7 @@ def _refuse_full(plan: Plan) -> None:
     cfg = plan.resolved.config
     output = Path(cfg.training.output_dir)
     free = shutil.disk_usage(nearest(output)).free
-    if free < _LEAST_FREE and not (output / cfg.run_name / FINAL).exists():
+    if free < _LEAST_FREE and not (cfg.run_dir / FINAL).exists():
         raise StorageError(
             f"{output} has {free:,} bytes free", fix="make room, or mount a larger disk"
         )

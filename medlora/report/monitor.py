@@ -50,7 +50,7 @@ class TrainingMonitor:
         self.config = config if isinstance(config, RunConfig) else from_mapping(config)
         wanted = [*self.config.training.report_to, *(["wandb"] if use_wandb else [])]
         self.use_wandb = "wandb" in wanted
-        self.folder = Path(self.config.training.output_dir) / self.config.run_name
+        self.folder = self.config.run_dir
         self.metrics_history: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
         self._wanted = tuple(dict.fromkeys(wanted))
         asked = self.config.training.model_copy(update={"report_to": wanted})

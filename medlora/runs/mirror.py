@@ -44,7 +44,7 @@ def open_mirror(plan: Plan) -> "Mirror":
     cfg, stores = plan.resolved.config, {name: Store(at) for name, at in plan.remote.items()}
     run = stores.get("checkpoints")
     return Mirror(
-        Path(cfg.training.output_dir) / cfg.run_name,
+        cfg.run_dir,
         run.below(cfg.run_name) if run else None,
         output=Path(cfg.training.final_dir) if cfg.training.final_dir else None,
         result=stores.get("output"),

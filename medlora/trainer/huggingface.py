@@ -164,7 +164,7 @@ class HuggingFaceTrainer:
         self, model: PeftModel, prepared: Prepared, cfg: RunConfig, context: RunContext
     ) -> None:
         self._model, self._prepared, self._cfg, self._context = model, prepared, cfg, context
-        self._folder = Path(cfg.training.output_dir) / cfg.run_name
+        self._folder = cfg.run_dir
         self._monitor = TrainingMonitor(cfg)
         self._steps = 0
         self.device = torch.device(device_type())
