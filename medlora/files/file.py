@@ -6,11 +6,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from medlora.errors import StorageError
+from medlora.errors import MissingPartError, StorageError
 from medlora.files.disk import disk
 from medlora.files.errors import storage_errors
 from medlora.files.sweep import TEMPORARY, rename
 from medlora.files.whole import gone_on_failure, named_at_the_end, share
+
+
+def read_named(path: Path, *, fix: str) -> bytes:
+    """Return the content of a file that somebody named.
+
+    Args:
+        path: of the file.
+        fix: what to name instead, where there is none.
+
+    Raises:
+        MissingPartError: there is no such file.
+        StorageError: it cannot be read.
+    """
+    try:
+        if path.is_file():
+            return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}", fix="make it readable") from error
+    raise MissingPartError(f"{path}: no such file", fix=fix)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -17,10 +17,10 @@ from medlora.data.problems import Problem
 from medlora.data.records import Record
 from medlora.data.rows import Rows
 from medlora.data.stream import records_at
-from medlora.errors import DataError, MissingPartError
+from medlora.errors import DataError
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
-from medlora.files import json_bytes, storage_errors, write_bytes
+from medlora.files import json_bytes, read_named, write_bytes
 from medlora.inputs.audit import prepare_as_trained
 from medlora.inputs.prepare import Found, describe, find_inputs
 from medlora.logs import logger, show
@@ -160,10 +160,8 @@ class _Planted:
 
     @classmethod
     def read(cls, file: Path, found: Found, rows: Rows, cfg: DataConfig) -> "_Planted":
-        with storage_errors(file):
-            if not file.is_file():
-                raise MissingPartError(f"{file}: not there", fix="name what `plant` wrote")
-            stated: Mapping[str, Any] = json.loads(file.read_bytes())
+        content = read_named(file, fix="name what `plant` wrote")
+        stated: Mapping[str, Any] = json.loads(content)
         if stated["train_sha256"] != found.sha256["train"]:
             raise DataError(
                 f"{file} belongs to other data than the run's",

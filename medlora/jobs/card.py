@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlora.checkpoint.store import write_checkpoint
-from medlora.errors import DataError, IntegrityError, MissingPartError, StorageError, below
-from medlora.files import make_folder, write_bytes
+from medlora.errors import DataError, IntegrityError, MissingPartError, below
+from medlora.files import make_folder, read_named, write_bytes
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
@@ -78,12 +78,7 @@ def _subject(final: Path, options: CardOptions) -> tuple[Subject, bytes]:
 
 
 def _read(path: Path) -> Document:
-    if not path.is_file():
-        raise MissingPartError(f"{path}: no such file", fix="name a report of `medlora evaluate`")
-    try:
-        return document(path.name, path.read_bytes())
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", fix="make it readable") from error
+    return document(path.name, read_named(path, fix="name a report of `medlora evaluate`"))
 
 
 def read_evaluation(path: Path) -> Document:

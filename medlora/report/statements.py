@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from medlora.errors import ConfigError, MissingPartError, StorageError, listed
-from medlora.files import sha256_bytes
+from medlora.errors import ConfigError, listed
+from medlora.files import read_named, sha256_bytes
 from medlora.report.markdown import printable
 
 NOT_PROVIDED = "NOT PROVIDED"
@@ -121,7 +121,7 @@ def read_statements(file: Path | None) -> Statements:
     """
     if file is None:
         return Statements()
-    content = _read(file)
+    content = read_named(file, fix="name a YAML file of statements")
     values: dict[str, Value] = {}
     problems: list[str] = []
     for line, key, node in _entries(file, content):
@@ -145,15 +145,6 @@ def _known(key: str) -> str:
     if key not in KEYS:
         raise KeyError(key)
     return key
-
-
-def _read(file: Path) -> bytes:
-    if not file.is_file():
-        raise MissingPartError(f"{file}: no such file", fix="name a YAML file of statements")
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise StorageError(f"{file}: {error.strerror}", fix="make it readable") from error
 
 
 def _entries(file: Path, content: bytes) -> Iterator[tuple[int, str, yaml.Node]]:

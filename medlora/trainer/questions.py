@@ -11,8 +11,9 @@ from medlora.data.chat.chat import Chat
 from medlora.data.folding import folded
 from medlora.data.locate import find
 from medlora.data.records import Record
-from medlora.errors import ConfigError, DataError, MissingPartError, StorageError
+from medlora.errors import ConfigError, DataError
 from medlora.evaluate.generate import encode_prompt
+from medlora.files import read_named
 from medlora.inputs.prepare import Found, Prepared, held_out_records, positions
 
 HELD_OUT = 8  # questions, where no file names them
@@ -52,7 +53,7 @@ def choose_questions(found: Found, prepared: Prepared, config: RunConfig) -> Que
         facts: dict[str, Any] = {"from": "held-out rows"}
     else:
         file = find(cfg.generation_prompts, "training.generation_prompts", found.files.train.folder)
-        content = _read(file)
+        content = read_named(file, fix="name a text file in training.generation_prompts")
         prompts = _lines(file, content, chat, limit)
         facts = {"from": str(file), "sha256": hashlib.sha256(content).hexdigest()}
     check_questions(cfg, prompts)
@@ -90,17 +91,6 @@ def _fits(chat: Chat, prompt: str, limit: int | None) -> bool:
     except DataError:
         return False
     return True
-
-
-def _read(file: Path) -> bytes:
-    if not file.is_file():
-        raise MissingPartError(
-            f"training.generation_prompts: {file} is no file", fix="name a text file"
-        )
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise StorageError(f"{file}: {error.strerror}", fix="make it readable") from error
 
 
 def _lines(file: Path, content: bytes, chat: Chat, limit: int | None) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def refused(folder: Path, copy: Path, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps(other))
     with pytest.raises(DataError, match="belongs to other data"):
         audit_memory.run(folder, QUICK, canaries=tmp_path / "other.json")
-    with pytest.raises(MissingPartError, match=r"none\.json: not there"):
+    with pytest.raises(MissingPartError, match=r"none\.json: no such file"):
         audit_memory.run(folder, QUICK, canaries=tmp_path / "none.json")
     (copy / "eval.jsonl").write_bytes(b'{"prompt": "x", "response": "y"}\n')
     with pytest.raises(ConfigError, match="inputs are not those of the run"):

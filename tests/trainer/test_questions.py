@@ -126,7 +126,7 @@ def test_questions_of_a_file_are_asked_and_never_written(
         ("a.txt", b" \n\n", ConfigError, "no question to ask"),
         ("a.jsonl", b"{}", DataError, "one question a line"),
         ("b.txt", None, MissingPartError, "nothing at b.txt"),
-        (".", None, MissingPartError, "is no file"),
+        (".", None, MissingPartError, "no such file"),
     ],
 )
 def test_a_bad_file_ends_the_run_before_it_begins(
