@@ -13,7 +13,7 @@ import click
 
 from medlora.data.chat.chat import Chat
 from medlora.data.prompts import Asked, conversation, read_prompts, text_prompts
-from medlora.errors import DataError, OutOfMemoryError, listed
+from medlora.errors import DataError, listed
 from medlora.escape import escaped
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
 from medlora.files import json_line, write_bytes
@@ -27,7 +27,7 @@ from medlora.runs.adapters import (
     read_adapter,
     trained_config,
 )
-from medlora.train.memory import is_out_of_memory
+from medlora.train.memory import memory_errors
 
 _log = logger(__name__)
 _INPUT = Path("-")
@@ -94,7 +94,12 @@ def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
         _log.warning("its gate rejected this adapter")
     base, cfg = base_of(adapter, plan), trained_config(adapter, plan)
     check_quantizer(cfg.model)
-    try:
+    errors = memory_errors(
+        "out of memory while the model answered",
+        fix="lower --batch-size or --max-new-tokens, or load it in half precision: "
+        "--set model.dtype=bfloat16",
+    )
+    with errors:
         model, chat = load_adapted(cfg, base, adapter.folder)
         names = ("base", "adapter") if options.compare else ("adapter",)
         speaker = _Speaker(model, chat, names, options)
@@ -102,14 +107,6 @@ def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
             _talk(speaker)
         else:
             _answer(speaker, asked)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            "out of memory while the model answered",
-            fix="lower --batch-size or --max-new-tokens, or load it in half precision: "
-            "--set model.dtype=bfloat16",
-        ) from error
 
 
 def _asked(options: GenerateOptions) -> list[Asked] | None:

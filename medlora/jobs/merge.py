@@ -24,7 +24,6 @@ from medlora.errors import (
     DataError,
     IntegrityError,
     MissingPartError,
-    OutOfMemoryError,
     RejectedError,
     StoppedError,
 )
@@ -68,7 +67,7 @@ from medlora.runs.adapters import (
     trained_config,
 )
 from medlora.runtime import Stop
-from medlora.train.memory import is_out_of_memory
+from medlora.train.memory import memory_errors
 
 _log = logger(__name__)
 KIND = "merged"
@@ -114,16 +113,12 @@ def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Sto
     make_folder(out.resolve().parent)
     for leftover in out.resolve().parent.glob(f"{TEMPORARY}{out.name}-*"):
         remove(leftover)  # of a merge that was killed
-    try:
-        with stop.gently(), new_folder(out) as target:
-            found = _merge(sources, target, plan, allowed=allowed, stop=stop)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            "out of memory while base and adapter were merged",
-            fix="merge on a machine with memory for the base; CUDA_VISIBLE_DEVICES= uses the CPU's",
-        ) from error
+    errors = memory_errors(
+        "out of memory while base and adapter were merged",
+        fix="merge on a machine with memory for the base; CUDA_VISIBLE_DEVICES= uses the CPU's",
+    )
+    with errors, stop.gently(), new_folder(out) as target:
+        found = _merge(sources, target, plan, allowed=allowed, stop=stop)
     show(*_summary(found))
     show(f"merged model: {out}")
 

@@ -6,7 +6,8 @@ micro-batches changes neither loss nor gradient beyond rounding (and which dropo
 B rows, T positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,21 @@ class RowLimit:
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an exception means that memory ran out, on a GPU or a CPU."""
     return isinstance(error, torch.OutOfMemoryError) or ran_out_of_memory(error)
+
+
+@contextmanager
+def memory_errors(problem: str, *, fix: str) -> Iterator[None]:
+    """Turn a refusal of memory where nothing can be made smaller into advice.
+
+    Raises:
+        OutOfMemoryError: memory ran out.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(problem, fix=fix) from error
 
 
 def pieces_of(parts: Sequence[Batch], rows: int | None) -> list[Batch]:

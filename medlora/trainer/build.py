@@ -1,13 +1,12 @@
 """The model with its adapter, and what trains it: built alike for a run and for a check of one."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from peft import PeftModel
 
 from medlora.config import RunConfig
-from medlora.errors import OutOfMemoryError
 from medlora.evaluate.generate import check_writes
 from medlora.evaluate.suite import Suite
 from medlora.inputs.prepare import Prepared
@@ -17,7 +16,7 @@ from medlora.model.base import load_base
 from medlora.plan.device import device_type, half_of, this_device
 from medlora.plan.device import precision_of as device_precision
 from medlora.plan.disk import refuse_full
-from medlora.train.memory import is_out_of_memory
+from medlora.train.memory import memory_errors
 from medlora.train.optim import warmup_steps
 from medlora.train.precision import Precision
 from medlora.trainer.context import RunContext
@@ -107,19 +106,13 @@ def build_trainer(
     return trainer
 
 
-@contextmanager
-def _memory_errors(cfg: RunConfig) -> Iterator[None]:
+def _memory_errors(cfg: RunConfig) -> AbstractContextManager[None]:
     """Turn a refusal of memory outside of the loop, which helps itself, into advice."""
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"out of memory while {cfg.model.base_model_name} was loaded or moved",
-            fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
-            "more memory",
-        ) from error
+    return memory_errors(
+        f"out of memory while {cfg.model.base_model_name} was loaded or moved",
+        fix="set model.load_in_4bit: true or model.dtype: bfloat16, or use a device with "
+        "more memory",
+    )
 
 
 TRAINERS: Mapping[str, Callable[[PeftModel, Prepared, RunConfig, RunContext], RunTrainer]] = {
