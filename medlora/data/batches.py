@@ -57,9 +57,17 @@ def train_loader(
         seed: of the order.
         pin_memory: page-locked tensors, which a GPU fetches while it computes.
     """
+    steps = EpochSteps(len(rows), step_rows, seed=seed)
+    return step_loader(rows, collate, steps, pin_memory=pin_memory)
+
+
+def step_loader(
+    rows: Sequence[Row], collate: Collate, steps: Sampler[list[int]], *, pin_memory: bool
+) -> DataLoader[list[Batch]]:
+    """Return what loads a split's rows step by step."""
     return DataLoader(
         rows,  # type: ignore[arg-type]  # a sequence is a map-style data set
-        batch_sampler=EpochSteps(len(rows), step_rows, seed=seed),
+        batch_sampler=steps,
         collate_fn=collate,
         pin_memory=pin_memory,
     )

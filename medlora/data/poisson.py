@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
+from medlora.data.batches import step_loader
 from medlora.data.layout import Batch, Collate
 from medlora.data.rows import Row
 
@@ -58,9 +59,5 @@ def private_loader(
         entropy: where the draws come from.
         pin_memory: page-locked tensors, which a GPU fetches while it computes.
     """
-    return DataLoader(
-        rows,  # type: ignore[arg-type]  # a sequence is a map-style data set
-        batch_sampler=PoissonSteps(len(rows), step_rows, entropy=entropy),
-        collate_fn=collate,
-        pin_memory=pin_memory,
-    )
+    steps = PoissonSteps(len(rows), step_rows, entropy=entropy)
+    return step_loader(rows, collate, steps, pin_memory=pin_memory)

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import signal
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from medlora import errors
 from medlora.errors import MedloraError, OutOfMemoryError
 from medlora.runtime import variable
 from medlora.runtime.foreign import as_ours, place_of
+from medlora.runtime.fork import fork
 from medlora.runtime.streams import be_silent
 
 Work = Callable[[bytes], Sequence[bytes]]
@@ -120,11 +120,7 @@ def _forked(work: Work, count: int) -> Iterator[list[_Worker]]:
 def _start(work: Work) -> _Worker:
     ours, theirs = Pipe()
     parent = os.getpid()
-    with warnings.catch_warnings():
-        # Python 3.12 warns where there are threads.  A worker takes no lock that one could hold:
-        # it runs Python, NumPy and a tokenizer that starts no threads.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process = os.fork()
+    process = fork()  # a worker runs Python, NumPy and a tokenizer that starts no threads
     if process == 0:
         try:
             _serve(work, theirs, parent)

@@ -1,4 +1,4 @@
-"""What the machine has, whoever uses it."""
+"""What the machine has."""
 
 import os
 
@@ -9,7 +9,14 @@ def usable_cpus() -> int:
 
 
 def machine_memory() -> int:
-    """Return the bytes of the machine's memory."""
+    """Return the bytes of the machine's memory, whoever uses them."""
     import psutil
 
     return int(psutil.virtual_memory().total)
+
+
+def available_memory() -> int:
+    """Return the bytes that a process could still have without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -18,6 +18,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from medlora.data.layout import Batch, count_rows, count_tokens, cut
 from medlora.errors import OutOfMemoryError
 from medlora.runtime.foreign import ran_out_of_memory
+from medlora.runtime.machine import available_memory
 from medlora.runtime.memory import limits_said
 from medlora.train.forward import Forward
 
@@ -129,16 +130,12 @@ def _kept_bytes(model: nn.Module, forward: Forward, length: int, device: torch.d
 def free_memory(device: torch.device) -> int:
     """Return the bytes that a process can still have: of the GPU, the machine or its container.
 
-    Source: proc(5), MemAvailable; cgroup v2, memory.max and memory.current.
+    Source: cgroup v2, memory.max and memory.current.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    values = {
-        name: int(rest.split()[0]) * 1024 for name, _, rest in (s.partition(":") for s in lines)
-    }
-    return min(values["MemAvailable"], _container_rest(Path("/sys/fs/cgroup")))
+    return min(available_memory(), _container_rest(Path("/sys/fs/cgroup")))
 
 
 def _container_rest(folder: Path) -> int:

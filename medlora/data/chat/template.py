@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from medlora.errors import ConfigError
+from medlora.runtime.fork import fork
 from medlora.runtime.limit import TooSlowError, time_limit
 
 Turns = Sequence[Mapping[str, Any]]  # messages as templates read them: role, content, more
@@ -219,10 +219,7 @@ class _Tried:
 def _broken_limit(tried: _Tried) -> str | None:
     """Render a question and an answer where little time and memory is; return what is broken."""
     template = tried.template
-    with warnings.catch_warnings():
-        # Python 3.12 warns where there are threads; this child runs the template and nothing else.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        process = os.fork()
+    process = fork()  # it runs the template and nothing else
     if process == 0:
         code = 1
         try:
