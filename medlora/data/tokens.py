@@ -112,10 +112,10 @@ def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
         raise DamagedError("it was made for something else")
     for name in names:
         try:
-            found = sha256_file(folder / name)
+            digest = sha256_file(folder / name)
         except StorageError as error:
             raise DamagedError(error.headline) from None
-        if found != manifest["files"].get(name):
+        if digest != manifest["files"].get(name):
             raise DamagedError(f"{name} was changed")
     return manifest
 

@@ -234,7 +234,8 @@ class Mirror:
     def _send_missing(self, run: Store, there: remote.Folders) -> None:
         newest = newest_valid(self._folder)
         resumable = [newest[0].name] if newest else []
-        epochs = [one.name for one in checkpoints(self._folder) if EPOCH.fullmatch(one.name)]
+        names = [folder.name for folder in checkpoints(self._folder)]
+        epochs = [name for name in names if EPOCH.fullmatch(name)]
         for name in (BEST, *sorted({*epochs, *resumable}), *ENDS):
             known = MANIFEST in there.get(name, {})
             if known and (name != BEST or not _is_later(self._folder / name, run)):

@@ -231,7 +231,8 @@ def rounding_tolerance(model: nn.Module, *, close: float, half: float) -> float:
     """Return `half` where the model computes in half precision now, else `close`."""
     parameters = list(model.parameters())
     autocast = torch.is_autocast_enabled(parameters[0].device.type)
-    return half if autocast or {one.dtype for one in parameters} & {*HALVES.values()} else close
+    types = {parameter.dtype for parameter in parameters}
+    return half if autocast or types & {*HALVES.values()} else close
 
 
 def _succeeds(compute: Callable[[], Tensor]) -> Tensor | None:

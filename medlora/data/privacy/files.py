@@ -59,13 +59,13 @@ class PieceScanner:
         """Return the parts of a reply."""
         piece, _ = from_request(request)
         scanned = self.scan(piece)
-        said = {
+        values = {
             "rows": scanned.rows,
             "rows_with": scanned.rows_with,
             "findings": scanned.findings,
             "problems": [(p.line, p.found, p.fix, p.field) for p in scanned.problems],
         }
-        return [json.dumps(said).encode(), scanned.redacted]
+        return [json.dumps(values).encode(), scanned.redacted]
 
     def scan(self, piece: Piece) -> Scanned:
         """Return the findings of a piece, and the piece without them if that is asked for."""
@@ -135,11 +135,11 @@ def scan_file(
 
 
 def _from_reply(parts: Sequence[bytes]) -> Scanned:
-    said, redacted = json.loads(parts[0]), parts[1]
+    values, redacted = json.loads(parts[0]), parts[1]
     return Scanned(
-        said["rows"],
-        said["rows_with"],
-        [Finding(*values) for values in said["findings"]],
-        [Problem(*values) for values in said["problems"]],
+        values["rows"],
+        values["rows_with"],
+        [Finding(*finding) for finding in values["findings"]],
+        [Problem(*problem) for problem in values["problems"]],
         redacted,
     )
