@@ -19,7 +19,7 @@ from medlora.jobs.checks.machine import cache_warnings
 from medlora.jobs.checks.memory import foresee
 from medlora.logs import logger, say
 from medlora.model.adapter import adapted_modules, frozen_parameters, trainable_parameters
-from medlora.plan.device import device_type, this_machine
+from medlora.plan.device import device_type, precision_of, this_device, this_machine
 from medlora.plan.resolve import Plan
 from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.statements import read_statements
@@ -28,7 +28,7 @@ from medlora.runtime import Stop
 from medlora.trainer import demo
 from medlora.trainer.attempt import Attempt, begin_attempt
 from medlora.trainer.auto_batch_size import settle_batch
-from medlora.trainer.build import TRAINERS, build_model, precision_of
+from medlora.trainer.build import TRAINERS, build_model
 from medlora.trainer.context import RunContext
 from medlora.trainer.gate import Release, check_prompts, judge_adapter
 from medlora.trainer.outcome import TrainResult
@@ -225,7 +225,7 @@ def _final_facts(
             "trainable_parameters": trainable_parameters(model),
             "modules": adapted_modules(model),
         },
-        "precision": precision_of(plan.resolved.config),
+        "precision": precision_of(plan.resolved.config.training, this_device()),
         "result": asdict(result),
     }
 

@@ -14,11 +14,9 @@ from medlora.logs import logger
 from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
 from medlora.plan.device import device_type, half_of, this_device
-from medlora.plan.device import precision_of as device_precision
 from medlora.plan.disk import refuse_full
 from medlora.train.memory import memory_errors
 from medlora.train.optim import warmup_steps
-from medlora.train.precision import Precision
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface import HuggingFaceTrainer
 from medlora.trainer.loaders import make_loaders
@@ -60,11 +58,6 @@ def build_model(base: Path, cfg: RunConfig, *, suites: Sequence[Suite]) -> PeftM
         "adapter on %s: %d trainable parameters", ", ".join(modules), trainable_parameters(model)
     )
     return model
-
-
-def precision_of(cfg: RunConfig) -> Precision:
-    """Return what a run computes in here."""
-    return device_precision(cfg.training, this_device())
 
 
 def build_trainer(

@@ -22,13 +22,13 @@ from medlora.model.frozen import frozen_linears
 from medlora.model.kernels import compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
 from medlora.model.sharded import shard_base
-from medlora.plan.device import device_type, has_bf16
+from medlora.plan.device import device_type, precision_of, this_device
 from medlora.train.determinism import set_deterministic
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, StepResult, steps_in_epoch, total_steps, train_steps
 from medlora.train.memory import RowLimit, plan_activations
 from medlora.train.optim import build_optimizer, loraplus
-from medlora.train.precision import Precision, choose_precision
+from medlora.train.precision import Precision
 from medlora.train.private import PrivateTraining
 from medlora.trainer.stop_rules import check_base_computes
 
@@ -116,7 +116,7 @@ def build_engine(
         MissingPartError: it is no causal language model.
     """
     cfg, private = config.training, config.is_private
-    precision = choose_precision(cfg, device=device_type(), bf16_supported=has_bf16())
+    precision = precision_of(cfg, this_device())
     set_deterministic(cfg.deterministic)
     accelerator = Accelerator(mixed_precision=precision)
     lean = cfg.lean_lora and not private  # no hook can watch our own layers

@@ -74,7 +74,7 @@ class MedicalLoRATrainer:
         self.engine = build_engine(model, train_dataloader, self.config, team=self.context.team)
         self.model, self.eval_dataloader = self.engine.model, eval_dataloader
         self.tokenizer = tokenizer.tokenizer if isinstance(tokenizer, Chat) else tokenizer
-        self.folder = Path(self.config.training.output_dir) / self.config.run_name
+        self.folder = self.config.run_dir
         self._observer = Observer(self.engine, self.config, tokenizer)
         self._commits = Commits(
             self.folder,
