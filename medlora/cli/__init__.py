@@ -3,27 +3,13 @@
 Each command is registered in the module of its subject, which is imported here.
 """
 
-from typing import NoReturn
+from functools import partial
 
 from medlora.cli import about, data, evaluate, model, process, runs, train
 from medlora.cli.group import cli
 
-__all__ = ["about", "cli", "data", "evaluate", "main", "model", "run", "runs", "train"]
+__all__ = ["about", "cli", "data", "evaluate", "main", "model", "runs", "train"]
 
 
-def main() -> NoReturn:
-    """Run the command line and leave at once: taking torch apart lasts longer than a save."""
-    try:
-        run(guarded=True)
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else process.BUG
-    process.leave(code)
-
-
-def run(*, guarded: bool = False) -> NoReturn:
-    """Run the command line; an expected failure ends with its code and without a traceback.
-
-    Args:
-        guarded: close the network, for as long as this process lives.
-    """
-    process.run_command(cli, guarded=guarded)
+main = partial(process.run_command, cli)
+"""Run the command line and end the process."""

@@ -17,12 +17,13 @@ from medlora.escape import escaped
 BUG = 70
 
 
-def run_command(command: click.Command, *, guarded: bool) -> NoReturn:
-    """Run a command line; an expected failure ends with its code and without a traceback.
+def run_command(command: click.Command, *, guarded: bool = True) -> NoReturn:
+    """Run a command line and end this process; an expected failure has its code, no traceback.
 
     Args:
         command: the group of all commands.
-        guarded: close the network, for as long as this process lives.
+        guarded: close the network for as long as this process lives, and leave it at once, as
+            taking torch apart lasts longer than a save; else raise SystemExit.
     """
     from medlora.runtime.stop import Stop
 
@@ -41,9 +42,12 @@ def run_command(command: click.Command, *, guarded: bool) -> NoReturn:
     try:
         logs.set_up(*runtime.log_settings(runtime.snapshot()))
         command(prog_name="medlora", standalone_mode=False, obj=stop)
+        code = 0
     except BaseException as error:  # noqa: BLE001  (the last line before the user; a panic too)
-        _end_by(error)
-    sys.exit(0)
+        code = _explained(error)
+    if guarded:
+        leave(code)
+    sys.exit(code)
 
 
 def leave(code: int) -> NoReturn:
@@ -69,32 +73,32 @@ def tell_platform(cause: str, code: int) -> None:
         runtime.report_failure(runtime.snapshot(), cause)
 
 
-def _end_by(error: BaseException) -> NoReturn:
-    """Say why the command ends, and end with the code of it."""
+def _explained(error: BaseException) -> int:
+    """Say why the command ends; return its exit code."""
     from medlora import logs
     from medlora.runtime.foreign import as_ours
     from medlora.runtime.stop import EXIT_CODE
     from medlora.runtime.streams import tell_at_once
 
     if isinstance(error, SystemExit):
-        raise error
+        return error.code if isinstance(error.code, int) else BUG
     if isinstance(error, click.Abort | KeyboardInterrupt):
         tell_at_once(f"stopped by {signal.SIGINT.name}")
-        sys.exit(EXIT_CODE)
+        return EXIT_CODE
     if isinstance(error, click.ClickException):
-        _end_by_usage(error)
+        return _explained_usage(error)
     ours = error if isinstance(error, MedloraError) else as_ours(error)
     if ours is None:
         _report_bug(error)
         tell_platform(f"{type(error).__name__}: a bug in MedLoRA", BUG)
-        sys.exit(BUG)
+        return BUG
     logs.complain(ours.problem, fix=ours.fix, exit_code=ours.exit_code)
     tell_platform(str(ours), ours.exit_code)
-    sys.exit(ours.exit_code)
+    return ours.exit_code
 
 
-def _end_by_usage(error: click.ClickException) -> NoReturn:
-    """Show what is wrong with the command line, names in it escaped, and end with click's code."""
+def _explained_usage(error: click.ClickException) -> int:
+    """Show what is wrong with the command line, names in it escaped; return click's code."""
     from medlora import logs
 
     message = escaped(error.format_message())
@@ -106,7 +110,7 @@ def _end_by_usage(error: click.ClickException) -> NoReturn:
         lines = usage.getvalue().replace(error.format_message(), message).splitlines()
         logs.show(*lines, err=True)
     tell_platform(message, error.exit_code)
-    sys.exit(error.exit_code)
+    return error.exit_code
 
 
 def _report_bug(error: BaseException) -> None:

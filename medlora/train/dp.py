@@ -18,7 +18,8 @@ Source: Abadi et al., "Deep Learning with Differential Privacy", 2016, algorithm
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,9 @@ from medlora.data.layout import IGNORE, Batch, count_rows, count_tokens, move
 from medlora.logs import logger
 from medlora.train.budget import Budget
 from medlora.train.forward import Forward
-from medlora.train.loop import Computation, StepResult, steps_in_epoch, total_steps
+from medlora.train.loop import Computation, Drive, StepResult, steps_in_epoch, total_steps
 from medlora.train.loss import count_targets
-from medlora.train.memory import RowLimit, is_out_of_memory, pieces_of
+from medlora.train.memory import is_out_of_memory, pieces_of
 from medlora.train.optim import learning_rate, set_learning_rate
 from medlora.train.rowgrads import RowGradients
 
@@ -58,13 +59,7 @@ class Mechanism:
 
 
 def private_steps(
-    computation: Computation,
-    loader: DataLoader[Any],
-    mechanism: Mechanism,
-    *,
-    limit: RowLimit,
-    start: int = 0,
-    poll: Callable[[], None] = lambda: None,
+    computation: Computation, loader: DataLoader[Any], mechanism: Mechanism, drive: Drive
 ) -> Iterator[StepResult]:
     """Train and yield after each step, as `train_steps` does; of a step without rows, loss 0.
 
@@ -75,17 +70,15 @@ def private_steps(
         computation: what computes a step, its optimizer over the adapter's parameters.
         loader: of `data.poisson`.
         mechanism: clips and adds noise.
-        limit: shrinks when memory runs out.
-        start: steps that are done already.
-        poll: as in `train_steps`.
+        drive: as for `train_steps`.
 
     Raises:
         OutOfMemoryError: a single row does not fit.
     """
-    cfg, optimizer = computation.cfg, computation.optimizer
+    cfg, optimizer, began = computation.cfg, computation.optimizer, time.monotonic()
     last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
     batches: Iterator[Any] = iter(())
-    for number in range(start, last):
+    for number in range(drive.start, last):
         _forget_seeds()
         parts = _next_parts(batches)
         if parts is None:
@@ -94,11 +87,11 @@ def private_steps(
             parts = _next_parts(batches) or []
         rate = learning_rate(number, total_steps=last, cfg=cfg)
         set_learning_rate(optimizer, rate)
-        sums, nats = _sum_that_fits(computation, mechanism, parts, limit=limit, poll=poll)
-        poll()
+        sums, nats = _sum_that_fits(computation, mechanism, parts, drive)
+        drive.poll()
         norm = _take_noisy_step(optimizer, sums, mechanism)
         targets = sum(count_targets(part["labels"]) for part in parts)
-        yield StepResult(
+        result = StepResult(
             step=number + 1,
             epoch=(number + 1) / per_epoch,
             loss=nats / targets if targets else 0.0,
@@ -107,6 +100,9 @@ def private_steps(
             tokens=sum(map(count_tokens, parts)),
             targets=targets,
         )
+        drive.taken(result, time.monotonic() - began)
+        yield result
+        began = time.monotonic()
 
 
 def _next_parts(batches: Iterator[Any]) -> list[Batch] | None:
@@ -123,22 +119,17 @@ def _forget_seeds() -> None:
 
 
 def _sum_that_fits(
-    computation: Computation,
-    mechanism: Mechanism,
-    parts: list[Batch],
-    *,
-    limit: RowLimit,
-    poll: Callable[[], None],
+    computation: Computation, mechanism: Mechanism, parts: list[Batch], drive: Drive
 ) -> tuple[RowGrads, float]:
     """Return the sum of the clipped gradients and the loss, in smaller pieces where needed."""
     device, max_norm = computation.accelerator.device, mechanism.budget.max_grad_norm
     while True:
-        pieces = pieces_of(parts, limit.rows)
+        pieces = pieces_of(parts, drive.limit.rows)
         sums: RowGrads = {}
         nats = 0.0
         try:
             for piece in pieces:
-                poll()
+                drive.poll()
                 clipped, share = clipped_sum(
                     mechanism.gradients,
                     computation.forward,
@@ -153,8 +144,9 @@ def _sum_that_fits(
                 raise
         else:
             return sums, nats
-        limit.shrink(pieces)
-        _log.warning("out of memory: on with at most %d rows in a micro-batch", limit.rows)
+        drive.limit.shrink(pieces)
+        rows = drive.limit.rows
+        _log.warning("out of memory: on with at most %d rows in a micro-batch", rows)
 
 
 def clipped_sum(

@@ -7,6 +7,7 @@ Our own loader yields the micro-batches of a whole step; of any other, each item
 import hashlib
 import math
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,13 +106,27 @@ class Taken:
     skipped: bool  # loss or gradient was not finite: the weights are as before
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """Where a loop begins, and who is asked and told on its way.
+
+    Attributes:
+        start: steps that are done already.
+        limit: shrinks, and stays so, when memory runs out; the step is then done in smaller
+            pieces.
+        poll: called before each micro-batch and before the weights change; what it raises
+            leaves the weights as they were after the last completed step.
+        taken: called with each step's result and the seconds that it took, before it is yielded.
+    """
+
+    start: int = 0
+    limit: RowLimit = field(default_factory=RowLimit)
+    poll: Callable[[], None] = lambda: None
+    taken: Callable[[StepResult, float], None] = lambda _result, _seconds: None
+
+
 def train_steps(
-    computation: Computation,
-    loader: DataLoader[Any],
-    *,
-    start: int = 0,
-    poll: Callable[[], None] = lambda: None,
-    limit: RowLimit | None = None,
+    computation: Computation, loader: DataLoader[Any], drive: Drive | None = None
 ) -> Iterator[StepResult]:
     """Train and yield after each step.
 
@@ -123,11 +138,7 @@ def train_steps(
     Args:
         computation: what computes a step.
         loader: steps or micro-batches; its sampler's `set_epoch`, if any, is called.
-        start: steps that are done already.
-        poll: called before each micro-batch and before the weights change; what it raises
-            leaves the weights as they were after the last completed step.
-        limit: shrinks, and stays so, when memory runs out; the step is then done in smaller
-            pieces.
+        drive: where it begins, and who is asked and told; from the first step where None.
 
     Raises:
         DataError: a step has no target.
@@ -135,21 +146,22 @@ def train_steps(
         InterruptError: `poll` raised it on one of several workers.
         PeerLostError: a worker is gone.
     """
-    cfg, limit = computation.cfg, limit or RowLimit()
+    cfg, drive, began = computation.cfg, drive or Drive(), time.monotonic()
     last, per_epoch = total_steps(loader, cfg), steps_in_epoch(loader, cfg)
     size = _items_in_step(loader, cfg)
-    for number in range(start, last):
+    for number in range(drive.start, last):
         epoch, index = divmod(number, per_epoch)
-        if number == start or index == 0:
+        if number == drive.start or index == 0:
             seed_epoch = partial(_seed_everything, cfg.seed, step=number - index)
             batches = _Ahead(loader, _open_epoch(loader, epoch, index * size, seed=seed_epoch))
         _seed_everything(cfg.seed, step=number)
         parts = [part for item in islice(batches, size) for part in micro_batches(item)]
         rate = learning_rate(number, total_steps=last, cfg=cfg)
         set_learning_rate(computation.optimizer, rate)
-        step = Step(number, parts, poll, batches.fetch)
-        taken = _take_step_that_fits(computation, step, limit)
-        yield StepResult(
+        step, taken = Step(number, parts, drive.poll, batches.fetch), None
+        while taken is None:
+            taken = _take_step(computation, step, drive.limit)
+        result = StepResult(
             step=number + 1,
             epoch=epoch + (index + 1) / per_epoch,
             loss=taken.loss,
@@ -159,6 +171,9 @@ def train_steps(
             targets=sum(count_targets(part["labels"]) for part in parts),
             skipped=taken.skipped,
         )
+        drive.taken(result, time.monotonic() - began)
+        yield result
+        began = time.monotonic()
 
 
 class _Ahead(Iterator[Any]):
@@ -225,31 +240,11 @@ def _seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def _take_step_that_fits(computation: Computation, step: Step, limit: RowLimit) -> Taken:
-    """Take a step, in smaller pieces for as long as memory runs out."""
-    while True:
-        pieces = pieces_of(step.micro_batches, limit.rows)
-        try:
-            return _take_step(computation, replace(step, micro_batches=pieces))
-        except BaseException as error:
-            computation.optimizer.zero_grad()
-            if not is_out_of_memory(error):
-                raise
-            if computation.team.in_step:  # the others are in the middle of a pass that takes all
-                raise OutOfMemoryError(
-                    "out of memory with sharded weights",
-                    fix="lower training.per_device_train_batch_size (and raise "
-                    "gradient_accumulation_steps), shorten data.max_length, or take more workers",
-                ) from error
-        # Outside of the handler, which keeps the failed pass's tensors alive.
-        limit.shrink(pieces)
-        _log.warning("out of memory: on with at most %d rows in a micro-batch", limit.rows)
-
-
-def _take_step(computation: Computation, step: Step) -> Taken:
-    """Compute the gradient of a step's micro-batches and take the step, if it is finite."""
-    optimizer, team, parts = computation.optimizer, computation.team, step.micro_batches
-    targets = sum(count_targets(part["labels"]) for part in parts)
+def _take_step(computation: Computation, step: Step, limit: RowLimit) -> Taken | None:
+    """Take a step, in pieces of as many rows as fit; None where fewer are to be tried now."""
+    optimizer, team = computation.optimizer, computation.team
+    pieces = pieces_of(step.micro_batches, limit.rows)
+    targets = sum(count_targets(piece["labels"]) for piece in pieces)
     if targets < 1:
         raise DataError(
             f"step {step.number + 1} has no target", fix="give every batch labels other than -100"
@@ -258,12 +253,28 @@ def _take_step(computation: Computation, step: Step) -> Taken:
         _parameters(optimizer), team, fast=computation.cfg.gradient_reduction == "all_reduce"
     )
     full = (lambda _: False) if team.in_step else is_out_of_memory
-    with team.all_gather_or_raise(full=full) as shares:
-        shares.extend(_add_gradients(computation, step, gradients, targets=targets))
-        team.poll(step.poll)
-    # From here on all workers take this step, or none does.
-    gradients.give(len(parts))
-    return _change_weights(computation, loss=math.fsum(shares))
+    try:
+        with team.all_gather_or_raise(full=full) as shares:
+            pieced = replace(step, micro_batches=pieces)
+            shares.extend(_add_gradients(computation, pieced, gradients, targets=targets))
+            team.poll(step.poll)
+        # From here on all workers take this step, or none does.
+        gradients.give(len(pieces))
+        return _change_weights(computation, loss=math.fsum(shares))
+    except BaseException as error:
+        optimizer.zero_grad()
+        if not is_out_of_memory(error):
+            raise
+        if team.in_step:  # the others are in the middle of a pass that takes all
+            raise OutOfMemoryError(
+                "out of memory with sharded weights",
+                fix="lower training.per_device_train_batch_size (and raise "
+                "gradient_accumulation_steps), shorten data.max_length, or take more workers",
+            ) from error
+    # Outside of the handler, which keeps the failed pass's tensors alive.
+    limit.shrink(pieces)
+    _log.warning("out of memory: on with at most %d rows in a micro-batch", limit.rows)
+    return None
 
 
 def _add_gradients(

@@ -1,6 +1,7 @@
 """Training under `privacy.dp`: its steps, and what they have spent."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from accelerate import Accelerator
@@ -14,8 +15,7 @@ from medlora.logs import logger
 from medlora.train.budget import Ledger, plan_budget
 from medlora.train.dp import Mechanism, private_steps, system_entropy
 from medlora.train.forward import Forward
-from medlora.train.loop import Computation, StepResult, total_steps
-from medlora.train.memory import RowLimit
+from medlora.train.loop import Computation, Drive, StepResult, total_steps
 from medlora.train.rowgrads import RowGradients, check_rows_apart
 
 _log = logger(__name__)
@@ -89,17 +89,12 @@ class PrivateTraining:
             )
         self.ledger = Ledger(self._budget, state)
 
-    def steps(
-        self,
-        computation: Computation,
-        *,
-        start: int,
-        limit: RowLimit,
-        poll: Callable[[], None],
-    ) -> Iterator[StepResult]:
-        """Yield after each step, which is then in the ledger."""
-        for result in private_steps(
-            computation, self._loader, self._mechanism, limit=limit, start=start, poll=poll
-        ):
+    def steps(self, computation: Computation, drive: Drive) -> Iterator[StepResult]:
+        """Return the steps, each of which is in the ledger before anybody is told of it."""
+
+        def pay(result: StepResult, seconds: float) -> None:
             self.ledger.spend()
-            yield result
+            drive.taken(result, seconds)
+
+        paying = replace(drive, taken=pay)
+        return private_steps(computation, self._loader, self._mechanism, paying)

@@ -11,7 +11,8 @@ from medlora.distributed.team import InterruptError, PeerLostError
 from medlora.evaluate.loss import HeldOut
 from medlora.plan.device import memory_in_use
 from medlora.runs.saves import adapter, checkpoint
-from medlora.train.loop import StepResult
+from medlora.train.loop import Drive, StepResult
+from medlora.train.memory import RowLimit
 from medlora.trainer import outcome
 from medlora.trainer.commits import Commits
 from medlora.trainer.context import RunContext
@@ -66,14 +67,19 @@ class Duties:
             scaler=scaler.state_dict() if scaler else None,
         )
 
-    def count(self, result: StepResult, *, rows: int | None) -> None:
-        """Bring the progress up to a step that was just taken.
+    def drive(self) -> Drive:
+        """Return what drives the loop from where the run stands, and has its steps counted."""
+        limit = RowLimit(self.progress.micro_batch_rows)
 
-        Args:
-            result: of the step.
-            rows: of a micro-batch at most, since memory ran out; None if it never did.
-        """
-        self.progress.micro_batch_rows = rows
+        def count(result: StepResult, seconds: float) -> None:
+            self._observer.trained_s += seconds
+            self.progress.micro_batch_rows = limit.rows
+            self.count(result)
+
+        return Drive(start=self.progress.step, limit=limit, poll=self._commits.poll, taken=count)
+
+    def count(self, result: StepResult) -> None:
+        """Bring the progress up to a step that was just taken."""
         outcome.count(self.progress, result, steps_per_epoch=self._engine.steps_per_epoch)
         if self._engine.private:
             self.progress.privacy = self._engine.private.ledger.state

@@ -4,7 +4,7 @@ The order matters: layers are changed before the optimizer is made, and probes c
 `torch.compile`, as their shapes never come again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,15 @@ from medlora.model.sharded import shard_base
 from medlora.plan.device import device_type, precision_of, this_device
 from medlora.train.determinism import set_deterministic
 from medlora.train.forward import Forward
-from medlora.train.loop import Computation, StepResult, steps_in_epoch, total_steps, train_steps
-from medlora.train.memory import RowLimit, plan_activations
+from medlora.train.loop import (
+    Computation,
+    Drive,
+    StepResult,
+    steps_in_epoch,
+    total_steps,
+    train_steps,
+)
+from medlora.train.memory import plan_activations
 from medlora.train.optim import build_optimizer, loraplus
 from medlora.train.precision import Precision
 from medlora.train.private import PrivateTraining
@@ -71,13 +78,11 @@ class Engine(Computation):
         """Optimizer steps of one epoch."""
         return steps_in_epoch(self.loader, self.cfg)
 
-    def steps(
-        self, *, start: int, limit: RowLimit, poll: Callable[[], None]
-    ) -> Iterator[StepResult]:
-        """Return the steps from `start` on, each taken when it is asked for."""
+    def steps(self, drive: Drive) -> Iterator[StepResult]:
+        """Return the steps, each taken when it is asked for."""
         if self.private:
-            return self.private.steps(self, start=start, limit=limit, poll=poll)
-        return train_steps(self, self.loader, start=start, limit=limit, poll=poll)
+            return self.private.steps(self, drive)
+        return train_steps(self, self.loader, drive)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The seed's trainer: an engine, its checkpoints and its observer, and what is due after a step."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,7 +21,6 @@ from medlora.runs.folder import check_local
 from medlora.runs.saves import adapter
 from medlora.train.garbage import uncollected
 from medlora.train.loop import StepResult
-from medlora.train.memory import RowLimit
 from medlora.trainer.commits import CheckManifest, Commits
 from medlora.trainer.context import RunContext
 from medlora.trainer.duties import Duties
@@ -89,15 +87,12 @@ class MedicalLoRATrainer:
         )
 
     def steps(self) -> Iterator[StepResult]:
-        """Train on from the present step, yielding after each; nothing is saved or evaluated."""
+        """Return the steps from the present one on, each taken when it is asked for.
+
+        Nothing is saved or evaluated.
+        """
         self.model.train()
-        progress, poll, began = self._duties.progress, self._commits.poll, time.monotonic()
-        limit = RowLimit(progress.micro_batch_rows)
-        for result in self.engine.steps(start=progress.step, limit=limit, poll=poll):
-            self._observer.trained_s += time.monotonic() - began
-            self._duties.count(result, rows=limit.rows)
-            yield result
-            began = time.monotonic()
+        return self.engine.steps(self._duties.drive())
 
     def evaluate(self) -> HeldOut | None:
         """Return the held-out loss in nats a target, None without evaluation rows."""

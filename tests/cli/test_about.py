@@ -15,8 +15,8 @@ def test_an_error_in_the_config_does_not_import_torch(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         f"sys.argv = ['medlora', 'config', '--config', {str(config)!r}]\n"
-        "from medlora.cli import run\n"
-        "try:\n    run()\n"
+        "from medlora.cli import cli, process\n"
+        "try:\n    process.run_command(cli, guarded=False)\n"
         "except SystemExit as end:\n    assert end.code == 78, end.code\n"
         "assert 'torch' not in sys.modules\n"
     )
@@ -29,8 +29,8 @@ def test_doctor_reads_the_environment_without_torch() -> None:
     code = (
         "import sys\n"
         "sys.argv = ['medlora', 'doctor', '--json']\n"
-        "from medlora.cli import run\n"
-        "try:\n    run()\n"
+        "from medlora.cli import cli, process\n"
+        "try:\n    process.run_command(cli, guarded=False)\n"
         "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules, file=sys.stderr)\n"
     )
     for variables, ends in (({}, "0 False"), ({"RANK": "1", "WORLD_SIZE": "1"}, "78 False")):

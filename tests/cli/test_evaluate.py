@@ -13,8 +13,8 @@ def test_a_suite_that_cannot_be_read_does_not_import_torch(tmp_path: Path) -> No
         "import sys\n"
         f"at, suite = {str(tmp_path)!r}, {str(suite)!r}\n"
         "sys.argv = ['medlora', 'evaluate', '--model', at, '--suite', suite]\n"
-        "from medlora.cli import run\n"
-        "try:\n    run()\n"
+        "from medlora.cli import cli, process\n"
+        "try:\n    process.run_command(cli, guarded=False)\n"
         "except SystemExit as end:\n    assert end.code == 65, end.code\n"
         "assert 'torch' not in sys.modules\n"
     )

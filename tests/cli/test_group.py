@@ -19,7 +19,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys, runpy\n"
         f"sys.argv = ['medlora', *{arguments!r}]\n"
-        "try:\n    from medlora.cli import run; run()\n"
+        "try:\n    from medlora.cli import cli, process; process.run_command(cli, guarded=False)\n"
         "except SystemExit as end:\n    assert end.code == 0, end.code\n"
         "heavy = {'torch', 'transformers', 'peft', 'accelerate', 'numpy', 'pydantic'}\n"
         "imported = heavy & set(sys.modules)\n"

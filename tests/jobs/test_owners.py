@@ -169,8 +169,8 @@ def test_what_must_be_saved_and_cannot_be_is_no_clean_stop(
     give(sticky / "step_8", THEM, 0o700)
     stop, count = Stop(), Duties.count
 
-    def count_and_stop(duties, result, *, rows) -> None:
-        count(duties, result, rows=rows)
+    def count_and_stop(duties, result) -> None:
+        count(duties, result)
         if result.step == 8:
             stop.requested = "SIGTERM"
 
@@ -272,7 +272,7 @@ def test_a_base_that_we_may_not_read_is_no_bug(
     monkeypatch.setattr(Stop, "listen", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["medlora", "train", "--model", str(base_folder), *ELSE])
     with as_user(US), pytest.raises(SystemExit) as end:
-        cli.run()
+        cli.process.run_command(cli.cli, guarded=False)
     assert end.value.code == 74
     printed = capsys.readouterr().err
     assert f"error: {base_folder}/config.json: Permission denied\n  fix: let uid 12345" in printed

@@ -195,7 +195,7 @@ def main(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
         monkeypatch.setattr(runtime, "prepare_process", lambda: None)
         monkeypatch.setattr(sys, "argv", ["medlora", *arguments])
         with pytest.raises(SystemExit) as end:
-            cli.run()
+            cli.process.run_command(cli.cli, guarded=False)
         return int(end.value.code or 0)
 
     yield main

@@ -93,9 +93,9 @@ def test_a_signal_anywhere_costs_no_completed_step(
         taken: list[int] = []
         original = Duties.count
 
-        def count(self, result, *, rows):
+        def count(self, result):
             taken.append(result.step)
-            original(self, result, rows=rows)
+            original(self, result)
 
         patch.setattr(Duties, "count", count)
         if owner is Duties:

@@ -23,7 +23,7 @@ from medlora.train import dp
 from medlora.train.budget import Budget
 from medlora.train.dp import clipped_sum, private_steps
 from medlora.train.forward import Forward
-from medlora.train.loop import Computation
+from medlora.train.loop import Computation, Drive
 from medlora.train.memory import RowLimit
 from medlora.train.optim import build_optimizer
 from medlora.train.rowgrads import RowGradients, check_rows_apart
@@ -192,7 +192,7 @@ def run(folder: Path, budget: Budget, *, step_rows: int, max_steps: int = 2):
         accelerator=accelerator, optimizer=optimizer, forward=Forward(model), cfg=cfg
     )
     mechanism = dp.Mechanism(budget, RowGradients(model), dp.system_entropy())
-    results = list(private_steps(computation, loader, mechanism, limit=RowLimit()))
+    results = list(private_steps(computation, loader, mechanism, Drive()))
     weights = torch.cat([p.detach().flatten() for p in model.parameters() if p.requires_grad])
     return results, weights
 
@@ -254,8 +254,7 @@ def test_memory_that_runs_out_changes_neither_sum_nor_step(
         Computation(accelerator=accelerator, optimizer=optimizer, forward=forward, cfg=cfg),
         dp.Mechanism(budget, gradients, dp.system_entropy()),
         parts,
-        limit=limit,
-        poll=lambda: None,
+        Drive(limit=limit),
     )
     assert (limit.rows, calls) == (1, [2, 1, 1, 1, 1])
     assert near(list(sums.values()), [whole[p] for p in sums], 1e-5)

@@ -19,7 +19,7 @@ from medlora.errors import DataError
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base
 from medlora.train.forward import Forward
-from medlora.train.loop import Computation, StepResult, train_steps
+from medlora.train.loop import Computation, Drive, StepResult, train_steps
 from medlora.train.memory import pieces_of
 from medlora.train.optim import build_optimizer
 
@@ -200,7 +200,7 @@ def loop_of(base_folder: Path, cfg: TrainingConfig, loader: DataLoader, start: i
     """The steps of a fresh model over any loader, from a step on."""
     model = make_model(base_folder)
     computation = computing(model, cfg)
-    return train_steps(computation, loader, start=start)
+    return train_steps(computation, loader, Drive(start=start))
 
 
 @pytest.mark.parametrize("kind", ["ours", "shuffled", "sequential"])
@@ -240,7 +240,7 @@ def test_what_poll_raises_leaves_the_weights_of_the_last_step(base_folder: Path)
         if len(polls) == 8:  # a step of four micro-batches polls five times
             raise KeyboardInterrupt
 
-    steps = train_steps(computation, loader, poll=poll)
+    steps = train_steps(computation, loader, Drive(poll=poll))
     next(steps)
     after_first = {name: tensor.clone() for name, tensor in adapter_tensors(model).items()}
     with pytest.raises(KeyboardInterrupt):

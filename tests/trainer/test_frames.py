@@ -1,35 +1,41 @@
-"""How far it is from the command to the gradient."""
+"""How far it is from the command line to the gradient."""
 
+import json
+import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+MOST = 8
+# Ends at the first backward pass, and prints whose calls lead there.
+TRACED = """
+import json, sys
+from pathlib import Path
 from accelerate import Accelerator
 
-from medlora.plan.resolve import Plan
+def backward(self, loss, **kwargs):
+    frame, ours = sys._getframe(1), []
+    while frame:
+        path = Path(frame.f_code.co_filename)
+        if "medlora" in path.parts[:-1] and "site-packages" not in path.parts:
+            ours.append(f"{path.stem}.{frame.f_code.co_name}")
+        frame = frame.f_back
+    print(json.dumps(ours[::-1]), flush=True)
+    sys.exit(0)
 
-Make = Callable[..., Plan]
-MOST = 8
+Accelerator.backward = backward
+from medlora.cli import main
+main()
+"""
 
 
-def test_few_frames_lie_between_the_command_and_backward(
-    tough_plan: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A reader gets from the job to the gradient by a handful of calls, each of our own."""
-    from medlora.jobs import train
-
-    original, trips = Accelerator.backward, []
-
-    def backward(self, loss, **kwargs):
-        frame, ours = sys._getframe(1), []
-        while frame:
-            if f"{Path('medlora')}/" in frame.f_code.co_filename:
-                ours.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}")
-            frame = frame.f_back
-        trips.append(ours[::-1])
-        return original(self, loss, **kwargs)
-
-    monkeypatch.setattr(Accelerator, "backward", backward)
-    train.run(tough_plan("frames", "training.max_steps=1"))
-    assert len(trips[0]) < MOST, trips[0]  # the command itself is one more
+@pytest.mark.slow
+def test_few_calls_lead_from_the_command_line_to_the_gradient(tmp_path: Path) -> None:
+    """A reader gets from `medlora train` to the backward pass by a handful of our own calls."""
+    command = [sys.executable, "-c", TRACED, "train", "--checkpoints", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    calls = json.loads(done.stdout.splitlines()[-1])
+    assert calls[0] == "process.run_command"
+    assert calls[-1] == "loop._add_gradients"
+    assert len(calls) <= MOST, calls

@@ -1,7 +1,6 @@
 """The seed's trainer, used as the seed shows."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,7 +84,8 @@ def test_speed_is_that_of_the_steps_alone(
     base_folder: Path, tokenizer, tmp_path: Path, loaders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that steps move by 2 s, evaluations by 1,000 and savings by 300."""
-    from medlora.trainer import commits, engine, observer, trainer
+    from medlora.train import loop
+    from medlora.trainer import commits, observer, trainer
 
     clock = [0.0]
 
@@ -98,18 +98,11 @@ def test_speed_is_that_of_the_steps_alone(
 
         monkeypatch.setattr(module, name, later)
 
-    for module in (trainer, observer, commits):
+    for module in (loop, observer, commits):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    slow(loop, "learning_rate", 2)  # once a step
     slow(trainer, "held_out_loss", 1000)
     slow(commits.Commits, "save", 300)
-    steps = engine.train_steps
-
-    def counted(*given: object, **named: object) -> Iterator[object]:
-        for result in steps(*given, **named):
-            clock[0] += 2
-            yield result
-
-    monkeypatch.setattr(engine, "train_steps", counted)
     stated = config(tmp_path)
     stated["training"] |= {"logging_steps": 1, "eval_steps": 1}
     ours = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, *loaders, config=stated)
