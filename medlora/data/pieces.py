@@ -75,4 +75,6 @@ def replies(
     for reply in in_order(way.work, requests, workers=workers):
         yield way.part(reply)
     if sha256 not in (None, reading.sha256):
-        raise StorageError(f"{file}: changes while it is read", fix="start again once it rests")
+        raise StorageError(
+            f"{file}: changed while it was read", fix="run it again once nobody changes the file"
+        )

@@ -35,7 +35,11 @@ def told(names: Sequence[str], form: str = "auto", **columns: str) -> str | None
         ),
         (["question", "antwort"], "no column 'answer'", "--set data.columns.answer=antwort"),
         (["question", "id", "reply"], "no column 'answer'", "--set data.columns.answer=reply"),
-        (["a", "b", "c"], "no column of", "prompt=COLUMN --set data.columns.response=COLUMN"),
+        (
+            ["a", "b", "c"],
+            "no column with a known name",
+            "prompt=COLUMN --set data.columns.response=COLUMN",
+        ),
         (
             ["Patient question", "Nurse answer"],
             "'Patient question'",

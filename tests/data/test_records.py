@@ -121,8 +121,9 @@ def test_keys_of_an_unknown_row_are_counted_and_not_told(tmp_path: Path) -> None
     """They may be a person's name; the fields that are known are told."""
     with pytest.raises(DataError) as error:
         read(tmp_path / "d", '{"CANARYZQX": 1, "Osterhagen": "b"}')
-    assert "none of the known fields among the row's 2; known are question and answer, " in str(
-        error.value
+    assert (
+        "none of the known fields among the row's 2; known fields are question and answer, "
+        in str(error.value)
     )
     assert "CANARY" not in str(error.value)
     assert "Osterhagen" not in str(error.value)
@@ -266,7 +267,7 @@ def test_arguments_and_tools_may_be_json_text(tmp_path: Path) -> None:
         ),
         ({"content": "b", "tool_calls": {}}, None),
         ({"content": "b", "tool_calls": "x"}, "tool_calls': text instead of a list"),
-        ({"content": "b", "tool_calls": [{"function": {}}]}, "tool_calls[0]': no name"),
+        ({"content": "b", "tool_calls": [{"function": {}}]}, "tool_calls[0]': no function name"),
         (
             {"tool_calls": [{"name": "f", "arguments": "{"}]},
             "tool_calls[0].arguments': text that is",

@@ -110,7 +110,7 @@ def test_a_template_of_one_s_own_takes_the_base_s_place(
     own.write_text(own.read_text().replace("Own", "Other"))
     with pytest.raises(ConfigError, match=r"data.chat_template.content: SHA-256"):
         train.run(plan)
-    with pytest.raises(MissingPartError, match=r"data.chat_template: .*none.jinja is no file"):
+    with pytest.raises(MissingPartError, match=r"data.chat_template: .*none.jinja is not a file"):
         load_chat(base_folder, DataConfig(chat_template=str(tmp_path / "none.jinja")))
 
 

@@ -80,7 +80,9 @@ def test_a_run_refuses_a_base_that_its_list_does_not_state(packed: Path, base_fo
     check_sums(packed, digest_base(packed))
     check_sums(base_folder, digest_base(base_folder))  # no list: nothing is stated
     (packed / "generation_config.json").write_text("{}")
-    with pytest.raises(IntegrityError, match=r"generation_config\.json: not as SHA256SUMS states"):
+    with pytest.raises(
+        IntegrityError, match=r"generation_config\.json: not what SHA256SUMS states"
+    ):
         check_sums(packed, digest_base(packed))
 
 

@@ -43,4 +43,4 @@ def test_too_few_rows_are_told_how_many_there_must_be(plant: Callable[[int], lis
         DataError, match="need 22 rows from the shorter half of the data, which has 12"
     ) as error:
         plant(24)
-    assert "44 to train on" in str(error.value)
+    assert "44 for training" in str(error.value)

@@ -152,7 +152,7 @@ BROKEN = {
     "no port": (
         {"MASTER_PORT": "70000"} | {"RANK": "0", "WORLD_SIZE": "1"},
         78,
-        "70000 is no port",
+        "70000 is not a port",
     ),
 }
 

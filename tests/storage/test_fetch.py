@@ -144,7 +144,7 @@ def test_a_disk_that_is_too_small_is_told_first(
 def test_a_name_that_leads_out_is_refused(memory: Store, tmp_path: Path) -> None:
     """Legal in a bucket."""
     memory.service.store["/bucket/in/../out"] = memory.service.store["/bucket/in/train.jsonl"]
-    with pytest.raises(StorageError, match=r"a part \.\."):
+    with pytest.raises(StorageError, match=r"the part \.\."):
         fetch(memory, tmp_path)
 
 

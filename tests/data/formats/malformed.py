@@ -204,7 +204,9 @@ PARQUET = [
     Malformed("p.parquet", _parquet(("question", [SECRET])), ": no column 'answer'"),
     Malformed("p.parquet", _parquet(("q", [1]), ("q", [2])), ": two columns of the same name"),
     Malformed(
-        "p.parquet", _parquet(("frage", [SECRET]), ("antwort", ["x"])), ": no column of a name"
+        "p.parquet",
+        _parquet(("frage", [SECRET]), ("antwort", ["x"])),
+        ": no column with a known name",
     ),
     Malformed("p.parquet", _parquet(("question", []), ("answer", [])), ": the file has no rows"),
     Malformed("p.parquet.gz", gzip.compress(_TABLE), ": a Parquet file within gzip"),

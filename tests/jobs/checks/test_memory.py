@@ -90,7 +90,7 @@ def test_too_small_a_device_is_told_before_anything_is_loaded(
     memory = {"fits": False, "largest_rows": 3, "rows": 8, "peak_bytes": 9, "capacity_bytes": 5}
     for kind, end in (("cuda", "fall back to smaller ones"), ("cpu", "be killed by the system")):
         (warning,) = preflight.memory_warnings({**memory, "device": {"kind": kind}})
-        assert "auto or to 3 at most" in warning
+        assert "auto, or to at most 3" in warning
         assert end in warning
 
 
