@@ -15,10 +15,10 @@ from medlora.errors import ConfigError, DataError, DivergedError, MissingPartErr
 from medlora.files import sha256_file
 from medlora.jobs import train
 from medlora.model.base import load_base
-from medlora.plan.resolve import Options, Plan, resolve
-from medlora.runtime import Environment
+from medlora.plan.resolve import Plan
 from medlora.train import memory
 from medlora.train.forward import Forward
+from tests.tiny import resolved, run_plan
 
 QUICK = (
     "training.num_train_epochs=2",
@@ -34,14 +34,7 @@ QUICK = (
 
 def make_plan(tmp_path: Path, data: Path, base: Path, *overrides: str) -> Plan:
     """A short run of this data and base, writing to out/."""
-    options = Options(
-        config="recommended",
-        data=str(data),
-        model=str(base),
-        checkpoints=str(tmp_path / "out"),
-        overrides=(*QUICK, *overrides),
-    )
-    return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
+    return run_plan(tmp_path, *QUICK, *overrides, data=data, base=base)
 
 
 def test_a_run_leaves_adapter_tokenizer_template_and_manifest(
@@ -203,10 +196,8 @@ def test_a_result_that_would_vanish_is_refused(
     tmp_path: Path, data_file: Path, base_folder: Path
 ) -> None:
     """The image's own /checkpoints without a mount: 69, and the demo alone may use it."""
-    root = tmp_path / "root"
-    (root / "checkpoints").mkdir(parents=True)
-    options = Options(config="recommended", data=str(data_file), model=str(base_folder))
-    plan = resolve(options, Environment({}, frozenset(), root))
+    (tmp_path / "root/checkpoints").mkdir(parents=True)
+    plan = resolved(tmp_path, config="recommended", data=str(data_file), model=str(base_folder))
     with pytest.raises(MissingPartError, match="is not mounted"):
         train.run(plan)
 
