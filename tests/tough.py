@@ -44,9 +44,9 @@ def plan_below(place: Path, data: Path, base: Path, name: str, *overrides: str) 
     return run_plan(place, *TOUGH, f"run_name={name}", *overrides, data=data, base=base)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kept_run(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> Path:
-    """A run of `tough_plan("run")` that was trained once for a module, with a tracker's folder."""
+    """A run of `tough_plan("run")` that was trained once for all, with a tracker's folder."""
     place = tmp_path_factory.mktemp("kept")
     data = write_rows(place / "train.jsonl", twelve_rows())
     from medlora.jobs import train
