@@ -43,6 +43,21 @@ def _fresh_accelerate() -> Iterator[None]:
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
+@pytest.fixture
+def pictures() -> None:
+    """Whoever asks for this has curves drawn, as with the extra `plots`."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are those of an installation without the extra `plots`: to draw is half of a short one.
+
+    A picture takes 0.5 s, as long as all the rest of a run of nine steps.
+    """
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("medlora.report.curves.can_draw", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A byte-level BPE tokenizer of 400 entries with a chat template."""

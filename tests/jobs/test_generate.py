@@ -176,16 +176,13 @@ def test_a_terminal_gets_nothing_that_it_would_obey(
     saved_run: Callable[..., Path],
     plan: Callable[..., Plan],
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A base was taught whatever its maker liked; a program gets the answer as it is."""
+    """A base was taught whatever its maker liked."""
     answer = "a\x1b]0;x\x07\x1b[2J\nÜ\u202eb"
     asked = (saved_run(), plan(), GenerateOptions(prompts=("pain",)))
     monkeypatch.setattr(
         job, "speak", lambda *_, hear, **__: hear(answer) or Answer(answer, cut=False)
     )
-    job.run(*asked)
-    assert capsys.readouterr().out == f"{answer}\n"
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)

@@ -21,6 +21,8 @@ from medlora.model.base import load_base
 from medlora.report.history import History
 from medlora.train.loop import StepResult
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 
 def config(tmp_path: Path, **training: object) -> dict[str, dict[str, object]]:
     """The seed's form of a config."""
