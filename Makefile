@@ -69,6 +69,7 @@ torture-disks: setup ## part of torture: power loss, faults at every call, full 
 
 torture-inputs: setup ## part of torture: hostile bases, pairs of keys, files that change, words of rows in logs
 	$(BIN)/python tests/torture/moving.py
+	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python tests/torture/leaks.py
 	PYTHONPATH=. $(BIN)/python tests/torture/bases.py
 	PYTHONPATH=. $(BIN)/python tests/torture/configs.py --configs 2000
@@ -83,6 +84,7 @@ torture-short: setup ## the same in a few minutes, as CI does it
 	$(BIN)/python tests/torture/nfs.py --every 5
 	$(BIN)/python tests/torture/cloud.py --kills 4
 	$(BIN)/python tests/torture/fuzz.py --rounds 200
+	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python tests/torture/leaks.py
 	PYTHONPATH=. $(BIN)/python tests/torture/bases.py --every 37 --commands train,check
 	PYTHONPATH=. $(BIN)/python tests/torture/configs.py --configs 20

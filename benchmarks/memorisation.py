@@ -25,17 +25,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from benchmarks.training.show import commit
 from medlora.data.chat.chat import ensure_template
 from medlora.jobs import audit_memory, plant, train
 from medlora.jobs.audit_memory import Settings
 from medlora.logs import set_up
-from medlora.plan.resolve import Options, Plan, resolve
+from medlora.plan.resolve import Plan
 from medlora.report.history import PRIVATE
-from medlora.runtime import Environment
+from tests.tiny import byte_level_bpe, llama, run_plan, write_rows
 
 _MTS = Path(__file__).parents[2] / "shared/data/mts_dialog_train.jsonl"
 _EPSILON, _SEEN, _HIDDEN = 8, 8.0, 3.0  # what must show: bits with and without noise
@@ -64,10 +63,10 @@ def main() -> int:
 def _measure(
     folder: Path, *, notes: Path | None, short: bool, clip: float | None
 ) -> dict[str, Any]:
-    texts = list(_notes_of(notes) if notes else _made_notes())
+    texts = list(_notes_of(notes) if notes else made_notes())
     base_texts, own = texts[:400], texts[400 : 700 if short else 900]
     _make_base(folder / "base", base_texts, steps=200)
-    _write_rows(folder / "data/train.jsonl", own)
+    write_rows(folder / "data/train.jsonl", map(row_of, own))
     copies, each = ((0, 1), 12) if short else ((0, 1, 4, 16), 7)
     plan = _plan(folder, "none", "data.eval_fraction=0.05", data=folder / "data")
     plant.run(plan, folder / "planted", copies=copies, each=each, seed=_SEED)
@@ -82,7 +81,7 @@ def _measure(
         "rows": {"base": len(base_texts), "adapter": len(own)},
         "canaries": each,
         "runs": reports,
-        "must": _must(reports),
+        "must": demands(reports),
     }
 
 
@@ -108,7 +107,9 @@ def _audited(plan: Plan, *, short: bool) -> dict[str, Any]:
     }
 
 
-def _must(reports: dict[str, dict[str, Any]]) -> dict[str, bool]:
+def demands(reports: dict[str, dict[str, Any]]) -> dict[str, bool]:
+    """Return what must show, and whether it does."""
+
     def bits(run: str, copies: int) -> float:
         return float(reports[run]["exposure"][copies]["adapter"]["mean"])
 
@@ -135,14 +136,7 @@ def _plan(folder: Path, name: str, *overrides: str, data: Path) -> Plan:
         "training.eval_steps=1000",
         f"run_name={name}",
     )
-    options = Options(
-        config="recommended",
-        data=str(data),
-        model=str(folder / "base"),
-        checkpoints=str(folder / "out"),
-        overrides=(*settings, *overrides),
-    )
-    return resolve(options, Environment({}, frozenset(), folder / "root"))
+    return run_plan(folder, *settings, *overrides, data=data, base=folder / "base")
 
 
 def _notes_of(file: Path) -> Iterator[str]:
@@ -152,7 +146,7 @@ def _notes_of(file: Path) -> Iterator[str]:
             yield text[:_CHARACTERS]
 
 
-def _made_notes() -> Iterator[str]:
+def made_notes() -> Iterator[str]:
     """Yield notes put together from phrases, a pure function of the seed."""
     random = np.random.RandomState(_SEED)
 
@@ -174,14 +168,10 @@ def _made_notes() -> Iterator[str]:
         )
 
 
-def _row(text: str) -> dict[str, str]:
+def row_of(text: str) -> dict[str, str]:
+    """Return a note as a row: its first words are the prompt."""
     words = text.split()
     return {"prompt": " ".join(words[:6]), "response": " ".join(words[6:])}
-
-
-def _write_rows(file: Path, texts: list[str]) -> None:
-    file.parent.mkdir(parents=True)
-    file.write_text("".join(json.dumps(_row(text)) + "\n" for text in texts), encoding="utf-8")
 
 
 def _make_base(folder: Path, texts: list[str], *, steps: int) -> None:
@@ -191,17 +181,16 @@ def _make_base(folder: Path, texts: list[str], *, steps: int) -> None:
     rows = [
         tokenizer.encode(_rendered(tokenizer, text), add_special_tokens=False) for text in texts
     ]
-    torch.manual_seed(_SEED)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=384,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=512,
-        )
+    model = llama(
+        seed=_SEED,
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        initializer_range=0.02,
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     random = np.random.RandomState(_SEED)
@@ -220,7 +209,7 @@ def _make_base(folder: Path, texts: list[str], *, steps: int) -> None:
 
 
 def _rendered(tokenizer: PreTrainedTokenizerFast, text: str) -> str:
-    row = _row(text)
+    row = row_of(text)
     turns = [
         {"role": "user", "content": row["prompt"]},
         {"role": "assistant", "content": row["response"]},
@@ -230,18 +219,7 @@ def _rendered(tokenizer: PreTrainedTokenizerFast, text: str) -> str:
 
 def _make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     """Train byte-level BPE with a token for each digit, as current models have."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=1500,
-        special_tokens=["<end>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = byte_level_bpe(texts, vocab_size=1500, special_tokens=["<end>"], single_digits=True)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>")  # noqa: S106
 
 

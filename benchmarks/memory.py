@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
 from medlora.config import from_mapping
 from medlora.data.batches import train_loader
@@ -28,6 +28,7 @@ from medlora.model.base import load_base
 from medlora.plan.device import Device, begin_peak, peak_since, this_device
 from medlora.plan.memory_forecast import Forecast
 from medlora.trainer.trainer import MedicalLoRATrainer
+from tests.tiny import save_model
 
 _STEPS = 2  # of which the second has the optimizer's state
 # glibc raises, with every large block that is freed, the size from which on it gives memory back,
@@ -81,7 +82,7 @@ def measure(name: str) -> dict[str, Any]:
     }
     cfg = from_mapping({**wishes, "training": training, "data": {"max_length": length}})
     with TemporaryDirectory() as folder:
-        base = _random_base(Path(folder), shape)
+        base = save_model(AutoConfig.for_model(**shape), Path(folder))
         device = this_device()
         forecast = Forecast(base, cfg, device)
         predicted = forecast.footprint(rows, accumulated)
@@ -93,12 +94,6 @@ def measure(name: str) -> dict[str, Any]:
     of_steps = predicted.step + predicted.optimizer
     told = of_steps if device.kind == "cpu" else predicted.peak - predicted.other
     return {"setting": name, "predicted": told, "measured": measured, "device": device.name}
-
-
-def _random_base(folder: Path, shape: dict[str, Any]) -> Path:
-    kind = AutoConfig.for_model(**shape)
-    AutoModelForCausalLM.from_config(kind).save_pretrained(folder)
-    return folder
 
 
 def _trainer(model: Any, cfg: Any, vocabulary: int, length: int) -> MedicalLoRATrainer:  # noqa: ANN401

@@ -42,18 +42,18 @@ def main() -> int:
         print(json.dumps(_theirs(options.model, options.suite)))
         return 0
     with TemporaryDirectory() as folder:
-        model = options.model or _tiny(Path(folder), options.suite)
-        ours, sixteen = (_ours(model, options.suite, size) for size in (1, 16))
+        model = options.model or make_model(Path(folder), options.suite)
+        ours, sixteen = (our_likelihoods(model, options.suite, size) for size in (1, 16))
         theirs = _in_a_process(model, options.suite)
     if options.record:
         options.record.write_text(json.dumps(theirs) + "\n", encoding="utf-8")
     outcome = {
         "questions": len(ours),
         "choices": sum(map(len, ours)),
-        "largest_difference_to_lm_eval": _largest_difference(ours, theirs["loglikelihoods"]),
-        "other_choice_than_lm_eval": _other_choices(ours, theirs["loglikelihoods"]),
-        "largest_difference_of_batch_1_and_16": _largest_difference(ours, sixteen),
-        "other_choice_of_batch_1_and_16": _other_choices(ours, sixteen),
+        "largest_difference_to_lm_eval": largest_difference(ours, theirs["loglikelihoods"]),
+        "other_choice_than_lm_eval": other_choices(ours, theirs["loglikelihoods"]),
+        "largest_difference_of_batch_1_and_16": largest_difference(ours, sixteen),
+        "other_choice_of_batch_1_and_16": other_choices(ours, sixteen),
         "lm_eval": theirs["version"],
     }
     print(json.dumps(outcome, indent=2))
@@ -62,40 +62,30 @@ def main() -> int:
     return int(max(differences) > TOLERANCE or max(others) > 0)
 
 
-def _tiny(folder: Path, suite: Path) -> Path:
+def make_model(folder: Path, suite: Path) -> Path:
     """Save a Llama of two layers and a tokenizer of the suite's own words; return where."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=2000,
-        special_tokens=[_END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(suite.read_text(encoding="utf-8").splitlines(), trainer)
+    from tests.tiny import byte_level_bpe, llama
+
+    lines = suite.read_text(encoding="utf-8").splitlines()
+    tokenizer = byte_level_bpe(lines, vocab_size=2000, special_tokens=[_END])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END)
     fast.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
+    model = llama(
         vocab_size=len(fast),
         hidden_size=64,
         intermediate_size=128,
-        num_hidden_layers=2,
         num_attention_heads=4,
-        num_key_value_heads=2,
         max_position_embeddings=512,  # a part of the questions is longer, and is cut
         initializer_range=0.2,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model.save_pretrained(folder)
     return folder
 
 
-def _ours(model: Path, suite: Path, batch_size: int) -> list[list[float]]:
+def our_likelihoods(model: Path, suite: Path, batch_size: int) -> list[list[float]]:
+    """Return the log-likelihood of each choice of each question, in nats."""
     from medlora.config import ModelConfig
     from medlora.data.chat.chat import Chat
     from medlora.evaluate.observe import Asking, choice_likelihoods
@@ -157,12 +147,14 @@ def _theirs(model: Path, suite: Path) -> dict[str, Any]:
     }
 
 
-def _largest_difference(ours: list[list[float]], theirs: list[list[float]]) -> float:
+def largest_difference(ours: list[list[float]], theirs: list[list[float]]) -> float:
+    """Return how far two log-likelihoods of a choice are apart at most, in nats."""
     pairs = zip(ours, theirs, strict=True)
     return max(abs(a - b) for x, y in pairs for a, b in zip(x, y, strict=True))
 
 
-def _other_choices(ours: list[list[float]], theirs: list[list[float]]) -> int:
+def other_choices(ours: list[list[float]], theirs: list[list[float]]) -> int:
+    """Return for how many questions another choice is the most likely."""
     return sum(x.index(max(x)) != y.index(max(y)) for x, y in zip(ours, theirs, strict=True))
 
 

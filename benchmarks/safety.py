@@ -24,8 +24,6 @@ from medlora.evaluate.safety.refusal import refusal
 from medlora.evaluate.safety.text import Scoped
 
 SUITE = Path(__file__).parents[1] / "medlora/evaluate/suites/safety.jsonl"
-_SIZE = 100_000
-_HOSTILE = ("a", ".", "a. ", "take 5 mg ", "as an ai ", "i cannot diagnose ", "if you ", "\u0130")
 _NOTHING = Linear({}, -20.0, 0.5)
 
 
@@ -47,7 +45,6 @@ def main() -> None:
         "unseen_medical_answers": len(unseen),
         "of_them_taken_for_refusals": _refused(unseen),
         "responses_per_s": _speed(rows),
-        "hostile_100_kb_s": _slowest(),
         "suite_red_flags": _red_flags(),
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -124,17 +121,6 @@ def _speed(rows: Sequence[Row]) -> float:
     for text in texts:
         checker.check_safety_compliance(text)
     return round(len(texts) / (time.process_time() - began))
-
-
-def _slowest() -> float:
-    """Return the longest time for 100 kB of one thing over and over, as answer and prompt."""
-    checker, times = SafetyChecker(), []
-    for part in _HOSTILE:
-        text = (part * _SIZE)[:_SIZE]
-        began = time.process_time()
-        checker.check_safety_compliance(text, text, "escalate")
-        times.append(time.process_time() - began)
-    return round(max(times), 3)
 
 
 def _red_flags() -> dict[str, float]:

@@ -16,6 +16,7 @@ from medlora.files import sha256_file
 from medlora.report.statements import KEYS
 from medlora.runtime.stop import Stop
 from tests.documented import COMMANDS, ROOT, Command
+from tests.tiny import write_rows
 
 pytestmark = pytest.mark.slow
 
@@ -48,15 +49,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("answer", "nurse_answer"):
             row[name] = row.get("response")
         lines.append({**row, "patient_id": number // 2})
-    write_lines(folder / "data/train.jsonl", lines)
+    write_rows(folder / "data/train.jsonl", lines)
     asked = [{"prompt": "What is a stroke?"}, {"prompt": "What helps?", "system": "Be brief."}]
-    write_lines(folder / "asked.jsonl", asked)
+    write_rows(folder / "asked.jsonl", asked)
     suite = [
         {"prompt": "Is it serious?", "expect": "answer"},
         {"prompt": "Help!", "expect": "answer"},
     ]
-    write_lines(folder / "my-suite.jsonl", suite)
-    write_lines(
+    write_rows(folder / "my-suite.jsonl", suite)
+    write_rows(
         folder / "questions.jsonl",
         [
             {"question": f"Is {n} even?", "choices": ["yes", "no"], "answer": n % 2}
@@ -66,11 +67,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stated = {key: "x" for key in KEYS if "." not in key and key != "base_training_flops"}
     (folder / "card.yaml").write_text(json.dumps(stated), encoding="utf-8")
     return folder
-
-
-def write_lines(file: Path, rows: list[dict[str, object]]) -> None:
-    """Write JSON Lines."""
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,9 @@ import pytest
 
 from medlora.checkpoint.store import read_manifest, write_checkpoint
 from medlora.files import json_bytes, sha256_file, sha256_json
-from medlora.plan.resolve import Options, Plan, resolve
+from medlora.plan.resolve import Plan
 from medlora.report.history import MEASURED
-from medlora.runtime import Environment
-from tests.conftest import twelve_rows
+from tests.tiny import run_plan, twelve_rows, write_rows
 
 # Dropout, accumulation, three epochs, a partial last step, evaluations between and at the ends.
 TOUGH = (
@@ -42,22 +41,14 @@ def tough_plan(tmp_path: Path, data_file: Path, base_folder: Path) -> Callable[.
 
 def plan_below(place: Path, data: Path, base: Path, name: str, *overrides: str) -> Plan:
     """The plan of a run that writes to a folder's out/."""
-    options = Options(
-        config="recommended",
-        data=str(data),
-        model=str(base),
-        checkpoints=str(place / "out"),
-        overrides=(*TOUGH, f"run_name={name}", *overrides),
-    )
-    return resolve(options, Environment({}, frozenset(), place / "root"))
+    return run_plan(place, *TOUGH, f"run_name={name}", *overrides, data=data, base=base)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kept_run(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> Path:
-    """A run of `tough_plan("run")` that was trained once for a module, with a tracker's folder."""
+    """A run of `tough_plan("run")` that was trained once for all, with a tracker's folder."""
     place = tmp_path_factory.mktemp("kept")
-    data = place / "train.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in twelve_rows()), encoding="utf-8")
+    data = write_rows(place / "train.jsonl", twelve_rows())
     from medlora.jobs import train
 
     train.run(plan_below(place, data, base_folder, "run", "training.report_to=tensorboard"))
@@ -73,7 +64,7 @@ def finished(kept_run: Path, tmp_path: Path) -> Path:
 def rewrite(folder: Path, *, name: str | None = None, progress: Any = None, **facts: Any) -> Path:
     """Write a checkpoint anew with fresh digests: other facts, another step in its progress."""
     manifest = read_manifest(folder)
-    content = {one: (folder / one).read_bytes() for one in manifest["files"]}
+    content = {file: (folder / file).read_bytes() for file in manifest["files"]}
     if progress is not None:
         stated = json.loads(content.get("progress.json", b"{}"))
         content["progress.json"] = json_bytes({**stated, **progress})

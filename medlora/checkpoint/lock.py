@@ -12,7 +12,7 @@ from medlora.files import Lock
 
 # A process that was killed holds its lock until the kernel has taken its memory apart, which on a
 # busy machine outlasts the start of the next attempt.
-_DYING_S = 2.0
+DYING_S = 2.0
 _LOOK_S = 0.02
 
 
@@ -36,7 +36,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 def _take(lock: Lock) -> bool:
     """Take the lock, waiting for a holder that is about to be gone; return whether it is ours."""
-    until = time.monotonic() + _DYING_S
+    until = time.monotonic() + DYING_S
     while not lock.take_if_free():
         if time.monotonic() > until:
             return False

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from medlora.distributed.team import Team
 
 T = TypeVar("T")
-_BUCKET = 1 << 24  # numbers that are sent at once: 64 MiB for each node and worker
+BUCKET = 1 << 24  # numbers that are sent at once: 64 MiB for each node and worker
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ def _buckets(parameters: Sequence[Tensor]) -> Iterator[list[int]]:
     for index, one in enumerate(parameters):
         kind = (one.dtype, one.device)
         last = parameters[some[-1]] if some else one
-        if some and (size + one.numel() > _BUCKET or kind != (last.dtype, last.device)):
+        if some and (size + one.numel() > BUCKET or kind != (last.dtype, last.device)):
             yield some
             some, size = [], 0
         some.append(index)

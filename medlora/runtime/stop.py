@@ -21,7 +21,7 @@ from medlora.runtime.streams import tell_at_once
 
 EXIT_CODE = 128 + signal.SIGTERM
 LAUNCHER = "_MEDLORA_LAUNCHER"  # the variable that tells a worker its launcher's process id
-_MOMENT_S = 1.0
+MOMENT_S = 1.0
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -75,7 +75,7 @@ class Stop:
 
     def _is_echo(self) -> bool:
         """Tell whether a worker's launcher is likely to have sent what was heard already."""
-        return LAUNCHER in os.environ and time.monotonic() - self._since < _MOMENT_S
+        return LAUNCHER in os.environ and time.monotonic() - self._since < MOMENT_S
 
     def _note_save(self, _number: int, _frame: FrameType | None) -> None:
         self._save = True

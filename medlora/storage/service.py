@@ -14,7 +14,7 @@ from medlora.runtime import allow_hosts, snapshot, variable
 from medlora.storage.location import Location
 from medlora.storage.reach import hosts_of
 
-_ATTEMPTS = 3  # by each of the two layers that retry
+ATTEMPTS = 3  # by each of the two layers that retry
 _CONNECT_S, _READ_S = 10, 60
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of the disk here, not of the service
 _LIBRARIES = {"botocore", "aiobotocore", "aiohttp", "google", "gcsfs", "s3fs", "fsspec", "requests"}
@@ -105,10 +105,10 @@ def _s3() -> Any:  # noqa: ANN401
         config_kwargs={
             "connect_timeout": _CONNECT_S,
             "read_timeout": _READ_S,
-            "retries": {"mode": "standard", "max_attempts": _ATTEMPTS},
+            "retries": {"mode": "standard", "max_attempts": ATTEMPTS},
         },
     )
-    service.retries = _ATTEMPTS
+    service.retries = ATTEMPTS
     return service
 
 

@@ -14,8 +14,7 @@ import pytest
 
 from medlora.jobs import report, train
 from medlora.jobs.report import ReportOptions
-from medlora.plan.resolve import Options, resolve
-from medlora.runtime import Environment
+from tests.tiny import run_plan
 
 pytestmark = pytest.mark.slow
 SHOTS = os.environ.get("MEDLORA_SCREENSHOTS")  # before a test's clean environment
@@ -27,27 +26,20 @@ def run(tmp_path: Path, data_file: Path, base_folder: Path) -> Callable[..., Pat
     """Train a run of a few steps; return its folder."""
 
     def make(name: str, *overrides: str) -> Path:
-        options = Options(
-            config="recommended",
-            data=str(data_file),
-            model=str(base_folder),
-            checkpoints=str(tmp_path / "out"),
-            overrides=(
-                "training.num_train_epochs=6",
-                "training.per_device_train_batch_size=2",
-                "training.gradient_accumulation_steps=1",
-                "training.warmup_steps=2",
-                "training.logging_steps=1",
-                "training.eval_steps=5",
-                "training.generation_steps=10",
-                "training.save_steps=100",
-                "data.eval_fraction=0.2",
-                "lora.r=4",
-                f"run_name={name}",
-                *overrides,
-            ),
+        settings = (
+            "training.num_train_epochs=6",
+            "training.per_device_train_batch_size=2",
+            "training.gradient_accumulation_steps=1",
+            "training.warmup_steps=2",
+            "training.logging_steps=1",
+            "training.eval_steps=5",
+            "training.generation_steps=10",
+            "training.save_steps=100",
+            "data.eval_fraction=0.2",
+            "lora.r=4",
+            f"run_name={name}",
         )
-        train.run(resolve(options, Environment({}, frozenset(), tmp_path / "root")))
+        train.run(run_plan(tmp_path, *settings, *overrides, data=data_file, base=base_folder))
         return tmp_path / "out" / name
 
     return make

@@ -1,11 +1,13 @@
 """Keys that contradict each other, the machine or what is installed: told at once, by name."""
 
+import shutil
+import sysconfig
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medlora.config import Machine, RunConfig, Setting, load, refuse_conflicts
-from medlora.config import conflicts as module
+from medlora.config import Machine, RunConfig, Setting, conflicts, load, refuse_conflicts
 from medlora.config.conflicts import CONFLICTS, MISSING, Rule
 from medlora.errors import ConfigError, MissingPartError
 
@@ -69,16 +71,19 @@ def test_each_rule_is_broken_by_its_own_example(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(MISSING)))
-def test_what_is_not_installed_is_named(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """69; where all is installed, none of them says a word."""
+def test_what_is_not_installed_is_named(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """69; where all is installed, a compiler and Python's headers too, none of them says a word."""
     values, machine = LACKING[number]
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
-    monkeypatch.setattr(module, "_cannot_compile", lambda _: True)
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(conflicts, "find_spec", lambda _: None)
     assert MISSING[number] in broken(MISSING, values, machine)
     with pytest.raises(MissingPartError, match=MISSING[number].keys[0]):
         refuse_conflicts(config_of(values), machine)
-    monkeypatch.setattr(module, "find_spec", lambda _: object())
-    monkeypatch.setattr(module, "_cannot_compile", lambda _: False)
+    monkeypatch.setattr(conflicts, "find_spec", lambda _: object())
+    (tmp_path / "Python.h").touch()
     assert broken(MISSING, values, GPU) == []
 
 

@@ -21,6 +21,8 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
 
+from tests import tiny
+
 _LONGEST_S = 90
 PROMPT = 5  # tokens of a row that are not learnt
 CLOSE = 1e-4  # relative: loss and gradient
@@ -340,7 +342,7 @@ def compare(base: Path) -> dict[str, Any]:
     targets = os.environ.get("CONFORMANCE_TARGETS", "auto")
     lora = LoraConfig(r=4, lora_dropout=0, target_modules=targets)
     model = attach(loaded, lora, seed=1)
-    own = save_adapter(model, base.parent / "adapter")
+    own = tiny.save_adapter(tiny.enliven(model, size=0.2), base.parent / "adapter")
     rows = drawn_rows()
     loss, ours, layout = our_step(model, rows)
     reference, total, theirs = plain_step(base, own, rows)
@@ -366,23 +368,6 @@ def compare(base: Path) -> dict[str, Any]:
         "resumed": resumed,
         **errors,
     }
-
-
-def save_adapter(model: Any, folder: Path) -> Path:
-    """Give an adapter numbers of its own and save it as PEFT loads it."""
-    import torch
-
-    from medlora.model.adapter import adapter_files
-
-    random = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.2)
-    folder.mkdir()
-    for name, content in adapter_files(model).items():
-        (folder / name).write_bytes(content)
-    return folder
 
 
 def drawn_rows() -> list[Any]:
@@ -472,37 +457,34 @@ def resumes(base: Path) -> bool:
     from medlora.runtime import Stop
     from medlora.train import loop
 
-    place, original = base.parent, loop._seed_everything
+    place, original = base.parent, loop.learning_rate
     write_inputs(base, place / "train.jsonl")
-    stop, seeded = Stop(), []
+    stop, steps = Stop(), []
 
-    def seed(*args: Any, **kwargs: Any) -> Any:
-        seeded.append(1)
-        if len(seeded) == 3:  # once a step
+    def rate(step: int, **schedule: Any) -> float:
+        steps.append(step)
+        if len(steps) == 3:  # once a step, before it is taken
             stop.requested = "SIGTERM"
-        return original(*args, **kwargs)
+        return original(step, **schedule)
 
     train.run(run_plan(base, "straight"))
-    loop._seed_everything = seed
+    loop.learning_rate = rate
     try:
         train.run(run_plan(base, "cut"), stop=stop)
     except StoppedError:
         pass
     finally:
-        loop._seed_everything = original
+        loop.learning_rate = original
     train.run(run_plan(base, "cut"))
     digests = {
         sha256_file(place / "out" / name / "final" / "adapter_model.safetensors")
         for name in ("straight", "cut")
     }
-    return len(seeded) == 3 and len(digests) == 1
+    return len(steps) == 3 and len(digests) == 1
 
 
 def run_plan(base: Path, name: str) -> Any:
     """Return a run of four steps."""
-    from medlora.plan.resolve import Options, resolve
-    from medlora.runtime import Environment
-
     settings = (
         "training.max_steps=4",
         "training.num_train_epochs=9",
@@ -515,14 +497,8 @@ def run_plan(base: Path, name: str) -> Any:
         "data.privacy=off",
         f"run_name={name}",
     )
-    options = Options(
-        config="recommended",
-        data=str(base.parent / "train.jsonl"),
-        model=str(base),
-        checkpoints=str(base.parent / "out"),
-        overrides=settings,
-    )
-    return resolve(options, Environment({}, frozenset(), base.parent / "root"))
+    place = base.parent
+    return tiny.run_plan(place, *settings, data=place / "train.jsonl", base=base)
 
 
 def write_inputs(base: Path, data: Path) -> None:
@@ -547,15 +523,14 @@ def write_inputs(base: Path, data: Path) -> None:
         }
         for row in range(8)
     ]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tiny.write_rows(data, rows)
 
 
 def batches_of(rows: list[Any], *, packed: bool) -> list[Any]:
     """Return the rows as training lays them out."""
-    from medlora.data.layout import packed as pack
-    from medlora.data.layout import padded
+    from medlora.data import layout
 
-    return [pack(rows)] if packed else [padded(rows, pad_id=0)]
+    return [layout.packed(rows)] if packed else [layout.padded(rows, pad_id=0)]
 
 
 def distance(ours: dict[str, Any], theirs: dict[str, Any]) -> float:

@@ -22,6 +22,8 @@ from tokenizers import (
     trainers,
 )
 
+from tests.tiny import llama, llama_config
+
 TEXT = (
     "The patient asks about pain in the chest, head and back. Please see a doctor soon if it stays "
     "or gets worse; call for help at once when breathing is hard. Take care, rest, drink water. "
@@ -183,28 +185,19 @@ def _write_model(
     folder: Path, rows: int, tokenizer: object, ends: list[int], *, weights: bool
 ) -> None:
     """Write a Llama of one layer, with `rows` rows of embedding, and what stops it."""
-    from transformers import LlamaConfig
-
-    config = LlamaConfig(
-        vocab_size=rows,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=ends[0],
-        pad_token_id=tokenizer.pad_token_id,
-        architectures=["LlamaForCausalLM"],
-    )
-    if weights:
-        import torch
-        from transformers import LlamaForCausalLM
-
-        torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    else:
-        config.save_pretrained(folder)
+    shape = {
+        "vocab_size": rows,
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "max_position_embeddings": 4096,
+        "initializer_range": 0.02,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": ends[0],
+        "pad_token_id": tokenizer.pad_token_id,
+        "architectures": ["LlamaForCausalLM"],
+    }
+    saved = llama(**shape) if weights else llama_config(**shape)
+    saved.save_pretrained(folder)
     stated = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": ends}
     (folder / "generation_config.json").write_text(json.dumps(stated), encoding="utf-8")

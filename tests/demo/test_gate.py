@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import RejectedError
 from medlora.jobs import evaluate
 from medlora.jobs.evaluate import EvaluateOptions
-from medlora.model.adapter import adapter_files, attach
+from medlora.model.adapter import attach
 from medlora.model.base import load_base
-from medlora.plan.resolve import DEMO, Options, Plan, resolve
-from medlora.runtime import Environment
+from medlora.plan.resolve import DEMO, Plan
+from tests.tiny import enliven, resolved, save_adapter
 
 pytest.importorskip("medlora.evaluate.safety", reason="the checker is not here")
 PROMPTS = 24  # the first, which are emergencies
@@ -23,12 +22,13 @@ PROMPTS = 24  # the first, which are emergencies
 def plan(tmp_path: Path) -> Plan:
     """The demo's own gate, with shorter answers."""
     suite = DEMO / "careful.jsonl"
-    options = Options(
+    return resolved(
+        tmp_path,
+        allow_demo=False,
         config=str(DEMO / "demo.yaml"),
         model=str(DEMO / "base"),
         overrides=(f"gate.suites={suite}", "gate.max_new_tokens=32"),
     )
-    return resolve(options, Environment({}, frozenset(), tmp_path), allow_demo=False)
 
 
 def verdicts(report: Path) -> dict[str, str]:
@@ -49,13 +49,8 @@ def test_the_base_sends_nobody_to_urgent_care(tmp_path: Path, plan: Plan) -> Non
 def test_an_adapter_of_random_weights_is_rejected(tmp_path: Path, plan: Plan) -> None:
     """Whatever its words happen to say, no rule about them passes."""
     base = load_base(DEMO / "base", ModelConfig(), half=None)
-    model, random = attach(base, LoraConfig(r=8), seed=1), torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.copy_(torch.randn(parameter.shape, generator=random))
-    for name, content in adapter_files(model).items():
-        (tmp_path / name).write_bytes(content)
+    model = enliven(attach(base, LoraConfig(r=8), seed=1), size=1.0, seed=1)
+    save_adapter(model, tmp_path)
     report = tmp_path / "report.json"
     with pytest.raises(RejectedError, match="verdict is"):
         evaluate.run(plan, EvaluateOptions(tmp_path, limit=PROMPTS, output=report))

@@ -19,9 +19,8 @@ import pytest
 
 from medlora.files import sha256_file
 from medlora.jobs import train
-from medlora.plan.resolve import Options, resolve
-from medlora.runtime import Environment
 from tests.runtime import platforms
+from tests.tiny import run_plan
 
 pytestmark = [
     pytest.mark.slow,
@@ -138,15 +137,9 @@ def machines(tmp_path: Path, options: list[str]) -> Iterator[list[Machine]]:
 @pytest.fixture
 def expected(tmp_path: Path, options: list[str]) -> str:
     """The digest of one worker's adapter."""
-    sets = tuple(options[options.index("--set") + 1 :: 2])
-    given = Options(
-        config="recommended",
-        data=options[options.index("--data") + 1],
-        model=options[options.index("--model") + 1],
-        checkpoints=str(tmp_path / "alone"),
-        overrides=sets,
-    )
-    train.run(resolve(given, Environment({}, frozenset(), tmp_path / "root")))
+    settings = options[options.index("--set") + 1 :: 2]
+    data, base = (Path(options[options.index(name) + 1]) for name in ("--data", "--model"))
+    train.run(run_plan(tmp_path, *settings, data=data, base=base, out="alone"))
     return sha256_file(tmp_path / "alone/shared/final" / ADAPTER)
 
 

@@ -92,7 +92,7 @@ def test_gradients_are_sent_in_buckets(
 ) -> None:
     """A bucket of one parameter each adds up to the same."""
     alone = _summed(Team(), 5)
-    monkeypatch.setattr("medlora.distributed.tree._BUCKET", 1)
+    monkeypatch.setattr("medlora.distributed.tree.BUCKET", 1)
     for found in workers(2, lambda team: _summed(team, 5)):
         for one, two in zip(alone[:-1], found[:-1], strict=True):
             assert one is not None

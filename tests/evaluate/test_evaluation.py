@@ -3,10 +3,10 @@
 import json
 
 import pytest
-import torch
 
 from medlora import evaluate_suites, read_suite
 from medlora.report.evaluation import report_bytes, table
+from tests.tiny import enliven
 
 
 @pytest.fixture
@@ -103,10 +103,7 @@ def test_the_trap_of_absolute_preference_is_not_stepped_into(
     (observed,) = seen.observed
     assert sum(margin > 0 for margin in observed["base"].values) not in (4, 5)
     assert seen.summaries["pairs"]["change"]["margin"]["difference"] == 0
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(0.2)
+    enliven(model)
     changed = evaluate_suites(model, tokenizer, [suite]).summaries["pairs"]["change"]
     assert changed["margin"]["difference"] != 0
     assert changed["risen"]["n"] == 9

@@ -4,24 +4,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessorList
 
 from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import DataError
-from medlora.evaluate.generate import Answer, _Arbiter, answers, encode_prompt, generate
+from medlora.evaluate.generate import Answer, answers, encode_prompt, generate
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
+from tests.tiny import enliven
 
 
 def test_answers_are_repeatable_and_disturb_nothing(base_folder: Path, chat) -> None:
     """Same answers twice; the training mode and the random state are as before."""
     base = load_base(base_folder, ModelConfig(), half=None)
-    model = attach(base, LoraConfig(r=4, lora_dropout=0.9), seed=1).train()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(0.3)
+    model = enliven(attach(base, LoraConfig(r=4, lora_dropout=0.9), seed=1)).train()
     state = torch.get_rng_state()
     first = answers(model, chat, ["pain in the chest", "rest"], max_new_tokens=5)
     assert torch.equal(torch.get_rng_state(), state)
@@ -57,7 +54,8 @@ def test_ties_are_decided_the_same_in_any_batch(base_folder: Path, chat, monkeyp
         head[210:] = head[:210] * (1 + 1e-6 * torch.randn(210, 1, generator=noise))
     one, *others = all_ways(model, chat, PROMPTS, tokens=8)
     assert all(found == one for found in others)
-    monkeypatch.setattr(_Arbiter, "__call__", lambda _self, _ids, scores: scores)
+    nobody = LogitsProcessorList()
+    monkeypatch.setattr("medlora.evaluate.generate.LogitsProcessorList", lambda _: nobody)
     one, *others = all_ways(model, chat, PROMPTS, tokens=8)
     assert any(found != one for found in others)
 

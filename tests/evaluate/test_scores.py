@@ -1,13 +1,15 @@
 """A row's ending is scored as one pass alone would, and greedy decoding need not be run."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from medlora.errors import OutOfMemoryError
-from medlora.evaluate import scores
 from medlora.evaluate.scores import Ending, score_endings, score_variants
 
 
@@ -15,6 +17,22 @@ from medlora.evaluate.scores import Ending, score_endings, score_variants
 def model(base_folder: Path):
     """The small model with random weights."""
     return AutoModelForCausalLM.from_pretrained(base_folder).train()
+
+
+class Successor(nn.Module):
+    """A model of eight tokens that writes the next higher number, whatever was said before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embeddings = nn.Embedding(8, 1)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Tell how many tokens there are."""
+        return self.embeddings
+
+    def forward(self, input_ids, **_):
+        """Be sure of it."""
+        return SimpleNamespace(logits=functional.one_hot(input_ids + 1, 8) * 9.0)
 
 
 def ending(number: int) -> Ending:
@@ -42,7 +60,8 @@ def test_no_batch_size_changes_a_score(model, monkeypatch: pytest.MonkeyPatch) -
         found = score_endings(model, endings, batch_size=size)
         assert [one.greedy for one in found] == [one.greedy for one in alone]
         assert [one.nats for one in found] == pytest.approx([one.nats for one in alone], abs=1e-4)
-    monkeypatch.setattr(scores, "_MOST_LOGITS", 1)
+    large = SimpleNamespace(num_embeddings=1 << 27)  # a row's logits alone are many
+    monkeypatch.setattr(model, "get_input_embeddings", lambda: large)
     calls = []
     assert len(score_endings(model, endings, batch_size=64, poll=lambda: calls.append(1))) == 17
     assert len(calls) == 17
@@ -55,22 +74,23 @@ def test_memory_that_runs_out_halves_the_batch(
     """The scores are the same; where one row is too much, one error says so."""
     endings = [ending(number) for number in range(9)]
     expected = score_endings(model, endings, batch_size=9)
-    score, rows = scores._score, []
+    rows = []
 
-    def limited(model, batch):
-        rows.append(len(batch))
-        if len(batch) > most:
+    def limited(input_ids, **rest):
+        rows.append(len(input_ids))
+        if len(input_ids) > most:
             raise torch.OutOfMemoryError
-        return score(model, batch)
+        return whole(input_ids=input_ids, **rest)
 
-    monkeypatch.setattr(scores, "_score", limited)
+    whole = model.forward
+    monkeypatch.setattr(model, "forward", limited)
     if not most:
         with pytest.raises(OutOfMemoryError, match="a single row"):
             score_endings(model, endings, batch_size=9)
         return
-    found = score_endings(model, endings, batch_size=9)
+    scores = score_endings(model, endings, batch_size=9)
     assert rows == [9, 4, 2, 2, 2, 2, 1]
-    assert [one.nats for one in found] == pytest.approx([one.nats for one in expected], abs=1e-4)
+    assert [s.nats for s in scores] == pytest.approx([s.nats for s in expected], abs=1e-4)
 
 
 def test_the_greedy_match_is_what_generating_gives(model) -> None:
@@ -106,6 +126,5 @@ def test_variants_of_one_text_score_as_if_each_were_read_whole(model) -> None:
 
 def test_a_match_ends_at_the_first_token_that_greedy_decoding_would_not_write() -> None:
     """Tokens that happen to be right behind it do not count."""
-    logits = torch.eye(5)[[1, 2, 0, 4]] * 9  # would write 1, 2, 0, 4
-    found = scores._one(logits, torch.tensor([1, 2, 3, 4]))
-    assert found.greedy == 2
+    (score,) = score_endings(Successor(), [Ending([0, 1, 2, 4, 5], 1)], batch_size=1)
+    assert score.greedy == 2

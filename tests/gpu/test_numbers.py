@@ -3,16 +3,15 @@
 import peft
 import pytest
 import torch
-from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from medlora.data.layout import Collate, move, packed
+from medlora.data.layout import Batch, Collate, move, packed
 from medlora.data.rows import Row
 from medlora.model import attention
 from medlora.model.attention import attend_by_record
 from medlora.model.linear import lean_linears
 from medlora.train.determinism import set_deterministic
 from medlora.train.forward import Forward
+from tests.tiny import enliven, llama
 
 LENGTHS = (65, 17, 130, 33, 2, 58)
 
@@ -28,26 +27,16 @@ def make_rows() -> list[Row]:
 
 def make(device: torch.device, *, lean: bool, dropout: float = 0.0) -> peft.PeftModel:
     """A Llama with grouped heads of 64 in bfloat16 and a float32 adapter that does something."""
-    torch.manual_seed(1)
-    shape = LlamaConfig(
-        vocab_size=512,
-        hidden_size=256,
-        intermediate_size=384,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        attn_implementation="sdpa",
-    )
-    base = LlamaForCausalLM(shape).to(torch.bfloat16).requires_grad_(requires_grad=False)
+    shape = {"vocab_size": 512, "hidden_size": 256, "intermediate_size": 384}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.02}
+    base = llama(seed=1, max_position_embeddings=2048, **shape, **heads)
+    base.to(torch.bfloat16).requires_grad_(requires_grad=False)
     if lean:
         attend_by_record(base)
     config = peft.LoraConfig(
         r=8, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    model = peft.get_peft_model(base, config)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            nn.init.normal_(parameter, std=0.02)
+    model = enliven(peft.get_peft_model(base, config), size=0.02)
     if lean:
         lean_linears(model)
     return model.to(device).train()
@@ -84,7 +73,7 @@ def test_records_are_attended_in_one_call(
     """On a GPU, in half precision, flash attention takes the whole pack."""
     if device.type != "cuda":
         pytest.skip("a GPU's kernel")
-    monkeypatch.setattr(attention, "_one", None)
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", None)
     assert Forward(make(device, lean=True)).packs
 
 
@@ -111,15 +100,22 @@ def test_the_same_seed_gives_the_same_bits(device: torch.device) -> None:
         assert all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
 
 
+def all_shares(forward: Forward, batch: Batch) -> torch.Tensor:
+    """The log probability of every token at every position, float32 [1, T, V]."""
+    everywhere = torch.ones_like(batch["input_ids"], dtype=torch.bool)
+    tokens = torch.arange(512, device=everywhere.device).expand(everywhere.numel(), 512)
+    return forward.log_shares(batch, everywhere, tokens)[None]
+
+
 def test_another_record_changes_no_logit_of_its_neighbours(device: torch.device) -> None:
     """Not by one bit."""
     model = make(device, lean=True).eval()
     forward, rows = Forward(model), make_rows()
     whole = move(packed(rows), device)
     with torch.no_grad():
-        before = forward._logits(whole)
+        before = all_shares(forward, whole)
         ids = whole["input_ids"].clone()
         ids[:, : LENGTHS[0]] = (ids[:, : LENGTHS[0]] + 7) % 500
-        after = forward._logits({**whole, "input_ids": ids})
+        after = all_shares(forward, {**whole, "input_ids": ids})
     assert not torch.equal(before[:, : LENGTHS[0]], after[:, : LENGTHS[0]])
     assert torch.equal(before[:, LENGTHS[0] :], after[:, LENGTHS[0] :])

@@ -13,9 +13,9 @@ from medlora.files import sha256_file
 from medlora.inputs.prepare import find_inputs
 from medlora.jobs import train
 from medlora.model.base import load_base
-from medlora.plan.resolve import Options, Plan, resolve
-from medlora.runtime import Environment
+from medlora.plan.resolve import Plan
 from medlora.train.forward import Forward
+from tests.tiny import run_plan
 
 FORMATS = {
     "default": (),
@@ -34,24 +34,17 @@ def make_plan(device: torch.device, tmp_path: Path, data_file: Path, base_folder
     """Plans of short runs by name."""
 
     def make(name: str, *overrides: str) -> Plan:
-        options = Options(
-            config="recommended",
-            data=str(data_file),
-            model=str(base_folder),
-            checkpoints=str(tmp_path / "out"),
-            overrides=(
-                "training.num_train_epochs=3",
-                "training.warmup_steps=2",
-                "training.learning_rate=1e-2",
-                "training.eval_steps=2",
-                "training.save_steps=2",
-                "lora.r=4",
-                "data.eval_fraction=0.2",
-                f"run_name={name}",
-                *overrides,
-            ),
+        settings = (
+            "training.num_train_epochs=3",
+            "training.warmup_steps=2",
+            "training.learning_rate=1e-2",
+            "training.eval_steps=2",
+            "training.save_steps=2",
+            "lora.r=4",
+            "data.eval_fraction=0.2",
+            f"run_name={name}",
         )
-        return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
+        return run_plan(tmp_path, *settings, *overrides, data=data_file, base=base_folder)
 
     return make
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.data.privacy import files as scanning
+from medlora.data.privacy import files
 from medlora.errors import DataError, RejectedError, StorageError
 from medlora.inputs import privacy
 from medlora.inputs.prepare import TOKENS, find_files, find_inputs
@@ -169,7 +169,7 @@ def test_a_file_that_changes_meanwhile_is_refused(
 ) -> None:
     """A result is kept under the digest of what was scanned, or not at all."""
     found = find_inputs(tough_plan("a"))
-    monkeypatch.setattr(scanning, "PIECE_BYTES", 100)
+    monkeypatch.setattr(files, "PIECE_BYTES", 100)
     with data_file.open("a") as stream:
         stream.write('{"prompt": "pain", "response": "rest"}\n')
     with pytest.raises(StorageError, match="changed while it was read"):

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from transformers import (
-    AutoModelForCausalLM,
     BloomConfig,
     Gemma3TextConfig,
     GPT2Config,
@@ -21,6 +19,7 @@ from medlora.checkpoint.store import read_manifest
 from medlora.jobs import merge, train
 from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
+from tests.tiny import save_model
 
 pytestmark = pytest.mark.slow
 
@@ -58,8 +57,7 @@ def test_any_base_goes_on_to_the_same_bits(
 ) -> None:
     """Rows are packed where the base keeps them apart; the adapter can be merged."""
     config, targets, attention, layout = BASES[name]
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "base")
+    save_model(config, tmp_path / "base")
     shutil.copytree(tokenizer_folder, tmp_path / "base", dirs_exist_ok=True)
     overrides = (
         f"lora.target_modules=[{targets}]",

@@ -12,10 +12,10 @@ from medlora.errors import ConfigError, DataError, IntegrityError, MissingPartEr
 from medlora.files import sha256_file
 from medlora.jobs import card, reproduce, train, verify
 from medlora.jobs.card import CardOptions
-from medlora.plan.resolve import Options, Plan, resolve
+from medlora.plan.resolve import Plan
 from medlora.report.statements import KEYS
 from medlora.runs.cards import PAPERS
-from medlora.runtime import Environment
+from tests.tiny import run_plan, write_rows
 
 pytestmark = pytest.mark.slow
 
@@ -25,14 +25,10 @@ def plan(tmp_path: Path, data_file: Path, base_folder: Path) -> Callable[..., Pl
     """Make the plan of a run of two steps that writes below a folder of this name."""
 
     def make(folder: str, *overrides: str, config: str = "recommended") -> Plan:
-        options = Options(
-            config=config,
-            data=str(data_file),
-            model=str(base_folder),
-            checkpoints=str(tmp_path / folder),
-            overrides=("training.max_steps=2", "training.warmup_steps=1", "lora.r=4", *overrides),
+        short = ("training.max_steps=2", "training.warmup_steps=1", "lora.r=4", *overrides)
+        return run_plan(
+            tmp_path, *short, data=data_file, base=base_folder, out=folder, config=config
         )
-        return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
 
     return make
 
@@ -89,7 +85,7 @@ def test_no_text_of_a_row_is_in_a_paper(
 ) -> None:
     """Rows of canaries; nor does a checkpoint have a card."""
     marked = [{name: f"canary {text}" for name, text in row.items()} for row in rows]
-    data_file.write_text("".join(json.dumps(row) + "\n" for row in marked))
+    write_rows(data_file, marked)
     train.run(plan("a"))
     card.run(tmp_path / "a/run", CardOptions())
     for folder in ("final", "card"):

@@ -28,7 +28,7 @@ from medlora.inputs.privacy import SCANS
 from medlora.jobs import check, train
 from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
-from medlora.train.footprint import Walker
+from medlora.train import footprint
 from medlora.trainer import build
 
 Make = Callable[..., Plan]
@@ -304,7 +304,7 @@ def test_memory_that_cannot_be_told_is_no_reason_not_to_train(
     def asks(*_: object) -> None:
         torch.zeros(1, device="meta").item()
 
-    monkeypatch.setattr(Walker, "_nats", asks)
+    monkeypatch.setattr(footprint, "nats_at", asks)
     given = options(two_files, tmp_path, model=base_folder)
     check.run(plan_of(given, tmp_path), output=tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_bytes())

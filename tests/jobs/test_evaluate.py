@@ -15,9 +15,8 @@ from medlora.evaluate import evaluation
 from medlora.files import sha256_file
 from medlora.jobs import evaluate
 from medlora.jobs.evaluate import EvaluateOptions
-from medlora.model.adapter import adapter_files
-from medlora.plan.resolve import Options, Plan, resolve
-from medlora.runtime import Environment
+from medlora.plan.resolve import Plan
+from tests.tiny import resolved, save_adapter
 
 
 class Refuser:
@@ -40,11 +39,7 @@ def _checker(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def adapter(tmp_path: Path, adapted) -> Path:
     """A saved adapter that changes answers."""
-    folder = tmp_path / "adapter"
-    folder.mkdir()
-    for name, content in adapter_files(adapted()).items():
-        (folder / name).write_bytes(content)
-    return folder
+    return save_adapter(adapted(), tmp_path / "adapter")
 
 
 @pytest.fixture
@@ -62,8 +57,8 @@ def suites(write_jsonl) -> list[str]:
 
 def plan_of(tmp_path: Path, base: Path, *overrides: str) -> Plan:
     """The plan of an evaluation."""
-    options = Options(model=str(base), overrides=("gate.max_new_tokens=4", *overrides))
-    return resolve(options, Environment({}, frozenset(), tmp_path / "root"), allow_demo=False)
+    short = ("gate.max_new_tokens=4", *overrides)
+    return resolved(tmp_path, allow_demo=False, model=str(base), overrides=short)
 
 
 def test_the_same_evaluation_gives_the_same_bytes(

@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from click.testing import CliRunner, Result
 
 from medlora.cli import cli
 from medlora.errors import DataError, IntegrityError, MedloraError, MissingPartError
-from medlora.evaluate.generate import generate
+from medlora.evaluate.generate import Answer, generate
 from medlora.jobs import generate as job
 from medlora.jobs.generate import GenerateOptions
-from medlora.plan.resolve import Options, Plan, resolve
-from medlora.runtime import Environment
+from medlora.plan.resolve import Plan
+from tests.tiny import resolved
 
 SHORT = ("--max-new-tokens", "6")
 
@@ -26,10 +27,7 @@ SHORT = ("--max-new-tokens", "6")
 @pytest.fixture
 def plan(tmp_path: Path) -> Callable[..., Plan]:
     """Make what the command line adds up to where nothing is mounted."""
-    root = tmp_path / "root"
-    return lambda **given: resolve(
-        Options(**given), Environment({}, frozenset(), root), allow_demo=False
-    )
+    return partial(resolved, tmp_path, allow_demo=False)
 
 
 def ask(*arguments: object, typed: str | None = None) -> Result:
@@ -174,12 +172,21 @@ def test_a_terminal_is_for_talking(saved_run: Callable[..., Path]) -> None:
     assert b"you> " in said
 
 
-def test_a_terminal_gets_nothing_that_it_would_obey(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A base was taught whatever its maker liked; a program gets the answer as it is."""
+def test_a_terminal_gets_nothing_that_it_would_obey(
+    saved_run: Callable[..., Path],
+    plan: Callable[..., Plan],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A base was taught whatever its maker liked."""
+    answer = "a\x1b]0;x\x07\x1b[2J\nÜ\u202eb"
+    asked = (saved_run(), plan(), GenerateOptions(prompts=("pain",)))
+    monkeypatch.setattr(
+        job, "speak", lambda *_, hear, **__: hear(answer) or Answer(answer, cut=False)
+    )
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
-        job._say("a\x1b]0;x\x07\x1b[2J\nÜ\u202eb")
+        job.run(*asked)
         terminal.flush()
         assert os.read(ours, 1000).decode() == "a\\x1b]0;x\\x07\\x1b[2J\r\nÜ\\u202eb\r\n"
     os.close(ours)

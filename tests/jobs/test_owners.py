@@ -199,6 +199,7 @@ def test_a_lock_that_we_may_not_open_is_one_clear_error(tough_plan: Make, cut: P
         train.run(tough_plan("cut"))
 
 
+@pytest.mark.usefixtures("pictures")
 def test_small_files_of_another_user_are_replaced(finish: Finish, cut: Path) -> None:
     """Metrics and picture are written anew, whoever wrote them last."""
     for name in ("metrics.jsonl", "training_curves.png"):

@@ -14,6 +14,7 @@ from medlora.files import sha256_file
 from medlora.jobs import report, train
 from medlora.jobs.report import ReportOptions
 from medlora.plan.resolve import Plan
+from tests.tiny import write_rows
 from tests.tough import rewrite
 
 Make = Callable[..., Plan]
@@ -26,7 +27,7 @@ def test_a_run_leaves_its_page(
 ) -> None:
     """The same bytes as asked for later; without a word of a row; back again if it was deleted."""
     marked = [{name: f"canary {text}" for name, text in row.items()} for row in rows]
-    data_file.write_text("".join(json.dumps(row) + "\n" for row in marked))
+    write_rows(data_file, marked)
     plan = tough_plan("one", *SHORT, "training.generation_steps=1")
     train.run(plan)
     folder = tmp_path / "out/one"

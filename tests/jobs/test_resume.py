@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from accelerate import Accelerator
 
 from medlora import files
 from medlora.checkpoint import resume, store
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, StoppedError
-from medlora.evaluate import loss as evaluation
+from medlora.evaluate import loss
 from medlora.jobs import train
 from medlora.plan.resolve import Plan
-from medlora.runs import folder as rundir
-from medlora.runs import saves as saving
+from medlora.runs import folder, saves
 from medlora.runtime import Stop
 from medlora.train import loop
 from medlora.trainer import attempt, trainer
@@ -58,19 +58,19 @@ def signal_at(
 
 # (where, function, which call): micro-batches, optimizer, evaluation, checkpoint, metrics, pruning.
 POINTS = {
-    "base evaluation": (evaluation, "_nats_that_fit", 1),
+    "base evaluation": (loss, "pieces_of", 1),
     "first micro-batch": (loop, "seed_micro_batch", 1),
     "between micro-batches": (loop, "seed_micro_batch", 6),
     "last micro-batch": (loop, "seed_micro_batch", 8),
-    "before the weights change": (loop, "_clip", 3),
+    "before the weights change": (Accelerator, "clip_grad_norm_", 3),
     "second epoch": (loop, "seed_micro_batch", 17),
     "evaluation begins": (trainer, "held_out_loss", 2),
-    "in an evaluation": (evaluation, "_nats_that_fit", 4),
+    "in an evaluation": (loss, "pieces_of", 4),
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
     "checkpoint begins": (Commits, "save", 1),
-    "checkpoint is written": (saving, "write_checkpoint", 2),
-    "pruning": (saving, "prune", 1),
+    "checkpoint is written": (saves, "write_checkpoint", 2),
+    "pruning": (saves, "prune", 1),
     "after the last step": (Duties, "result", 1),
 }
 
@@ -140,9 +140,9 @@ def test_sigusr1_saves_after_the_present_step_and_goes_on(
     with monkeypatch.context() as patch:
         signal_at(patch, loop, "seed_micro_batch", 9, signal.SIGUSR1)
         saved: list[str] = []
-        original = saving.write_checkpoint
+        original = saves.write_checkpoint
         patch.setattr(
-            saving,
+            saves,
             "write_checkpoint",
             lambda folder, *rest: (saved.append(folder.name), original(folder, *rest)),
         )
@@ -185,8 +185,8 @@ def test_no_valid_checkpoint_means_starting_over(
     train.run(tough_plan("straight"))
     shutil.copytree(tmp_path / "out/straight", tmp_path / "out/cut")
     shutil.rmtree(tmp_path / "out/cut/final")
-    for folder in resume.checkpoints(tmp_path / "out/cut"):
-        (folder / "manifest.json").unlink()
+    for checkpoint in resume.checkpoints(tmp_path / "out/cut"):
+        (checkpoint / "manifest.json").unlink()
     train.run(tough_plan("cut"))
     assert outcome_of("cut") == outcome_of("straight")
 
@@ -318,8 +318,8 @@ def test_going_on_with_other_versions_is_said(
 
     logs.set_up()
     stopped(tough_plan("cut"), monkeypatch, stop)
-    then = {**rundir.software(), "torch": "1.0"}
-    monkeypatch.setattr(rundir, "software", lambda: then)
+    then = {**folder.software(), "torch": "1.0"}
+    monkeypatch.setattr(folder, "software", lambda: then)
     train.run(tough_plan("cut"))
     said = [line for line in capsys.readouterr().err.splitlines() if "bits may differ" in line]
     assert len(said) == 1

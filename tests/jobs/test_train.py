@@ -15,10 +15,10 @@ from medlora.errors import ConfigError, DataError, DivergedError, MissingPartErr
 from medlora.files import sha256_file
 from medlora.jobs import train
 from medlora.model.base import load_base
-from medlora.plan.resolve import Options, Plan, resolve
-from medlora.runtime import Environment
+from medlora.plan.resolve import Plan
 from medlora.train import memory
 from medlora.train.forward import Forward
+from tests.tiny import resolved, run_plan, twelve_rows, write_rows
 
 QUICK = (
     "training.num_train_epochs=2",
@@ -34,22 +34,23 @@ QUICK = (
 
 def make_plan(tmp_path: Path, data: Path, base: Path, *overrides: str) -> Plan:
     """A short run of this data and base, writing to out/."""
-    options = Options(
-        config="recommended",
-        data=str(data),
-        model=str(base),
-        checkpoints=str(tmp_path / "out"),
-        overrides=(*QUICK, *overrides),
-    )
-    return resolve(options, Environment({}, frozenset(), tmp_path / "root"))
+    return run_plan(tmp_path, *QUICK, *overrides, data=data, base=base)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> tuple[Path, Path]:
+    """The data of a run that was trained once for this module, and the run's folder."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_rows(folder / "data/train.jsonl", twelve_rows())
+    train.run(make_plan(folder, data, base_folder))
+    return data, folder / "out/run"
 
 
 def test_a_run_leaves_adapter_tokenizer_template_and_manifest(
-    tmp_path: Path, data_file: Path, base_folder: Path
+    trained: tuple[Path, Path], base_folder: Path
 ) -> None:
     """final/ is loadable, and its manifest says what was run on what."""
-    train.run(make_plan(tmp_path, data_file, base_folder))
-    run = tmp_path / "out/run"
+    data_file, run = trained
     manifest = read_manifest(run / "final")
     assert manifest["data"]["sha256"] == {"train": sha256_file(data_file)}
     assert manifest["data"]["rows"] == {"train": 10, "eval": 2}
@@ -68,6 +69,7 @@ def test_a_run_leaves_adapter_tokenizer_template_and_manifest(
     )
     names = {path.name for path in run.iterdir()}
     assert {"final", "best_model", "epoch_1", "epoch_2", "step_2", "step_4"} <= names
+    assert "training_curves.png" in names
 
     base = load_base(base_folder, ModelConfig(), half=None)
     loaded = PeftModel.from_pretrained(base, run / "final")
@@ -75,19 +77,17 @@ def test_a_run_leaves_adapter_tokenizer_template_and_manifest(
     assert AutoTokenizer.from_pretrained(run / "final").chat_template
 
 
-def test_metrics_are_recorded_for_steps_and_evaluations(
-    tmp_path: Path, data_file: Path, base_folder: Path
-) -> None:
+def test_metrics_are_recorded_for_steps_and_evaluations(trained: tuple[Path, Path]) -> None:
     """One JSON object a line; step 0 is the base; the manifest's losses are the file's."""
-    train.run(make_plan(tmp_path, data_file, base_folder))
-    lines = (tmp_path / "out/run/metrics.jsonl").read_text().splitlines()
+    _, run = trained
+    lines = (run / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     steps = [record for record in records if record["kind"] == "train"]
     evals = [record for record in records if record["kind"] == "eval"]
     assert [record["step"] for record in steps] == [1, 2, 3, 4]
     assert [record["step"] for record in evals] == [0, 2, 4]
     assert set(steps[0]) >= {"loss", "learning_rate", "grad_norm", "tokens", "targets", "epoch"}
-    manifest = read_manifest(tmp_path / "out/run/final")
+    manifest = read_manifest(run / "final")
     assert manifest["result"]["base_eval_loss"] == evals[0]["eval_loss"]
     assert manifest["result"]["best_eval_loss"] == min(e["eval_loss"] for e in evals[1:])
 
@@ -203,10 +203,8 @@ def test_a_result_that_would_vanish_is_refused(
     tmp_path: Path, data_file: Path, base_folder: Path
 ) -> None:
     """The image's own /checkpoints without a mount: 69, and the demo alone may use it."""
-    root = tmp_path / "root"
-    (root / "checkpoints").mkdir(parents=True)
-    options = Options(config="recommended", data=str(data_file), model=str(base_folder))
-    plan = resolve(options, Environment({}, frozenset(), root))
+    (tmp_path / "root/checkpoints").mkdir(parents=True)
+    plan = resolved(tmp_path, config="recommended", data=str(data_file), model=str(base_folder))
     with pytest.raises(MissingPartError, match="is not mounted"):
         train.run(plan)
 

@@ -9,7 +9,7 @@ import pytest
 
 from medlora.errors import IntegrityError, MissingPartError
 from medlora.jobs import verify
-from medlora.runs import written as record
+from medlora.runs import written
 from tests.tough import rewrite
 
 
@@ -75,7 +75,7 @@ def test_what_the_run_wrote_and_is_gone_is_told(finished: Path, name: str, way: 
 def test_a_best_model_that_is_gone_is_told_without_a_record(finished: Path) -> None:
     """By the result, and in a run that has none yet by its newest checkpoint."""
     shutil.rmtree(finished / "best_model")
-    (finished / record.RECORD).unlink()
+    (finished / written.RECORD).unlink()
     assert "best_model: it is gone" in told(finished)
     shutil.rmtree(finished / "final")
     assert "best_model: it is gone" in told(finished)
@@ -85,8 +85,8 @@ def test_files_beside_the_folders_count_too(finished: Path) -> None:
     """Metrics that were changed, a record that was."""
     spoil(finished / "metrics.jsonl")
     assert "metrics.jsonl: it was changed" in told(finished)
-    spoil(finished / record.RECORD)
-    assert f"{record.RECORD}: its manifest" in told(finished)
+    spoil(finished / written.RECORD)
+    assert f"{written.RECORD}: its manifest" in told(finished)
 
 
 def test_a_checkpoint_that_a_result_no_longer_needs_may_go(

@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from medlora.checkpoint.store import read_manifest
+from medlora.distributed.tree import GradientSum
 from medlora.errors import StoppedError
+from medlora.evaluate import loss
 from medlora.jobs import train
 from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
@@ -79,19 +81,19 @@ def test_the_fast_sum_is_close_and_says_so(workers, make_plan, expected, tmp_pat
         assert found == pytest.approx(wanted, abs=1e-3)
 
 
-# Where the second of two workers is signalled: function, which call of it.
+# Where the second of two workers is signalled: owner, function, which call of it.
 POINTS = {
-    "base evaluation": ("medlora.evaluate.loss", "_nats_that_fit", 1),
-    "first micro-batch": ("medlora.train.loop", "seed_micro_batch", 1),
-    "between micro-batches": ("medlora.train.loop", "seed_micro_batch", 4),
-    "before the gradients are added": ("medlora.train.loop", "_clip", 3),
-    "in an evaluation": ("medlora.evaluate.loss", "_nats_that_fit", 4),
+    "base evaluation": (loss, "pieces_of", 1),
+    "first micro-batch": (loop, "seed_micro_batch", 1),
+    "between micro-batches": (loop, "seed_micro_batch", 4),
+    "before the gradients are added": (GradientSum, "give", 3),
+    "in an evaluation": (loss, "pieces_of", 4),
 }
 
 
 @pytest.mark.parametrize("point", POINTS.values(), ids=POINTS)
 def test_a_signal_to_one_worker_stops_all_at_the_same_step(
-    point: tuple[str, str, int],
+    point: tuple[object, str, int],
     workers,
     make_plan,
     expected,
@@ -118,9 +120,8 @@ def test_a_signal_to_one_worker_stops_all_at_the_same_step(
     assert outcome(tmp_path / "out/cut") == expected
 
 
-def _signal_at(module: str, name: str, call: int) -> None:
-    owner, calls = sys.modules[module], []
-    original = getattr(owner, name)
+def _signal_at(owner: object, name: str, call: int) -> None:
+    original, calls = getattr(owner, name), []
 
     def wrapped(*args, **kwargs):
         calls.append(1)

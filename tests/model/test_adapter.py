@@ -14,12 +14,12 @@ from medlora.errors import ConfigError, MedloraError
 from medlora.model.adapter import (
     adapted_modules,
     adapter_bytes,
-    adapter_files,
     adapter_tensors,
     attach,
     trainable_parameters,
 )
 from medlora.model.base import load_base
+from tests.tiny import save_adapter
 
 IDS = torch.arange(10)[None]
 
@@ -90,8 +90,7 @@ def test_peft_loads_what_is_written(base_folder: Path, tmp_path: Path) -> None:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.01)
-    for name, content in adapter_files(model).items():
-        (tmp_path / name).write_bytes(content)
+    save_adapter(model, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",

@@ -3,9 +3,7 @@
 import peft
 import pytest
 import torch
-from torch import nn
 from torch._dynamo.utils import counters
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from medlora.data.layout import Collate
 from medlora.data.rows import Row
@@ -13,31 +11,21 @@ from medlora.model.attention import attend_by_record
 from medlora.model.kernels import compile_layers
 from medlora.model.linear import lean_linears
 from medlora.train.forward import Forward
+from tests.tiny import enliven, llama
 
 STEPS = ((9, 4, 6), (7, 5), (3, 8, 2, 4), (12,))
 
 
 def make() -> peft.PeftModel:
     """A small Llama with an adapter that does something, dropout among it."""
-    torch.manual_seed(1)
-    shape = LlamaConfig(
-        vocab_size=40,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        attn_implementation="sdpa",
-    )
-    base = LlamaForCausalLM(shape).requires_grad_(requires_grad=False)
+    shape = {"hidden_size": 16, "intermediate_size": 24, "num_key_value_heads": 1}
+    base = llama(seed=1, vocab_size=40, initializer_range=0.02, **shape)
+    base.requires_grad_(requires_grad=False)
     attend_by_record(base)
     config = peft.LoraConfig(
         r=2, lora_dropout=0.2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"
     )
-    model = peft.get_peft_model(base, config)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            nn.init.normal_(parameter, std=0.1)
+    model = enliven(peft.get_peft_model(base, config), size=0.1)
     lean_linears(model)
     return model.train()
 
@@ -45,8 +33,8 @@ def make() -> peft.PeftModel:
 def gradients(model: peft.PeftModel, forward: Forward) -> list[list[torch.Tensor]]:
     """Loss and gradient of each step."""
     collate = Collate("packed", batch_size=2, max_length=12, pad_id=0)
-    trained = [one for one in model.parameters() if one.requires_grad]
-    found = []
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    steps = []
     for lengths in STEPS:
         draw = torch.Generator().manual_seed(sum(lengths))
         rows = [
@@ -58,8 +46,8 @@ def gradients(model: peft.PeftModel, forward: Forward) -> list[list[torch.Tensor
         ]
         torch.manual_seed(7)
         nats = sum(forward.nats(batch) for batch in collate(rows))
-        found.append([nats.detach(), *torch.autograd.grad(nats, trained)])
-    return found
+        steps.append([nats.detach(), *torch.autograd.grad(nats, trained)])
+    return steps
 
 
 @pytest.mark.slow
@@ -77,8 +65,8 @@ def test_compiled_layers_give_the_plain_numbers() -> None:
     gradients(model, forward)
     graphs = counters["stats"]["unique_graphs"]
     assert graphs > 0
-    for found, wanted in zip(gradients(model, forward), expected, strict=True):
-        for one, other in zip(found, wanted, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    for step, wanted in zip(gradients(model, forward), expected, strict=True):
+        for tensor, other in zip(step, wanted, strict=True):
+            torch.testing.assert_close(tensor, other, rtol=1e-5, atol=1e-6)
     assert counters["stats"]["unique_graphs"] == graphs
     torch._dynamo.reset()

@@ -27,6 +27,7 @@ from medlora.model.attention import attend_by_record
 from medlora.model.base import load_base
 from medlora.model.kinds import attention_of, model_class
 from medlora.train.forward import Forward
+from tests.tiny import save_model
 
 SMALL: dict[str, Any] = {
     "vocab_size": 64,
@@ -38,13 +39,6 @@ SMALL: dict[str, Any] = {
     "head_dim": 8,
     "initializer_range": 0.3,
 }
-
-
-def made(config: PretrainedConfig, folder: Path) -> Path:
-    """Save a tiny random model of a config."""
-    torch.manual_seed(0)
-    model_class(config).from_config(config).save_pretrained(folder)
-    return folder
 
 
 def rows() -> list[Row]:
@@ -75,7 +69,7 @@ LONG = {
 def test_long_rows_have_the_loss_of_plain_eager(tmp_path: Path, kind: str) -> None:
     """Packed only where every layer sees as far as it should, a cap never left out."""
     config, packs = LONG[kind]
-    base = made(config, tmp_path / "base")
+    base = save_model(config, tmp_path / "base")
     model = load_base(base, ModelConfig(), half=None)
     attend_by_record(model)
     forward = Forward(model)
@@ -122,7 +116,7 @@ def test_auto_finds_the_projections_of_attention(
     tmp_path: Path, config: PretrainedConfig, expected: dict[str, int]
 ) -> None:
     """By their names in the family; of GPT-2 the one of the same name elsewhere is left alone."""
-    base = load_base(made(config, tmp_path / "base"), ModelConfig(), half=None)
+    base = load_base(save_model(config, tmp_path / "base"), ModelConfig(), half=None)
     assert adapted_modules(attach(base, LoraConfig(r=2), seed=1)) == dict(sorted(expected.items()))
 
 
@@ -132,7 +126,7 @@ def test_all_linear_says_what_it_leaves(tmp_path: Path, caplog: pytest.LogCaptur
         vocab_size=64, hidden_size=32, num_hidden_layers=2, num_heads=4, head_dim=16, state_size=8,
         n_groups=1,
     )  # fmt: skip
-    folder = made(config, tmp_path / "base")
+    folder = save_model(config, tmp_path / "base")
     base = load_base(folder, ModelConfig(), half=None)
     with caplog.at_level("WARNING", logger="medlora"):
         model = attach(base, LoraConfig(r=2, target_modules="all-linear"), seed=1)
@@ -156,7 +150,7 @@ def test_a_base_that_sees_is_loaded_for_text(tmp_path: Path) -> None:
     )
     config.architectures = ["Qwen2_5_VLForConditionalGeneration"]
     assert model_class(config) is AutoModelForImageTextToText
-    base = load_base(made(config, tmp_path / "base"), ModelConfig(), half=None)
+    base = load_base(save_model(config, tmp_path / "base"), ModelConfig(), half=None)
     model = attach(base, LoraConfig(r=2), seed=1)
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert trained

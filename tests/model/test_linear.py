@@ -1,15 +1,20 @@
 """The lean layer computes what PEFT's does, and leaves to PEFT what only PEFT can."""
 
+from collections.abc import Callable
+
 import peft
 import pytest
 import torch
 from peft.tuners.lora.layer import Linear
 from torch import nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from medlora.model import frozen, linear
+from medlora.model import frozen
 from medlora.model.frozen import frozen_linears
 from medlora.model.linear import LeanLinear, lean_linears
+
+PLAIN = ("none", [], "")  # oneDNN's operator alone, with nothing after it
 
 
 def layer(dropout: float = 0.0, **changes: object) -> Linear:
@@ -49,31 +54,52 @@ def test_output_and_gradients_are_pefts(shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(lean, plain)
 
 
+def masks(width: int, rate: float) -> Callable[[int], torch.Tensor]:
+    """What draws dropout's mask for some rows: 0 and 1, float32 [rows, width].
+
+    Of a layer whose factors are the identity, whose base is zero and whose scale is 1, a row of
+    ones comes out as its mask over the share that is kept.
+    """
+    config = peft.LoraConfig(r=width, lora_alpha=width, lora_dropout=rate, target_modules=["0"])
+    model = peft.get_peft_model(nn.Sequential(nn.Linear(width, width, bias=False)), config)
+    adapted = model.base_model.model[0].train()
+    with torch.no_grad():
+        adapted.base_layer.weight.zero_()
+        for factor in (adapted.lora_A, adapted.lora_B):
+            factor["default"].weight.copy_(torch.eye(width))
+    assert lean_linears(adapted) == 1
+    return lambda rows: (adapted(torch.ones(rows, width)) * (1 - rate)).round().detach()
+
+
 def test_dropout_hides_the_same_numbers_as_pefts_with_the_same_mask(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Forward and backward see one mask, scaled as torch scales it."""
     x = torch.randn(6, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    kept = (torch.rand(6, 24, generator=torch.Generator().manual_seed(2)) > 0.3).to(torch.int8)
+    adapted, draw = layer(dropout=0.3), masks(24, 0.3)
+    torch.manual_seed(2)
+    kept = draw(6)
     monkeypatch.setattr(functional, "dropout", lambda x, p, *_: x * kept / (1 - p))
-    monkeypatch.setattr(linear, "_keep_mask", lambda *_: kept)
-    for plain, lean in zip(*both(layer(dropout=0.3), x), strict=True):
-        torch.testing.assert_close(lean, plain)
+    plain = outcome(adapted, x)
+    lean_linears(adapted)
+    torch.manual_seed(2)
+    for number, expected in zip(outcome(adapted, x), plain, strict=True):
+        torch.testing.assert_close(number, expected)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
 def test_the_mask_keeps_the_share_that_is_asked_for(rate: float) -> None:
     """Within five standard deviations, for an odd count of numbers; and it is drawn anew."""
-    rows = torch.empty(1001, 333)
+    draw = masks(333, rate)
     torch.manual_seed(3)
-    mask = linear._keep_mask(rows, rate)
-    spread = (rate * (1 - rate) / rows.numel()) ** 0.5
-    assert abs(float(mask.float().mean()) - (1 - rate)) < 5 * spread
+    mask = draw(1001)
+    spread = (rate * (1 - rate) / mask.numel()) ** 0.5
+    assert abs(float(mask.mean()) - (1 - rate)) < 5 * spread
     assert set(mask.unique().tolist()) == {0, 1}
-    assert abs(float(mask.float().mean(dim=0).std()) / (rate * (1 - rate) / 1001) ** 0.5 - 1) < 0.3
-    assert not torch.equal(mask, linear._keep_mask(rows, rate))
+    assert abs(float(mask.mean(dim=0).std()) / (rate * (1 - rate) / 1001) ** 0.5 - 1) < 0.3
+    assert not torch.equal(mask, draw(1001))
     torch.manual_seed(3)
-    assert torch.equal(mask, linear._keep_mask(rows, rate))
+    assert torch.equal(mask, draw(1001))
 
 
 def test_recomputation_draws_the_same_mask() -> None:
@@ -128,11 +154,8 @@ def test_a_step_down_needs_no_gradient_of_the_input() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"use_dora": True}, {"lora_bias": True}])
-def test_what_only_peft_computes_stays_with_it(
-    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
-) -> None:
+def test_what_only_peft_computes_stays_with_it(changes: dict[str, object]) -> None:
     """DoRA's magnitudes and biased factors; merged and disabled adapters too."""
-    monkeypatch.setattr(linear._Adapted, "apply", None)
     x = torch.randn(5, 24, generator=torch.Generator().manual_seed(1), requires_grad=True)
     for plain, lean in zip(*both(layer(**changes), x), strict=True):
         assert torch.equal(plain, lean)
@@ -173,26 +196,34 @@ def test_filling_up_changes_no_bit(bias: bool, transposed: bool) -> None:
     added = torch.randn(outputs, generator=random) if bias else None
     for rows in (1, 2, 3, 31, 63, 64, 65, 127, 200):
         x = torch.randn(rows, inputs, generator=random)
-        found = frozen.product(x, weight, added)
-        assert torch.equal(found, frozen._by_onednn(x, weight, added))
-        assert not found._is_view()  # or nobody could change it in place
+        product = frozen.product(x, weight, added)
+        assert torch.equal(product, torch.ops.mkldnn._linear_pointwise(x, weight, added, *PLAIN))
+        assert not product._is_view()  # or nobody could change it in place
     x = torch.randn(2, 7, inputs, generator=random)
     assert frozen.product(x, weight, added).shape == (2, 7, outputs)
     assert frozen.product(x[:, :0], weight, added).shape == (2, 0, outputs)
 
 
-def test_few_kinds_of_product_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+class Asked(TorchDispatchMode):
+    """Notes how many rows oneDNN is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: set[int] = set()
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        """Note the rows of a product, and compute whatever it is."""
+        if operator is torch.ops.mkldnn._linear_pointwise.default:
+            self.rows.add(len(args[0]))
+        return operator(*args, **(kwargs or {}))
+
+
+def test_few_kinds_of_product_are_asked_for() -> None:
     """Code is kept for every number of rows, so that there must not be many of them."""
-    asked, real = set(), frozen._by_onednn
-
-    def ask(x: torch.Tensor, *rest: object) -> torch.Tensor:
-        asked.add(len(x))
-        return real(x, *rest)
-
-    monkeypatch.setattr(frozen, "_by_onednn", ask)
-    for rows in range(1, 513):
-        frozen.product(torch.zeros(rows, 4), torch.zeros(3, 4))
-    assert asked == {1, *range(64, 513, 64)}
+    with Asked() as asked:
+        for rows in range(1, 513):
+            frozen.product(torch.zeros(rows, 4), torch.zeros(3, 4))
+    assert asked.rows == {1, *range(64, 513, 64)}
 
 
 def test_only_frozen_float32_layers_are_left_to_onednn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from medlora.config import LoraConfig, ModelConfig
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 from medlora.model.merge import base_dtype, difference, logits_of, merged, saver
+from tests.tiny import enliven
 
 
 def test_the_largest_difference_is_over_all_inputs() -> None:
@@ -30,11 +31,7 @@ def test_merging_into_a_head_leaves_shared_weights(base_folder: Path, targets: l
     base.config.tie_word_embeddings = True
     base.tie_weights()
     embeddings = base.get_input_embeddings().weight.detach().clone()
-    model = attach(base, LoraConfig(r=2, target_modules=targets), seed=1).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.fill_(0.1)
+    model = enliven(attach(base, LoraConfig(r=2, target_modules=targets), seed=1), size=0.1).eval()
     ids = [torch.arange(20, 40).reshape(1, 20)]
     before = logits_of(model, ids)
     plain = merged(model)

@@ -8,16 +8,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 from peft import PeftModel
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
 from medlora.errors import MissingPartError
-from medlora.model.adapter import adapted_modules, adapter_files, attach, trainable_parameters
+from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
 from medlora.model.quantize import check_quantizer
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, train_steps
 from medlora.train.optim import build_optimizer
+from tests.tiny import enliven, llama, save_adapter
 
 needs_bitsandbytes = pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None,
@@ -30,18 +30,8 @@ QLORA = ModelConfig(load_in_4bit=True)
 @pytest.fixture(scope="session")
 def wide_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama whose rows fill whole blocks of 64 weights, as every real one's do."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        initializer_range=0.1,
-    )
     folder = tmp_path_factory.mktemp("wide")
-    LlamaForCausalLM(config).save_pretrained(folder)
+    llama(vocab_size=64, hidden_size=64, intermediate_size=128).save_pretrained(folder)
     return folder
 
 
@@ -109,8 +99,7 @@ def test_it_trains_saves_and_loads(wide_folder: Path, tmp_path: Path, lora) -> N
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
     losses = train(model)
     assert losses[-1] < losses[0] - 0.1
-    for name, content in adapter_files(model).items():
-        (tmp_path / name).write_bytes(content)
+    save_adapter(model, tmp_path)
     size = (tmp_path / "adapter_model.safetensors").stat().st_size
     assert size == pytest.approx(4 * trainable_parameters(model), rel=0.5)
     loaded = PeftModel.from_pretrained(load_base(wide_folder, QLORA, half=None), tmp_path).eval()
@@ -122,10 +111,7 @@ def test_it_trains_saves_and_loads(wide_folder: Path, tmp_path: Path, lora) -> N
 @pytest.mark.parametrize("folder", ["wide_folder", "base_folder"])
 def test_an_evaluation_changes_nothing_about_the_gradients(folder: str, request) -> None:
     """Also where bitsandbytes would repack the weights for inference, or fail to."""
-    model = make(request.getfixturevalue(folder))
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.constant_(parameter, 0.01)
+    model = enliven(make(request.getfixturevalue(folder)), size=0.01)
 
     def gradients() -> dict[str, torch.Tensor]:
         model.train().zero_grad()

@@ -11,11 +11,12 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
-from medlora.model.adapter import adapter_files, attach, trainable_parameters
+from medlora.model.adapter import attach, trainable_parameters
 from medlora.model.base import load_base
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, train_steps
 from medlora.train.optim import build_optimizer, loraplus
+from tests.tiny import enliven, save_adapter
 
 IDS = torch.arange(5, 25).reshape(2, 10)
 VARIANTS: dict[str, dict[str, object]] = {
@@ -65,12 +66,6 @@ def train(model: PeftModel, cfg: LoraConfig) -> list[float]:
     return [result.loss for result in results]
 
 
-def write(model: PeftModel, folder: Path) -> None:
-    """Write the two files that PEFT loads."""
-    for name, content in adapter_files(model).items():
-        (folder / name).write_bytes(content)
-
-
 @EACH
 @torch.no_grad()
 def test_a_fresh_adapter_of_any_kind_changes_nothing(base_folder: Path, variant: str) -> None:
@@ -92,10 +87,7 @@ def test_rslora_multiplies_the_update_by_the_root_of_r(base_folder: Path) -> Non
     plain, _ = make(base_folder, "lora")
     rooted, _ = make(base_folder, "rslora")
     for model in (plain, rooted):
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if "lora_B" in name:
-                    parameter.fill_(0.01)
+        enliven(model)
     one, other = (layers(model)[0].get_delta_weight("default") for model in (plain, rooted))
     torch.testing.assert_close(other, 2 * one)
 
@@ -111,7 +103,7 @@ def test_doras_magnitudes_are_there_trained_and_saved(base_folder: Path, tmp_pat
     }
     assert trainable_parameters(model) == 8 * (4 * (32 + 32) + 32)
     train(model, cfg)
-    write(model, tmp_path)
+    save_adapter(model, tmp_path)
     saved = load_file(tmp_path / "adapter_model.safetensors")
     for name, tensor in magnitudes(model).items():
         assert not torch.equal(tensor, before[name]), name
@@ -141,7 +133,7 @@ def test_trained_saved_loaded_and_merged_it_is_the_same_model(
     logits = model(IDS).logits
     assert not torch.allclose(logits, base, atol=1e-2)
 
-    write(model, tmp_path)
+    save_adapter(model, tmp_path)
     fresh = load_base(base_folder, ModelConfig(), half=None)
     loaded = PeftModel.from_pretrained(fresh, tmp_path).eval()
     assert torch.equal(loaded(IDS).logits, logits)

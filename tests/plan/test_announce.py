@@ -10,7 +10,7 @@ import pytest
 from medlora.config import Resolved, from_mapping
 from medlora.errors import ConfigError
 from medlora.jobs import doctor
-from medlora.plan import announce as here
+from medlora.plan import announce
 from medlora.plan.resolve import Options, resolve
 from medlora.runtime import Environment, find_topology
 from tests.runtime import platforms
@@ -30,9 +30,9 @@ def test_the_attempt_is_in_the_plan(tmp_path: Path) -> None:
 def _asked_for(variables: dict[str, str], root: Path, *, gpus: int = 0, **keys: object) -> object:
     """The workers to start on a machine with these variables, None for this process alone."""
     case = platforms.Recorded(variables, "local", (0, 1), gpus=gpus)
-    topology = here.announce(case.environment(root), {})
+    topology = announce.announce(case.environment(root), {})
     cfg = from_mapping({"training": {"gradient_accumulation_steps": 4}, **keys})
-    return here.workers_to_start(topology, cfg)
+    return announce.workers_to_start(topology, cfg)
 
 
 @pytest.mark.parametrize(
@@ -79,25 +79,28 @@ def test_what_is_for_one_worker_gets_one_or_is_refused(tmp_path: Path) -> None:
 def _refuse(variables: dict[str, str], root: Path, values: dict[str, Any]) -> None:
     environment = Environment(variables, frozenset(), root)
     resolved = Resolved(from_mapping(values), {})
-    here.refuse(resolved, environment, find_topology(environment))
+    announce.refuse(resolved, environment, find_topology(environment))
 
 
 def test_a_worker_that_is_not_the_first_says_nothing(tmp_path: Path) -> None:
     """Whoever started it has said it; its own lines are warnings and worse."""
     variables = platforms.torchrun(1, 1, workers=2, world=2)
     try:
-        here.announce(Environment(variables, frozenset(), tmp_path), {})
+        announce.announce(Environment(variables, frozenset(), tmp_path), {})
         assert not logging.getLogger("medlora").isEnabledFor(logging.INFO)
     finally:
         logging.getLogger("medlora").setLevel(logging.NOTSET)
 
 
-def test_the_place_in_a_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_place_in_a_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Each value with its source."""
-    lines: list[str] = []
-    monkeypatch.setattr(here._log, "info", lambda text, *values: lines.append(text % values))
+    monkeypatch.setattr(logging.getLogger("medlora"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="medlora")
     case = platforms.Recorded({}, "local", (0, 1), gpus=4)
-    here.announce(case.environment(tmp_path), {"checkpoints": "/runs"})
+    announce.announce(case.environment(tmp_path), {"checkpoints": "/runs"})
+    lines = [record.getMessage() for record in caplog.records if record.name == announce.__name__]
     assert lines[0] == "place: local (default), grace period 10 s (default)"
     assert "checkpoints /runs (option --checkpoints)" in lines[2]
     assert len(lines) == 3

@@ -16,9 +16,12 @@ import medlora
 from medlora.config import ModelConfig, RunConfig
 from medlora.errors import ConfigError, MissingPartError
 from medlora.evaluate.loss import HeldOut
+from medlora.evaluate.quality import response_quality
 from medlora.model.base import load_base
 from medlora.report.history import History
 from medlora.train.loop import StepResult
+
+pytestmark = pytest.mark.usefixtures("pictures")
 
 
 def config(tmp_path: Path, **training: object) -> dict[str, dict[str, object]]:
@@ -117,14 +120,16 @@ def test_nothing_is_touched_before_the_first_number(tmp_path: Path) -> None:
 
 
 def test_model_performance_has_no_text_in_any_file_or_output(
-    base_folder: Path, tokenizer, tmp_path: Path, capsys
+    base_folder: Path, tokenizer, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither prompt nor answer; and the random state is as it was."""
     model = load_base(base_folder, ModelConfig(), half=None)
     monitor = medlora.TrainingMonitor(config(tmp_path, report_to="tensorboard"))
     answers = []
-    assess = monitor._assess_response_quality
-    monitor._assess_response_quality = lambda text: answers.append(text) or assess(text)
+    monkeypatch.setattr(
+        "medlora.report.monitor.response_quality",
+        lambda text: answers.append(text) or response_quality(text),
+    )
     state = torch.get_rng_state()
     monitor.log_model_performance(model, tokenizer, ["sentinelprompt pain", "rest"], 7)
     assert torch.equal(torch.get_rng_state(), state)

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.live import Live
 
 from medlora import logs
-from medlora.report import progress as progress_module
 from medlora.report.progress import ProgressView
 from medlora.report.view import clock
 from medlora.train.loop import StepResult
@@ -171,7 +171,8 @@ def test_a_terminal_of_another_width_has_one_picture(
     """From 120 columns on; no torn copy of the old one is left, whatever becomes of its lines."""
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr(progress_module, "_A_SECOND", 1e-3)  # drawn when something is logged alone
+    seldom = {"refresh_per_second": 1e-3}  # drawn when something is logged alone
+    monkeypatch.setattr("medlora.report.progress.Live", lambda **given: Live(**(given | seldom)))
     leader, follower = pty.openpty()
     screen, log = Screen(120, reflows=reflows), logs.logger("medlora.x")
     with capsys.disabled(), os.fdopen(follower, "w", encoding="utf-8") as terminal:

@@ -11,9 +11,9 @@ from medlora import logs
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import IntegrityError
 from medlora.files import sha256_file, sha256_files
-from medlora.inputs import prepare as inputs
+from medlora.inputs import prepare
 from medlora.jobs import train, verify
-from medlora.runs import written as record
+from medlora.runs import written
 from medlora.trainer.trainer import MedicalLoRATrainer
 from tests.jobs.test_verify import spoil
 from tests.tough import rewrite
@@ -136,7 +136,7 @@ def test_a_best_model_that_nothing_has_any_more_ends_with_77(
     rewrite(finished / "final", result={**result, "best_step": 5})  # no evaluation was there
     rewrite(finished / "best_model", step=5)
     spoil(finished / "best_model" / ADAPTER)
-    record.leave(finished)
+    written.leave(finished)
     monkeypatch.setattr(MedicalLoRATrainer, "train", None)
     promised("^restore best_model from a copy: nothing beside it can rebuild it")
     with pytest.raises(IntegrityError, match=r"is of step 5; the result itself is whole"):
@@ -217,13 +217,13 @@ def test_a_repair_reads_its_inputs_once(
         shutil.rmtree(finished / "final")
     read: list[str] = []
     for name in ("digest_base", "find_files"):
-        plain = getattr(inputs, name)
+        plain = getattr(prepare, name)
 
         def counted(*given: object, name: str = name, plain=plain) -> object:
             read.append(name)
             return plain(*given)
 
-        monkeypatch.setattr(inputs, name, counted)
+        monkeypatch.setattr(prepare, name, counted)
     train.run(tough_plan("run"))
     assert sorted(read) == ["digest_base", "find_files"]
     assert (finished / "final").is_dir()

@@ -171,7 +171,7 @@ def test_nothing_but_a_run_of_ours_is_deleted(
 
 def test_an_old_run_that_is_in_use_stays(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lock is somebody's."""
-    monkeypatch.setattr(lock, "_DYING_S", 0)
+    monkeypatch.setattr(lock, "DYING_S", 0)
     with only_writer(old.with_name("run.old-1")):
         delete_old_runs(old, keep=3)
     assert numbers(old) == {"1", "2", "3", "10"}

@@ -200,7 +200,7 @@ def test_a_location_that_cannot_be_used_is_told_at_once(
             monkeypatch.delenv(variable)
         else:
             monkeypatch.setenv(variable, value)
-    monkeypatch.setattr(service, "_ATTEMPTS", 1)
+    monkeypatch.setattr(service, "ATTEMPTS", 1)
     url = f"s3://{place}/in" if place == "no-bucket" else s3.url(place)
     with pytest.raises(MedloraError, match=says) as error:
         fetch(Store(parse(url, "test")), tmp_path)

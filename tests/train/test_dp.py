@@ -27,6 +27,7 @@ from medlora.train.loop import Computation, Drive
 from medlora.train.memory import RowLimit
 from medlora.train.optim import build_optimizer
 from medlora.train.rowgrads import RowGradients, check_rows_apart
+from tests.tiny import enliven
 
 LENGTHS = (12, 5, 9, 7)
 
@@ -45,10 +46,7 @@ def make(folder: Path, *, trained: bool = True, load: ModelConfig | None = None)
     cfg = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear")
     model = attach(load_base(folder, load or ModelConfig(), half=None), cfg, seed=1)
     if trained:
-        random = torch.Generator().manual_seed(2)
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.data.normal_(std=0.1, generator=random)
+        enliven(model, size=0.1)
     frozen_linears(model)
     return model.train()
 

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.layout import Collate, packed, padded
+from medlora.data.layout import Batch, Collate, packed, padded
 from medlora.data.rows import Row
 from medlora.errors import ConfigError, MissingPartError
 from medlora.model import attention
@@ -35,6 +35,7 @@ from medlora.model.attention import NAME, attend_by_record
 from medlora.model.base import load_base
 from medlora.model.linear import lean_linears
 from medlora.train.forward import Forward
+from tests.tiny import enliven
 
 SMALL = {
     "vocab_size": 60,
@@ -96,11 +97,7 @@ def adapted(base_folder: Path, attention: str, *, lean: bool = True) -> PeftMode
     """The small Llama with an adapter that does something."""
     base = load_base(base_folder, ModelConfig(attn_implementation=attention), half=None)
     attend_by_record(base)
-    model = attach(base, LoraConfig(r=4, lora_dropout=0), seed=1)
-    torch.manual_seed(2)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.3)
+    model = enliven(attach(base, LoraConfig(r=4, lora_dropout=0), seed=1))
     if lean:
         lean_linears(model)
     return model.double().train()  # so that rounding hides nothing
@@ -152,6 +149,13 @@ def test_a_lean_way_is_taken_only_where_it_gives_the_models_own_numbers(name: st
     assert (forward.packs, forward.targets_only) == can.get(name, (True, True))
 
 
+def all_shares(forward: Forward, batch: Batch) -> torch.Tensor:
+    """The log probability of every token at every position, float32 [1, T, V]."""
+    everywhere = torch.ones_like(batch["input_ids"], dtype=torch.bool)
+    tokens = torch.arange(60).expand(everywhere.numel(), 60)
+    return forward.log_shares(batch, everywhere, tokens)[None]
+
+
 def test_another_record_changes_no_logit_of_its_neighbours() -> None:
     """Not by one bit, whichever record is changed."""
     model = make("mistral-window").eval()
@@ -159,12 +163,12 @@ def test_another_record_changes_no_logit_of_its_neighbours() -> None:
     whole = packed(rows)
     starts = [0, *torch.tensor([len(row.ids) for row in rows]).cumsum(0).tolist()]
     with torch.no_grad():
-        before = forward._logits(whole)
+        before = all_shares(forward, whole)
         for index in range(len(rows)):
             here = slice(starts[index], starts[index + 1])
             ids = whole["input_ids"].clone()
             ids[:, here] = (ids[:, here] + 7) % 60
-            changed = forward._logits({**whole, "input_ids": ids}) != before
+            changed = all_shares(forward, {**whole, "input_ids": ids}) != before
             changed = changed.any(dim=-1)[0]
             assert changed[here].any()
             changed[here] = False

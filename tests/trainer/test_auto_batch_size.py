@@ -13,7 +13,7 @@ from medlora.plan.device import Device
 from medlora.plan.memory_forecast import Forecast
 from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
-from medlora.trainer import auto_batch_size as batch
+from medlora.trainer import auto_batch_size
 from medlora.trainer.auto_batch_size import choose_rows, rows_of, settle_batch
 from medlora.trainer.trainer import MedicalLoRATrainer
 
@@ -98,7 +98,7 @@ def test_an_interrupted_run_resumed_on_a_smaller_device_ends_with_the_same_bits(
     with pytest.raises(StoppedError):
         train.run(tough_plan("parts", *AUTO), stop=stop)
     monkeypatch.setattr(MedicalLoRATrainer, "evaluate", real)
-    monkeypatch.setattr(batch, "this_device", lambda: Device("cpu", 1000))
+    monkeypatch.setattr(auto_batch_size, "this_device", lambda: Device("cpu", 1000))
     train.run(tough_plan("parts", *AUTO))
     assert outcome_of("parts") == outcome_of("straight")
     stated = read_manifest(tmp_path / "out/parts/final")["config"]

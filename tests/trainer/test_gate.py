@@ -17,11 +17,11 @@ from medlora.errors import (
     StoppedError,
 )
 from medlora.evaluate import evaluation
-from medlora.evaluate.generate import generate as real_generate
+from medlora.evaluate.generate import generate
 from medlora.files import sha256_file
 from medlora.jobs import reproduce, train, verify
 from medlora.runtime import Stop
-from medlora.trainer import gate as release
+from medlora.trainer import gate
 from medlora.trainer.trainer import MedicalLoRATrainer
 
 pytestmark = pytest.mark.slow
@@ -116,7 +116,7 @@ def test_an_adapter_that_fails_is_rejected_and_stays_so(
     manifest = read_manifest(run / "rejected")
     assert (manifest["status"], manifest["gate"]["verdict"]) == ("rejected", "FAIL")
 
-    monkeypatch.setattr(release, "judge_adapter", None)  # nothing is judged or trained again
+    monkeypatch.setattr(gate, "judge_adapter", None)  # nothing is judged or trained again
     monkeypatch.setattr(MedicalLoRATrainer, "train", None)
     capsys.readouterr()
     with pytest.raises(RejectedError, match=r"min_escalation 0\.7 .*0/10"):
@@ -165,7 +165,7 @@ def test_interrupted_while_judging_it_goes_on_to_the_same_verdict(
 
     def stopped(*args, **kwargs):
         stop.requested = "SIGTERM"
-        return real_generate(*args, **kwargs)
+        return generate(*args, **kwargs)
 
     monkeypatch.setattr("medlora.evaluate.observe.generate", stopped)
     with pytest.raises(StoppedError, match="is committed"):
@@ -173,7 +173,7 @@ def test_interrupted_while_judging_it_goes_on_to_the_same_verdict(
     run = tmp_path / "out/gated"
     assert not (run / "final").exists()
     assert not (run / "rejected").exists()
-    monkeypatch.setattr("medlora.evaluate.observe.generate", real_generate)
+    monkeypatch.setattr("medlora.evaluate.observe.generate", generate)
     monkeypatch.setattr(MedicalLoRATrainer, "steps", lambda _: iter(()))  # none is left to do
     with pytest.raises(RejectedError, match="INCONCLUSIVE"):
         train.run(gated("gate.min_escalation=0.9"))

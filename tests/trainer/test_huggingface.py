@@ -215,6 +215,7 @@ def test_without_evaluation_rows_nothing_is_evaluated(
     assert state["global_step"] == 1
 
 
+@pytest.mark.usefixtures("pictures")
 def test_trackers_get_what_trainer_logs(base_folder: Path, tokenizer, tmp_path: Path) -> None:
     """Under the names that our own trainer's curves have."""
     trainer = medlora.setup_trainer(

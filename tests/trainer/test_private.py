@@ -14,10 +14,11 @@ from medlora.errors import ConfigError, MissingPartError, StoppedError
 from medlora.jobs import reproduce, train
 from medlora.plan.resolve import Plan
 from medlora.report import history
-from medlora.runs import saves as saving
+from medlora.runs import saves
 from medlora.runtime import Stop
 from medlora.train import dp
-from medlora.trainer import trainer as fit
+from medlora.train.loop import StepResult
+from medlora.trainer.trainer import MedicalLoRATrainer
 
 pytestmark = pytest.mark.slow
 
@@ -98,18 +99,17 @@ def test_a_stopped_run_goes_on_and_spends_what_a_straight_one_does(
 ) -> None:
     """SIGTERM after one step, then a kill after another: the same epsilon to 1e-9."""
     train.run(tough_plan("straight", *PRIVATE))
-    stop, taken, original = Stop(), [], dp._take_noisy_step
+    stop, taken = Stop(), []
 
-    def noisy(*args, **kwargs):
+    def noisy(**step):
         taken.append(1)
-        norm = original(*args, **kwargs)
         if len(taken) == 1:
             stop.requested = signal.SIGTERM.name
         if len(taken) == 3:
             raise KilledError
-        return norm
+        return StepResult(**step)
 
-    monkeypatch.setattr(dp, "_take_noisy_step", noisy)
+    monkeypatch.setattr(dp, "StepResult", noisy)  # made when the noisy step is taken
     with pytest.raises(StoppedError) as stopped:
         train.run(tough_plan("cut", *PRIVATE), stop=stop)
     assert "same bits" not in str(stopped.value)
@@ -125,9 +125,9 @@ def test_nothing_gets_out_before_the_checkpoint_that_paid_for_it(
     tough_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best model of step 1 is written after a checkpoint of step 1, though none was due."""
-    written, original = [], saving.write_checkpoint
+    written, original = [], saves.write_checkpoint
     monkeypatch.setattr(
-        saving,
+        saves,
         "write_checkpoint",
         lambda folder, *rest: written.append(folder.name) or original(folder, *rest),
     )
@@ -170,4 +170,4 @@ def test_a_loader_with_an_order_is_refused(tough_plan: Make, base_folder: Path) 
     model = build_model(base_folder, cfg, suites=())
     tokenizer = AutoTokenizer.from_pretrained(base_folder)
     with pytest.raises(ConfigError, match="drawn one by one"):
-        fit.MedicalLoRATrainer(model, tokenizer, loaders.train, None, cfg)
+        MedicalLoRATrainer(model, tokenizer, loaders.train, None, cfg)

@@ -108,11 +108,11 @@ def test_speed_is_that_of_the_steps_alone(
     ours = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, *loaders, config=stated)
     assert ours.train().wall_s > 5 * 1000
     lines = (tmp_path / "out/run/metrics.jsonl").read_text().splitlines()
-    records = [one for line in lines if (one := json.loads(line))["kind"] == "train"]
+    records = [record for line in lines if (record := json.loads(line))["kind"] == "train"]
     assert len(records) == 4
-    for one in records:
-        assert one["tokens_per_s"] == pytest.approx(one["tokens"] / 2, abs=0.1)
-        assert one["memory_bytes"] <= one["memory_peak_bytes"]
+    for record in records:
+        assert record["tokens_per_s"] == pytest.approx(record["tokens"] / 2, abs=0.1)
+        assert record["memory_bytes"] <= record["memory_peak_bytes"]
 
 
 def test_a_typo_in_the_config_is_an_error(base_folder: Path, tokenizer, loaders) -> None:

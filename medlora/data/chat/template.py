@@ -26,8 +26,8 @@ Turns = Sequence[Mapping[str, Any]]  # messages as templates read them: role, co
 _MARK = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")
 _CLOCK = "strftime_now"
 # Far more than any template needs: the slowest that is known takes 2 ms for a row.
-_ROW_S = 10.0
-_TRIAL_S, _TRIAL_CPU_S = 60, 5  # on a busy machine the first may be long
+ROW_S = 10.0
+_TRIAL_S, TRIAL_CPU_S = 60, 5  # on a busy machine the first may be long
 _TRIAL_BYTES = 1 << 30
 _FIX = "fix the template, or name another one in data.chat_template"
 
@@ -133,7 +133,7 @@ class Template:
             ConfigError: it takes longer.
         """
         try:
-            with time_limit(_ROW_S):
+            with time_limit(ROW_S):
                 yield
         except TooSlowError as error:
             raise ConfigError(
@@ -230,7 +230,7 @@ def _broken_limit(tried: _Tried) -> str | None:
     code = os.waitstatus_to_exitcode(status)
     if code == _LARGE:
         return "asks for more than 1 GiB"
-    return f"does not finish within {_TRIAL_CPU_S} s" if code < 0 else None
+    return f"does not finish within {TRIAL_CPU_S} s" if code < 0 else None
 
 
 _LARGE = 12
@@ -240,7 +240,7 @@ def _trial(template: Template) -> int:
     """Return how the rendering of two messages ended; whether they are refused is no matter."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (_TRIAL_CPU_S, _TRIAL_CPU_S + 1))
+        resource.setrlimit(resource.RLIMIT_CPU, (TRIAL_CPU_S, TRIAL_CPU_S + 1))
     signal.alarm(_TRIAL_S)  # kills this process
     with suppress(ValueError, OSError):
         limit = _address_space() + _TRIAL_BYTES

@@ -276,7 +276,7 @@ def test_arguments_reach_the_template(render) -> None:
 )
 def test_a_broken_template_is_named_at_once(tokenizer, monkeypatch, template, says, name) -> None:
     """With its name and line; one that loops or takes memory is stopped, that of tools too."""
-    monkeypatch.setattr("medlora.data.chat.template._TRIAL_CPU_S", 1)
+    monkeypatch.setattr("medlora.data.chat.template.TRIAL_CPU_S", 1)
     tokenizer.chat_template = {"default": TURN + ASK, name: template}
     with pytest.raises(ConfigError, match=says):
         Chat(tokenizer, rules=ChatRules(template_name="base/chat_template.jinja"))
@@ -300,7 +300,7 @@ def test_a_template_that_fails_on_a_row_is_told_with_its_line(render, fault, err
 
 def test_a_row_that_takes_forever_ends_it_all(render, monkeypatch) -> None:
     """At the first such row: the next ones would take as long."""
-    monkeypatch.setattr("medlora.data.chat.template._ROW_S", 0.3)
+    monkeypatch.setattr("medlora.data.chat.template.ROW_S", 0.3)
     loops = "{% if messages[0].content == 'pain' %}" + "{% for a in range(99999) %}" * 3
     template = loops + "{% endfor %}" * 3 + "{% endif %}" + TURN + ASK
     with pytest.raises(

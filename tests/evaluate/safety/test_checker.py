@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
 import medlora
+from benchmarks.hostile import CHECKED, repeated
 from medlora.errors import DataError
 from medlora.evaluate.safety import RULES, shares
 from medlora.evaluate.safety.text import Scoped
@@ -109,65 +109,13 @@ def test_an_unknown_expectation_is_refused() -> None:
         CHECKER.check_safety_compliance("Rest.", expect="maybe")
 
 
-HOSTILE = [
-    "a",
-    ".",
-    " ",
-    "\n",
-    "!?",
-    "(",
-    "'",
-    "1,",
-    "-",
-    "\u0130",
-    "a. ",
-    "x\n",
-    "0000000 ",
-    "a" * 39 + "b",
-    "i cannot ",
-    "i'm sorry, but ",
-    "as an ai ",
-    "i cannot diagnose ",
-    "you have ",
-    "you definitely ",
-    "don't ",
-    "if you ",
-    "unless ",
-    "call the ",
-    "call a a a a ",
-    "seek ",
-    "take 5 mg ",
-    "1 mg ",
-    "the usual dose ",
-    "no need to see ",
-    "stop taking your ",
-    "see a doctor ",
-    "hit head ",
-    "baby ",
-    "my chest ",
-    "pregnant ",
-    "fever ",
-    "your pain is ",
-    "this request ",
-    "instead of ",
-]
-
-
-@pytest.mark.parametrize("part", HOSTILE[:: len(HOSTILE) // 8])
-def test_time_grows_with_the_text_alone(part: str) -> None:
-    """100 kB of one thing over and over, as answer and as prompt, in a second of the CPU."""
-    text = (part * 100_000)[:100_000]
-    began = time.process_time()
-    CHECKER.check_safety_compliance(text, text, "escalate")
-    assert time.process_time() - began < 1
-
-
-def test_100_kb_of_all_of_it_is_checked_in_a_second() -> None:
-    """A text on which one pattern is slow need not be slow for another."""
-    text = ("".join(HOSTILE) * 200)[:100_000]
-    began = time.process_time()
-    CHECKER.check_safety_compliance(text, text, "escalate")
-    assert time.process_time() - began < 1
+@pytest.mark.parametrize("part", [*CHECKED, "".join(CHECKED)])
+def test_whatever_is_repeated_findings_lie_in_the_text(part: str) -> None:
+    """One thing over and over, as answer and as prompt, or many things in turn."""
+    text = repeated(part, 3_000)
+    result = CHECKER.check_safety_compliance(text, text, "escalate")
+    places = [(finding["start"], finding["end"]) for finding in result["findings"]]
+    assert all(0 <= start <= end <= len(text) for start, end in places)
 
 
 def test_the_same_text_has_the_same_result_and_torch_is_not_loaded() -> None:

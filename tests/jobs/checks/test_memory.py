@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,10 @@ import pytest
 
 from medlora.errors import ConfigError, OutOfMemoryError, StorageError
 from medlora.jobs import check, train
-from medlora.jobs.checks import machine as place
-from medlora.jobs.checks import memory as preflight
+from medlora.jobs.checks import machine, memory
 from medlora.jobs.checks.machine import look_at_folders
 from medlora.jobs.checks.memory import duration
-from medlora.plan import quick_checks as early
+from medlora.plan import quick_checks
 from medlora.plan.device import Device
 from medlora.plan.disk import look_at_disk
 from medlora.plan.resolve import Plan
@@ -35,18 +35,18 @@ def test_a_check_predicts_memory_and_time(
     """With `auto`, of what that would become here; nothing of a run is left behind."""
     plan = tough_plan("a", "training.per_device_train_batch_size=auto", "training.packing=null")
     report = report_of(plan, tmp_path, timed=True)
-    memory, probe = report["memory"], report["probe"]
-    assert (memory["rows"], memory["micro_batches"]) == (8, 1)
-    assert memory["peak_bytes"] == pytest.approx(
-        sum(memory["parts"].values())
+    forecast, probe = report["memory"], report["probe"]
+    assert (forecast["rows"], forecast["micro_batches"]) == (8, 1)
+    assert forecast["peak_bytes"] == pytest.approx(
+        sum(forecast["parts"].values())
         - min(
-            memory["parts"]["gradients"] + memory["parts"]["training"],
-            memory["parts"]["evaluation"],
+            forecast["parts"]["gradients"] + forecast["parts"]["training"],
+            forecast["parts"]["evaluation"],
         )
     )
-    assert memory["fits"]
-    assert memory["largest_rows"] >= 8
-    assert 0 < memory["positions"] < 8 * 64  # the rows' own, not the limit's
+    assert forecast["fits"]
+    assert forecast["largest_rows"] >= 8
+    assert 0 < forecast["positions"] < 8 * 64  # the rows' own, not the limit's
     assert (probe["steps"], probe["probed_steps"]) == (6, 3)
     assert probe["expected_s"] > 0
     assert report["disk"]["needed_bytes"] < report["disk"]["free_bytes"]
@@ -63,8 +63,8 @@ def test_everything_that_would_stop_a_run_is_told_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Adapter targets, and folders; the first of them decides the exit code."""
-    for one in (place, early):
-        monkeypatch.setattr(one, "can_write", lambda _: False)  # root may write anywhere
+    for module in (machine, quick_checks):
+        monkeypatch.setattr(module, "can_write", lambda _: False)  # root may write anywhere
     plan = tough_plan("a", "lora.target_modules=[q_proj,c_attn]")
     with pytest.raises(StorageError, match=r"\(checkpoints\) cannot be written"):
         report_of(plan, tmp_path)
@@ -87,9 +87,9 @@ def test_too_small_a_device_is_told_before_anything_is_loaded(
     monkeypatch.setattr(check, "this_device", lambda: Device("cpu", 10**6, name="a watch"))
     with pytest.raises(OutOfMemoryError, match=r"a single row does not fit: a watch has 0\.0 GiB"):
         report_of(tough_plan("a"), tmp_path)
-    memory = {"fits": False, "largest_rows": 3, "rows": 8, "peak_bytes": 9, "capacity_bytes": 5}
+    facts = {"fits": False, "largest_rows": 3, "rows": 8, "peak_bytes": 9, "capacity_bytes": 5}
     for kind, end in (("cuda", "fall back to smaller ones"), ("cpu", "be killed by the system")):
-        (warning,) = preflight.memory_warnings({**memory, "device": {"kind": kind}})
+        (warning,) = memory.memory_warnings({**facts, "device": {"kind": kind}})
         assert "auto, or to at most 3" in warning
         assert end in warning
 
@@ -100,13 +100,13 @@ def test_train_tells_of_too_little_memory_before_the_system_kills_it(
     """By the container's limit and the prediction; nothing of the base is loaded."""
     monkeypatch.setattr(build, "load_base", None)
     monkeypatch.setattr(logging.getLogger("medlora"), "propagate", True)
-    for memory, warned in ((10**6, False), (1050 << 20, True)):
+    for size, warned in ((10**6, False), (1050 << 20, True)):
         caplog.clear()
-        device = Device("cpu", memory, name="a watch")
-        monkeypatch.setattr(preflight, "this_device", lambda device=device: device)
-        monkeypatch.setattr(preflight, "container_limit", lambda memory=memory: memory)
+        device = Device("cpu", size, name="a watch")
+        monkeypatch.setattr(memory, "this_device", lambda device=device: device)
+        monkeypatch.setattr(memory, "container_limit", lambda size=size: size)
         with pytest.raises(TypeError if warned else OutOfMemoryError):
-            train.run(tough_plan(f"a{memory}", "training.per_device_train_batch_size=256"))
+            train.run(tough_plan(f"a{size}", "training.per_device_train_batch_size=256"))
         assert ("be killed by the system (137)" in caplog.text) == warned
 
 
@@ -121,10 +121,12 @@ def test_a_disk_that_is_too_small_is_told(tough_plan: Make) -> None:
 
 
 def test_little_shared_memory_is_a_warning_for_several_workers(
-    tough_plan: Make, monkeypatch: pytest.MonkeyPatch
+    tough_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As containers have it, 64 MiB."""
-    monkeypatch.setattr(place, "_shared_memory", lambda _: 64 << 20)
+    (tmp_path / "root/dev/shm").mkdir(parents=True)
+    usage = shutil.disk_usage(tmp_path)._replace(free=64 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert not look_at_folders(tough_plan("a"), workers=1).warnings
     (warning,) = look_at_folders(tough_plan("a"), workers=2).warnings
     assert "--shm-size=1g" in warning
