@@ -206,9 +206,9 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     targets = judge_targets(audit, cfg.data)
     warnings = [*report["warnings"], *checked.report["warnings"]]
     checked.report |= {**report, "targets": targets, "warnings": warnings}
-    checked.lines.append(page(checked.report))
+    checked.lines.append(page({**report, "privacy": privacy.facts(), "targets": targets}))
     with checked.noting():
-        refuse_leakage(checked.report, cfg.data)
+        refuse_leakage(report, cfg.data)
     with checked.noting():
         if found and tokenized:
             checked.found, checked.prepared = found, fit(tokenized, found, cfg, split=split)
