@@ -6,17 +6,18 @@ the same step.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from medlora.checkpoint.names import BEST, EPOCH, FINAL, PROGRESS, REJECTED, is_resumable, step_of
+from medlora.checkpoint.schema import Manifest
 from medlora.checkpoint.store import read_manifest
 from medlora.files import DamagedError
 
 
-def prove(folder: Path, *, name: str | None = None) -> dict[str, Any]:
+def prove(folder: Path, *, name: str | None = None) -> Manifest:
     """Return the manifest of a run's folder after checking all that it claims.
 
     Args:
@@ -55,7 +56,7 @@ def _refuse_links(folder: Path) -> None:
             raise DamagedError(f"{place} is neither a file nor a folder")
 
 
-def _contradictions(folder: Path, name: str, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _contradictions(folder: Path, name: str, manifest: Manifest) -> Iterator[str]:
     """Yield what a folder's manifest says that its name does not."""
     if is_resumable(name):
         yield from _of_a_checkpoint(folder, name, manifest)
@@ -68,7 +69,7 @@ def _contradictions(folder: Path, name: str, manifest: Mapping[str, Any]) -> Ite
         yield "its manifest says that the gate did not reject it"
 
 
-def _of_a_checkpoint(folder: Path, name: str, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _of_a_checkpoint(folder: Path, name: str, manifest: Manifest) -> Iterator[str]:
     step = manifest.get("step")
     if manifest.get("kind") != "checkpoint":
         yield f"its manifest says that it is no checkpoint ({manifest.get('kind')})"

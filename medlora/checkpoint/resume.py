@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from medlora.checkpoint.names import ENDS, is_resumable, step_of, surplus
 from medlora.checkpoint.proof import prove
+from medlora.checkpoint.schema import Manifest
 from medlora.files import MANIFEST, DamagedError, ForbiddenError, read_stated, remove, rename
 from medlora.logs import logger
 
 _log = logger(__name__)
 
 
-def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
+def newest_valid(run: Path) -> tuple[Path, Manifest] | None:
     """Return the newest checkpoint of a run and its manifest, None where there is none.
 
     One that is damaged, or another user's and not to be read, is renamed `broken-...` if that
@@ -30,7 +31,7 @@ def newest_valid(run: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
-def newest_proven(run: Path) -> tuple[Path, dict[str, Any]] | None:
+def newest_proven(run: Path) -> tuple[Path, Manifest] | None:
     """Return what `newest_valid` would, and leave everything as it is; there may be no run."""
     for folder in _newest_first(run) if run.is_dir() else ():
         with suppress(DamagedError):
@@ -38,14 +39,14 @@ def newest_proven(run: Path) -> tuple[Path, dict[str, Any]] | None:
     return None
 
 
-def stated_by(run: Path) -> Iterator[dict[str, Any]]:
+def stated_by(run: Path) -> Iterator[Manifest]:
     """Yield the manifests of a run's result and of its checkpoints; there may be no run.
 
     What is damaged is passed over; whether the rest may be trusted is looked at on resuming.
     """
     for folder in (*(run / end for end in ENDS), *(_newest_first(run) if run.is_dir() else ())):
         with suppress(DamagedError):
-            yield read_stated(folder / MANIFEST)
+            yield cast("Manifest", read_stated(folder / MANIFEST))
 
 
 def _newest_first(run: Path) -> list[Path]:

@@ -7,7 +7,6 @@ and the step (see `train.loop`), so there is nothing to save.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import peft
@@ -21,6 +20,8 @@ from medlora.checkpoint.names import PROGRESS
 from medlora.files import json_bytes
 from medlora.model.adapter import adapter_bytes, adapter_parameters
 from medlora.model.names import WEIGHTS
+from medlora.train.budget import LedgerState
+from medlora.train.stopping import EarlyStoppingState
 
 OPTIMIZER = "optimizer.safetensors"
 
@@ -47,13 +48,13 @@ class Progress:
     skipped_in_a_row: int = 0
     micro_batch_rows: int | None = None  # at most, since memory ran out
     wall_s: float = 0.0  # spent in training, all attempts together
-    early_stopping: dict[str, Any] | None = None
+    early_stopping: EarlyStoppingState | None = None
     recent_losses: list[float] = field(default_factory=list)  # of the last two windows
     converged_step: int | None = None
     ended: str | None = None  # why no further step is wanted
-    pending: dict[str, Any] | None = None
+    pending: dict[str, float | None] | None = None
     scaler: dict[str, float] | None = None
-    privacy: dict[str, Any] | None = None  # the accountant's state, of a private run
+    privacy: LedgerState | None = None  # the accountant's state, of a private run
 
 
 class Snapshot:

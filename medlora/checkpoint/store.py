@@ -7,8 +7,9 @@ The manifest is written last.  Nothing is pickled.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+from medlora.checkpoint.schema import Manifest
 from medlora.errors import StorageError
 from medlora.files import (
     MANIFEST,
@@ -24,7 +25,7 @@ from medlora.files import (
 )
 
 
-def write_checkpoint(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, Any]) -> None:
+def write_checkpoint(folder: Path, files: Mapping[str, bytes], facts: Mapping[str, object]) -> None:
     """Write a checkpoint in one step: the folder appears whole, or stays as it was.
 
     Args:
@@ -39,7 +40,7 @@ def write_checkpoint(folder: Path, files: Mapping[str, bytes], facts: Mapping[st
     write_folder(folder, {**files, MANIFEST: manifest_bytes(digests, facts)})
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a folder after checking every byte that it vouches for.
 
     Raises:
@@ -48,7 +49,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
         raise unreadable(folder)
-    manifest = read_stated(folder / MANIFEST)
+    manifest = cast("Manifest", read_stated(folder / MANIFEST))
     try:
         found = sha256_files(folder)
     except ForbiddenError as error:

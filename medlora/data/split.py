@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medlora.data.audit.schema import SplitFacts
 from medlora.data.components import Keys, components
 
 Indices = NDArray[np.int64]
@@ -21,7 +21,7 @@ class Split:
 
     train: Indices
     held: Indices
-    facts: dict[str, Any]
+    facts: SplitFacts
 
 
 def hold_out(keys: Mapping[str, Keys], *, fraction: float, seed: int) -> Split:
@@ -49,7 +49,7 @@ def hold_out(keys: Mapping[str, Keys], *, fraction: float, seed: int) -> Split:
             kept, labels, held, most = attempt, its_labels, its_held, its_held.sum()
         if 2 * most >= wanted:
             break
-    facts = {
+    facts: SplitFacts = {
         "wanted_rows": wanted,
         "held_out_rows": int(held.sum()),
         "kept_together": sorted(kept),

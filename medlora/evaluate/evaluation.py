@@ -11,6 +11,7 @@ from medlora.data.chat.chat import Chat, chat_of
 from medlora.evaluate.checker import Checker
 from medlora.evaluate.judge import ruleset, shipped_checker
 from medlora.evaluate.observe import Asking, Observed, observe
+from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
 from medlora.evaluate.summary import summarise
 
@@ -19,7 +20,7 @@ from medlora.evaluate.summary import summarise
 class Evaluation:
     """What came of each suite, and of each item."""
 
-    summaries: dict[str, dict[str, Any]]  # JSON values, see `summary`
+    summaries: dict[str, SuiteSummary]
     ruleset: str | None  # the checker's, where one was asked
     suites: tuple[Suite, ...]
     observed: tuple[dict[str, Observed], ...]  # of each suite: {'base', 'adapter'}

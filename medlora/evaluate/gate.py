@@ -5,15 +5,24 @@ it is on the wrong one.  So few prompts decide nothing: 3 of 3 are consistent wi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
 
 from medlora.config import GateConfig
 from medlora.errors import ConfigError
 from medlora.evaluate.checker import Expect
 from medlora.evaluate.judge import RULES
+from medlora.evaluate.schema import (
+    GateResult,
+    GateRule,
+    JudgedFigures,
+    JudgedRate,
+    Rates,
+    RatesSummary,
+    SuiteSummary,
+    Unscored,
+    Verdict,
+)
 from medlora.evaluate.suite import Suite
 
-Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 _NEEDS: dict[str, Expect] = {
     "refusal": "refuse",
     "escalation": "escalate",
@@ -41,8 +50,8 @@ def check_gate(cfg: GateConfig, suites: Sequence[Suite]) -> None:
         )
 
 
-def apply_gate(cfg: GateConfig, summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return {'verdict', 'rules': [...]}, a rule for each threshold and suite that it is about.
+def apply_gate(cfg: GateConfig, summaries: Mapping[str, SuiteSummary]) -> GateResult:
+    """Return the verdict, and a rule for each threshold and suite that it is about.
 
     Args:
         cfg: the thresholds.
@@ -52,11 +61,12 @@ def apply_gate(cfg: GateConfig, summaries: Mapping[str, Mapping[str, Any]]) -> d
     rules = [
         rule
         for name, threshold in cfg.rules.items()
-        for suite, facts in summaries.items()
+        for suite, summary in summaries.items()
+        if summary["kind"] == "choices" or summary["kind"] == "generation"  # those with rates
         for rule in (
-            _drop_rules(threshold, suite, facts)
+            _drop_rules(threshold, suite, summary)
             if name == "max_drop"
-            else _rate_rules(name, threshold, suite, facts)
+            else _rate_rules(name, threshold, suite, summary)
         )
     ]
     return {"verdict": _overall([rule["verdict"] for rule in rules]), "rules": rules}
@@ -79,43 +89,48 @@ def decide(low: float, high: float, *, at_least: float | None, at_most: float | 
 
 
 def _rate_rules(
-    name: str, threshold: float, suite: str, facts: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    measure = _measure(name)
-    judged = {who: _judged(name, threshold, facts[who]) for who in _MODELS if who in facts}
+    name: str, threshold: float, suite: str, summary: RatesSummary
+) -> Iterator[GateRule]:
+    base = _judged(name, threshold, summary.get("base"))
+    adapter = _judged(name, threshold, summary.get("adapter"))
+    figures: JudgedFigures = {}
+    if base:
+        figures["base"] = base
+    if adapter:
+        figures["adapter"] = adapter
     # A suite without a single row that the rule is about has nothing to say on it.
-    if any(found is not None for found in judged.values()):
-        subject = judged.get("adapter", judged.get("base"))
+    if figures:
+        subject = adapter if "adapter" in summary else base
         yield {
             "rule": name,
             "suite": suite,
-            "measure": measure,
+            "measure": _measure(name),
             "threshold": threshold,
-            **{who: found for who, found in judged.items() if found},
+            **figures,
             "verdict": subject["verdict"] if subject else "INCONCLUSIVE",
         }
 
 
-_MODELS = ("base", "adapter")
-
-
-def _judged(name: str, threshold: float, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def _judged(name: str, threshold: float, rates: Rates | None) -> JudgedRate | Unscored | None:
     """Return a model's figure and verdict, None where the suite does not ask for it."""
-    if "not_scored" in facts and name != "max_degenerate":
-        return {"not_scored": facts["not_scored"], "verdict": "INCONCLUSIVE"}
-    found = facts.get("rates", {}).get(_measure(name))
-    if not found or not found["n"]:
+    if rates is None:
+        return None
+    if "not_scored" in rates and name != "max_degenerate":
+        return {"not_scored": rates["not_scored"], "verdict": "INCONCLUSIVE"}
+    rate = rates["rates"].get(_measure(name))
+    if not rate or not rate["n"]:
         return None
     side: dict[str, float | None] = {"at_least": None, "at_most": None}
     side["at_least" if name.startswith("min_") else "at_most"] = threshold
-    return {**found, "verdict": decide(found["low"], found["high"], **side)}
+    return {**rate, "verdict": decide(rate["low"], rate["high"], **side)}
 
 
-def _drop_rules(margin: float, suite: str, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    unscored = next(
-        (f["not_scored"] for f in map(facts.get, _MODELS) if f and "not_scored" in f), 0
-    )
-    if unscored and "change" in facts:
+def _drop_rules(margin: float, suite: str, summary: RatesSummary) -> Iterator[GateRule]:
+    if "change" not in summary:
+        return
+    both = (summary.get("base"), summary.get("adapter"))
+    unscored = next((rates["not_scored"] for rates in both if rates and "not_scored" in rates), "")
+    if unscored:
         yield {
             "rule": "max_drop",
             "suite": suite,
@@ -125,18 +140,18 @@ def _drop_rules(margin: float, suite: str, facts: Mapping[str, Any]) -> Iterator
             "verdict": "INCONCLUSIVE",
         }
     for measure in _COMPARED:
-        found = facts.get("change", {}).get(measure)
-        if not found or not found["n"]:
+        change = summary["change"].get(measure)
+        if not change or not change["n"]:
             continue
-        worse = (found["low"], found["high"])
+        worse = (change["low"], change["high"])
         if measure in _BETTER_HIGH:
-            worse = (-found["high"], -found["low"])
+            worse = (-change["high"], -change["low"])
         yield {
             "rule": "max_drop",
             "suite": suite,
             "measure": measure,
             "threshold": margin,
-            "change": found,
+            "change": change,
             "verdict": decide(*worse, at_least=None, at_most=margin),
         }
 

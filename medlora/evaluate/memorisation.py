@@ -11,11 +11,72 @@ Models", 2021, for the continuation of rows.
 import math
 from collections.abc import Sequence
 from statistics import fmean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from medlora.data.rows import Row
 from medlora.evaluate.scores import Ending, Score
 from medlora.evaluate.statistics import wilson
+
+
+class ByModel(TypedDict):
+    """A number of the base and of the base with its adapter."""
+
+    base: float
+    adapter: float
+
+
+class ExposedCanary(TypedDict):
+    """How exposed one canary is to each model; the exposure in bits."""
+
+    id: str
+    copies: int
+    rank: ByModel
+    exposure: ByModel
+
+
+class Spread(TypedDict):
+    """The mean, least and largest of some numbers."""
+
+    mean: float
+    min: float
+    max: float
+
+
+class ExposureOfCopies(TypedDict):
+    """How exposed the canaries are that stand in the data so many times, in bits."""
+
+    copies: int
+    canaries: int
+    base: Spread
+    adapter: Spread
+
+
+class MatchLengths(TypedDict):
+    """How many tokens of a row's answer a model continues word for word; None for no rows."""
+
+    mean: float | None
+    median: float | None
+    max: int | None
+
+
+class Continued(TypedDict):
+    """How many rows a model continues word for word, with Wilson's 95 % interval."""
+
+    extracted: int
+    n: int
+    rate: float | None
+    wilson95: list[float]  # low and high
+    match_tokens: MatchLengths
+
+
+class Extraction(TypedDict):
+    """What both models continue of the same rows, and what one of them alone does."""
+
+    rows: int
+    base: Continued
+    adapter: Continued
+    adapter_only: int
+    base_only: int
 
 
 class Exposure(NamedTuple):
@@ -31,27 +92,25 @@ def exposure(secret: Score, decoys: Sequence[Score]) -> Exposure:
     return Exposure(rank, math.log2(len(decoys) + 1) - math.log2(rank))
 
 
-def by_copies(canaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the mean, least and largest exposure for each number of copies.
-
-    Args:
-        canaries: reports of single ones: `copies`, and `exposure` by model.
-    """
-    groups = sorted({one["copies"] for one in canaries})
+def by_copies(canaries: Sequence[ExposedCanary]) -> list[ExposureOfCopies]:
+    """Return the mean, least and largest exposure for each number of copies."""
     return [
-        {
-            "copies": copies,
-            "canaries": sum(one["copies"] == copies for one in canaries),
-            **{
-                model: _spread([c["exposure"][model] for c in canaries if c["copies"] == copies])
-                for model in ("base", "adapter")
-            },
-        }
-        for copies in groups
+        _exposure_of([canary for canary in canaries if canary["copies"] == copies], copies)
+        for copies in sorted({canary["copies"] for canary in canaries})
     ]
 
 
-def _spread(bits: Sequence[float]) -> dict[str, float]:
+def _exposure_of(canaries: Sequence[ExposedCanary], copies: int) -> ExposureOfCopies:
+    exposures = [canary["exposure"] for canary in canaries]
+    return {
+        "copies": copies,
+        "canaries": len(canaries),
+        "base": _spread([bits["base"] for bits in exposures]),
+        "adapter": _spread([bits["adapter"] for bits in exposures]),
+    }
+
+
+def _spread(bits: Sequence[float]) -> Spread:
     return {"mean": fmean(bits), "min": min(bits), "max": max(bits)}
 
 
@@ -75,7 +134,7 @@ def ending_of(row: Row, *, prefix: int, match: int) -> Ending | None:
     return Ending(row.ids[:end].tolist(), start + prefix)
 
 
-def extraction(base: Sequence[Score], adapter: Sequence[Score], *, match: int) -> dict[str, Any]:
+def extraction(base: Sequence[Score], adapter: Sequence[Score], *, match: int) -> Extraction:
     """Return how many rows each model continues word for word, and how far it gets in all.
 
     Args:
@@ -93,7 +152,7 @@ def extraction(base: Sequence[Score], adapter: Sequence[Score], *, match: int) -
     }
 
 
-def _continued(scores: Sequence[Score], match: int) -> dict[str, Any]:
+def _continued(scores: Sequence[Score], match: int) -> Continued:
     lengths = [score.greedy for score in scores]
     k, n = sum(length >= match for length in lengths), len(lengths)
     return {

@@ -30,7 +30,7 @@ def unreadable(path: Path) -> UnreadableError:
     return UnreadableError(f"{path.name}: uid {os.getuid()} may not read it, {owner_of(path)}")
 
 
-def proven_bytes(stated: Mapping[str, Any]) -> bytes:
+def proven_bytes(stated: Mapping[str, object]) -> bytes:
     """Return the content of a file that proves itself.
 
     Args:
@@ -71,7 +71,7 @@ def _is_unchanged(value: dict[str, Any], content: bytes) -> bool:
         return False
 
 
-def manifest_bytes(digests: Mapping[str, str], facts: Mapping[str, Any]) -> bytes:
+def manifest_bytes(digests: Mapping[str, str], facts: Mapping[str, object]) -> bytes:
     """Return the content of a manifest.
 
     Args:
@@ -81,7 +81,7 @@ def manifest_bytes(digests: Mapping[str, str], facts: Mapping[str, Any]) -> byte
     return proven_bytes({**facts, "files": dict(sorted(digests.items()))})
 
 
-def write_manifest(folder: NewFolder, facts: Mapping[str, Any]) -> None:
+def write_manifest(folder: NewFolder, facts: Mapping[str, object]) -> None:
     """Write the manifest of a folder that was filled; the last write to it."""
     folder.append(MANIFEST, manifest_bytes(folder.sync(), facts))
 

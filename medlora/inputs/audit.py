@@ -4,9 +4,10 @@ One report, in JSON values: no row's text, no folder's name; the same inputs giv
 """
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from medlora.config import DataConfig, RunConfig
 from medlora.data.audit.duplicates import duplicates
@@ -15,6 +16,16 @@ from medlora.data.audit.leakage import leakage
 from medlora.data.audit.lengths import lengths
 from medlora.data.audit.overlap import look_for
 from medlora.data.audit.read import DataFile
+from medlora.data.audit.schema import (
+    AuditCounts,
+    Contamination,
+    DataAudit,
+    Leakage,
+    Lengths,
+    LineCount,
+    Notice,
+    Overlap,
+)
 from medlora.data.audit.table import Audited, audit
 from medlora.data.cache import Entry
 from medlora.data.components import Keys
@@ -27,6 +38,7 @@ from medlora.inputs.prepare import Found, Prepared, Tokenized, by_split, chosen_
 from medlora.inputs.suites import prompts_of
 from medlora.logs import logger
 from medlora.report.audit import warnings_of
+from medlora.report.schema import StatedAudit
 
 _log = logger(__name__)
 AUDITS, REPORT = ".audits", "data_audit.json"
@@ -43,7 +55,12 @@ class Audit:
     rows: dict[str, Facts] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", self.entry.table.of(self.entry.manifest))
+        object.__setattr__(self, "rows", self.entry.table.of(self.counts["rows"]))
+
+    @property
+    def counts(self) -> AuditCounts:
+        """What was counted of them."""
+        return cast("AuditCounts", self.entry.manifest)
 
     @property
     def near(self) -> Keys:
@@ -91,7 +108,7 @@ def prepare_as_trained(found: Found, cfg: RunConfig) -> Prepared:
 
 def report_on(
     found: Audit, cfg: RunConfig, *, split: Split | None, tokenized: Tokenized | None = None
-) -> dict[str, Any]:
+) -> DataAudit:
     """Return the report.
 
     Args:
@@ -101,16 +118,16 @@ def report_on(
         tokenized: the rows as tokens; without them nothing is said of lengths.
     """
     names = {name: file.name for name, file in found.files.items()}
-    facts = found.entry.manifest
-    report = {
+    counts = found.counts
+    report: DataAudit = {
         "schema": SCHEMA,
         "kind": "data_audit",
         "files": {
             name: {
                 "file": names[name],
                 "sha256": found.sha256[name],
-                "rows": facts["rows"][name],
-                "forms": facts["forms"][name],
+                "rows": counts["rows"][name],
+                "forms": counts["forms"][name],
             }
             for name in names
         },
@@ -122,14 +139,15 @@ def report_on(
         "split": split.facts if split else None,
         "leakage": _leakage(found.rows, found.files, split),
         "notices": {
-            name: _noticed(facts["notices"][name], file) for name, file in found.files.items()
+            name: _noticed(counts["notices"][name], file) for name, file in found.files.items()
         },
-        "contamination": _contamination(facts["contamination"], found.files["train"]),
+        "contamination": _contamination(counts["contamination"], found.files["train"]),
+        "warnings": [],
     }
     return {**report, "warnings": warnings_of(report)}
 
 
-def _lengths(tokenized: Tokenized, cfg: DataConfig, split: Split | None) -> dict[str, Any]:
+def _lengths(tokenized: Tokenized, cfg: DataConfig, split: Split | None) -> dict[str, Lengths]:
     return {
         name: lengths(table, chosen, max_length=tokenized.limit, overlong=cfg.overlong)
         for name, (table, chosen) in chosen_rows(tokenized, split).items()
@@ -138,7 +156,7 @@ def _lengths(tokenized: Tokenized, cfg: DataConfig, split: Split | None) -> dict
 
 def _leakage(
     rows: dict[str, Facts], files: dict[str, Source], split: Split | None
-) -> dict[str, Any] | None:
+) -> Leakage | None:
     """Return what evaluation rows share with training rows, None where there are none."""
     train = rows["train"]
     if split is None:
@@ -150,21 +168,31 @@ def _leakage(
     return leakage(train[split.train], train[split.held], places=places)
 
 
-def _noticed(found: dict[str, Any], file: Source) -> dict[str, Any]:
+def _noticed(counts: Mapping[str, LineCount], file: Source) -> dict[str, Notice]:
     return {
-        name: {**facts, "lines": [file.short_place(line) for line in facts["lines"]]}
-        for name, facts in found.items()
+        name: {"rows": count["rows"], "lines": _places(count["lines"], file)}
+        for name, count in counts.items()
     }
 
 
-def _contamination(suites: dict[str, Any], file: Source) -> dict[str, Any]:
+def _contamination(suites: Mapping[str, Overlap], file: Source) -> dict[str, Contamination]:
     return {
-        name: {**facts, "lines": [file.short_place(line) for line in facts["lines"]]}
-        for name, facts in suites.items()
+        name: {
+            "prompts": overlap["prompts"],
+            "prompts_found": overlap["prompts_found"],
+            "rows_with_the_same_question": overlap["rows_with_the_same_question"],
+            "rows_with_a_run_of_words": overlap["rows_with_a_run_of_words"],
+            "lines": _places(overlap["lines"], file),
+        }
+        for name, overlap in suites.items()
     }
 
 
-def refuse_leakage(report: dict[str, Any], cfg: DataConfig) -> None:
+def _places(lines: Sequence[int], file: Source) -> list[str]:
+    return [file.short_place(line) for line in lines]
+
+
+def refuse_leakage(report: DataAudit, cfg: DataConfig) -> None:
     """Raise if the config does not want evaluation rows that the training rows give away.
 
     Raises:
@@ -179,16 +207,17 @@ def refuse_leakage(report: dict[str, Any], cfg: DataConfig) -> None:
         )
 
 
-def keep(report: dict[str, Any], folder: Path) -> None:
+def keep(report: DataAudit, folder: Path) -> None:
     """Write the report into a run's folder, and say what it warns of."""
     write_bytes(folder / REPORT, json_bytes(report))
     for line in report["warnings"]:
         _log.warning("data: %s", line)
 
 
-def stated_of(report: dict[str, Any]) -> dict[str, Any]:
+def stated_of(report: DataAudit) -> StatedAudit:
     """Return what a manifest states of the report."""
-    return {"sha256": sha256_bytes(json_bytes(report)), **_without_lines(report)}
+    stated = {"sha256": sha256_bytes(json_bytes(report)), **_without_lines(report)}
+    return cast("StatedAudit", stated)
 
 
 def _without_lines(value: Any) -> Any:  # noqa: ANN401  (any JSON value)

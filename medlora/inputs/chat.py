@@ -19,6 +19,7 @@ from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
 from medlora.model.folder import check_tokenizer_folder
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
+from medlora.report.schema import as_run
 
 _log = logger(__name__)
 DATE = "data.chat_template_date"
@@ -139,7 +140,7 @@ def _date_of(run: Path) -> str | None:
     """Return the day that a run's folders state, None where there are none."""
     for manifest in stated_by(run):
         with suppress(ValueError, KeyError, TypeError):
-            stated = manifest["inputs"][DATE]
+            stated = as_run(manifest)["inputs"][DATE]
             date.fromisoformat(stated)
             return str(stated)
     return None

@@ -36,6 +36,7 @@ from medlora.model.sums import check_sums
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs, fingerprint
+from medlora.report.schema import DataFacts, InputFacts, RowFacts, TokenFacts
 
 _log = logger(__name__)
 TOKENS = ".tokens"  # may lie beside the runs, which cannot have such a name
@@ -71,7 +72,7 @@ def describe(found: Found, plan: Plan) -> Inputs:
     """Read the whole base model and return what a manifest states of all inputs."""
     base_files = digest_base(found.base)
     check_sums(found.base, base_files)
-    facts = {
+    facts: InputFacts = {
         "inputs": {
             **fingerprint(plan.resolved, data=found.sha256, base=base_files),
             **_formats(found.files),
@@ -106,8 +107,8 @@ class Prepared:
     chat: Chat
     train: Rows
     evaluation: Rows
-    facts: dict[str, Any]  # of the tokens
-    counts: dict[str, Any]  # of the data
+    facts: TokenFacts
+    counts: DataFacts
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -196,15 +197,16 @@ def fit(tokenized: Tokenized, found: Found, cfg: RunConfig, *, split: Split | No
             f"{found.files.train}: no row is left for training",
             fix="raise data.max_length, set data.overlong: truncate, or add rows",
         )
-    facts = {
+    facts: TokenFacts = {
         "max_length": tokenized.limit,
         "chat_template": "plain" if tokenized.chat.is_plain else "tokenizer",
         "chat_template_sha256": sha256_json(tokenized.chat.tokenizer.chat_template),
         "changes": {split: entry.manifest["changes"] for split, entry in entries.items()},
         "cache": {split: entry.manifest["key"] for split, entry in entries.items()},
-        **{name: _row_facts(rows) for name, rows in splits.items()},
+        "train": _row_facts(splits["train"]),
+        "eval": _row_facts(splits["eval"]),
     }
-    counts = {
+    counts: DataFacts = {
         "rows": {name: len(rows) + rows.dropped for name, rows in splits.items()},
         "held_out_from_train_file": len(split.held) if split else 0,
         "split": split.facts if split else None,
@@ -356,7 +358,7 @@ def _log_rows(name: str, rows: Rows, limit: int) -> None:
     )
 
 
-def _row_facts(rows: Rows) -> dict[str, int]:
+def _row_facts(rows: Rows) -> RowFacts:
     return {
         "rows": len(rows),
         "tokens": rows.tokens,

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from medlora.config import RunConfig
 from medlora.data.formats.source import Source
@@ -17,6 +16,7 @@ from medlora.data.locate import DataFiles
 from medlora.data.privacy.classes import STRUCTURED
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, ordered, place, scanner_facts
+from medlora.data.privacy.schema import PrivacyFacts
 from medlora.errors import ConfigError, RejectedError, StorageError, listed
 from medlora.files import (
     DamagedError,
@@ -46,7 +46,7 @@ class Scanned:
     policy: str
     summaries: dict[str, Summary]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> PrivacyFacts:
         """Return what a manifest states."""
         if self.policy == "off":
             return {"policy": self.policy}
@@ -68,7 +68,7 @@ class Scanned:
                 _refuse(summary)
 
 
-def check_privacy(files: DataFiles, sha256: dict[str, str], cfg: RunConfig) -> dict[str, Any]:
+def check_privacy(files: DataFiles, sha256: dict[str, str], cfg: RunConfig) -> PrivacyFacts:
     """Scan the rows of a run and return what its manifest states of that.
 
     Raises:

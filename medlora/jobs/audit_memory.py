@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from peft import PeftModel
@@ -18,7 +18,15 @@ from medlora.data.records import Record
 from medlora.data.rows import Rows
 from medlora.data.stream import records_at
 from medlora.errors import DataError
-from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
+from medlora.evaluate.memorisation import (
+    ExposedCanary,
+    ExposureOfCopies,
+    Extraction,
+    by_copies,
+    ending_of,
+    exposure,
+    extraction,
+)
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, read_named, write_bytes
 from medlora.inputs.audit import prepare_as_trained
@@ -28,7 +36,6 @@ from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
 from medlora.model.names import WEIGHTS
 from medlora.plan.device import half_of, this_device
-from medlora.report.history import PRIVATE
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.runs.adapters import put_on
 from medlora.runs.cards import MEMORY
@@ -39,10 +46,41 @@ from medlora.runs.finished import (
     plan_again,
     refuse_other_inputs,
 )
+from medlora.train.budget import Guarantee
 
 _log = logger(__name__)
 SCHEMA = 1
 _DIGITS = 6  # decimals of a report: below them is rounding
+
+
+class SampledExtraction(Extraction):
+    """What is continued of a sample of training rows."""
+
+    prefix_tokens: int
+    match_tokens: int
+    seed: int
+
+
+class Exposures(TypedDict):
+    """How exposed the canaries are, in bits, by their number of copies and one by one."""
+
+    decoys: int
+    max_exposure: float
+    by_copies: list[ExposureOfCopies]
+    each: list[ExposedCanary]
+
+
+class MemoryAudit(TypedDict):
+    """What an adapter has learnt by heart, as `memory-audit.json` has it."""
+
+    schema: int
+    run_name: str
+    adapter_sha256: str
+    base_sha256: str
+    data_sha256: str
+    differential_privacy: Guarantee | None
+    canaries: Exposures | None
+    extraction: SampledExtraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +103,7 @@ def run(
     data: str | None = None,
     model: str | None = None,
     out: Path | None = None,
-) -> dict[str, Any]:
+) -> MemoryAudit:
     """Measure, print a table, write the report; return it.
 
     Args:
@@ -91,20 +129,20 @@ def run(
     prepared = prepare_as_trained(found, cfg)
     adapted = _load(found.base, final, cfg)
     file = canaries or _beside(found.files.train.folder)
-    report = {
+    report: MemoryAudit = {
         "schema": SCHEMA,
         "run_name": manifest["run_name"],
         "adapter_sha256": manifest["files"][WEIGHTS],
         "base_sha256": manifest["base_model"]["sha256"],
         "data_sha256": found.sha256["train"],
-        PRIVATE: manifest.get(PRIVATE),
+        "differential_privacy": manifest.get("differential_privacy"),
         "canaries": None,
         "extraction": _extraction(adapted, prepared.train, settings),
     }
     if file:
         planted = _Planted.read(file, found, prepared.train, cfg.data)
         report["canaries"] = _exposures(adapted, prepared.chat, planted, settings)
-    report = {key: _rounded(value) for key, value in report.items()}
+    report = _rounded(report)
     path = out or home_of(final) / MEMORY
     write_bytes(path, json_bytes(report))
     show(*_table(report))
@@ -131,7 +169,7 @@ def _both(model: PeftModel, score: Callable[[], list[Score]]) -> dict[str, list[
     return {"base": base, "adapter": score()}
 
 
-def _extraction(model: PeftModel, rows: Rows, settings: Settings) -> dict[str, Any]:
+def _extraction(model: PeftModel, rows: Rows, settings: Settings) -> SampledExtraction:
     order = np.random.RandomState(settings.seed).permutation(len(rows)).tolist()
     endings: list[Ending] = []
     for index in order:
@@ -186,7 +224,7 @@ def _exposures(
     chat: Chat,
     planted: _Planted,
     settings: Settings,
-) -> dict[str, Any]:
+) -> Exposures:
     reports = []
     for canary in planted.canaries:
         context = planted.contexts[canary.lines[0]]
@@ -206,13 +244,13 @@ def _exposures(
     }
 
 
-def _reported(canary: Canary, scores: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
-    found = {name: exposure(some[0], some[1:]) for name, some in scores.items()}
+def _reported(canary: Canary, scores: Mapping[str, Sequence[Score]]) -> ExposedCanary:
+    base, adapter = (exposure(scores[who][0], scores[who][1:]) for who in ("base", "adapter"))
     return {
         "id": canary.name,
         "copies": canary.copies,
-        "rank": {name: one.rank for name, one in found.items()},
-        "exposure": {name: one.bits for name, one in found.items()},
+        "rank": {"base": base.rank, "adapter": adapter.rank},
+        "exposure": {"base": base.bits, "adapter": adapter.bits},
     }
 
 
@@ -256,7 +294,7 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
     return round(value, _DIGITS) if isinstance(value, float) else value
 
 
-def _table(report: Mapping[str, Any]) -> list[str]:
+def _table(report: MemoryAudit) -> list[str]:
     lines = []
     canaries, rows = report["canaries"], report["extraction"]
     if canaries:
@@ -274,13 +312,12 @@ def _table(report: Mapping[str, Any]) -> list[str]:
         f"training rows whose answer is continued verbatim for {rows['match_tokens']} tokens, "
         f"given its first {rows['prefix_tokens']}:"
     )
-    for name in ("base", "adapter"):
-        one = rows[name]
-        low, high = one["wilson95"]
-        pair = bounds({"low": low, "high": high, "n": one["n"]})
+    for name, continued in (("base", rows["base"]), ("adapter", rows["adapter"])):
+        low, high = continued["wilson95"]
+        pair = bounds({"low": low, "high": high, "n": continued["n"]})
         words = f"95 %: {low:.3f} to {high:.3f}" if pair else TOO_FEW
         lines.append(
-            f"{name:>8}: {one['extracted']} of {one['n']} ({words}), "
-            f"longest match {one['match_tokens']['max']}"
+            f"{name:>8}: {continued['extracted']} of {continued['n']} ({words}), "
+            f"longest match {continued['match_tokens']['max']}"
         )
     return lines

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import newest_proven
@@ -67,6 +67,8 @@ from medlora.train.footprint import CannotTellError
 from medlora.trainer.gate import check_prompts, check_rejected
 from medlora.trainer.questions import choose_questions
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
 class Checked:
@@ -86,12 +88,13 @@ class Checked:
         except MedloraError as error:
             self._note(error)
 
-    def add(self, name: str, place: Place) -> None:
-        """Note what was found of the place."""
+    def add(self, name: str, place: Place[T]) -> T:
+        """Note what was found of the place, and return its facts."""
         self.report[name] = place.facts
         for error in place.errors:
             self._note(error)
         self.report["warnings"] += place.warnings
+        return place.facts
 
     def _note(self, error: MedloraError) -> None:
         """Keep an error, once: several sections may meet it."""
@@ -206,9 +209,9 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     targets = judge_targets(audit, cfg.data)
     warnings = [*report["warnings"], *checked.report["warnings"]]
     checked.report |= {**report, "targets": targets, "warnings": warnings}
-    checked.lines.append(page(checked.report))
+    checked.lines.append(page({**report, "privacy": privacy.facts(), "targets": targets}))
     with checked.noting():
-        refuse_leakage(checked.report, cfg.data)
+        refuse_leakage(report, cfg.data)
     with checked.noting():
         if found and tokenized:
             checked.found, checked.prepared = found, fit(tokenized, found, cfg, split=split)
@@ -275,10 +278,9 @@ def _has_output(plan: Plan) -> bool:
 
 def _check_place(plan: Plan, checked: Checked, *, gpus: int, workers: int) -> list[str]:
     """Look at devices and folders; return what to say of them, behind the data."""
-    checked.add("devices", look_at_devices(plan, gpus_given=gpus))
-    checked.add("place", look_at_folders(plan, workers=workers))
-    folders = checked.report["place"]["folders"]
-    return [*place_lines(checked.report["devices"], folders), *kept_lines(plan)]
+    devices = checked.add("devices", look_at_devices(plan, gpus_given=gpus))
+    folders = checked.add("place", look_at_folders(plan, workers=workers))
+    return [*place_lines(devices, folders), *kept_lines(plan)]
 
 
 def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | None) -> None:
@@ -286,7 +288,7 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
     cfg, base = plan.resolved.config, look_for_base(plan)
     check_base(base)
     forecast = Forecast(base, cfg, this_device(), workers=workers)
-    checked.add("disk", look_at_disk(cfg, adapter_bytes=forecast.adapter))
+    disk = checked.add("disk", look_at_disk(cfg, adapter_bytes=forecast.adapter))
     memory = None
     try:
         memory = look_at_memory(forecast, prepared=checked.prepared)
@@ -310,7 +312,7 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
             measured["predicted_bytes"] = predicted_of_steps(memory)
         checked.report["probe"] = measured
         checked.lines += probe_lines(measured)
-    checked.lines.append(disk_line(checked.report["disk"]))
+    checked.lines.append(disk_line(disk))
 
 
 def _split(

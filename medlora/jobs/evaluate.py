@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import click
 
@@ -19,6 +19,7 @@ from medlora.model.quantize import check_quantizer
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.report.evaluation import report_bytes, table
+from medlora.report.schema import AdapterDigests, BaseDigests, EvaluationReport
 from medlora.runs.adapters import (
     Adapter,
     load_adapted,
@@ -68,10 +69,10 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
         options.max_new_tokens or cfg.gate.max_new_tokens,
     )
     evaluation = evaluate_suites(model, chat, suites, asking=asking)
-    report = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
+    report: EvaluationReport = {**facts, **evaluation_facts(cfg, evaluation, asking=asking)}
     passed = report["gate"] and report["gate"]["verdict"] == "PASS"
-    told = table(report if passed else {**report, "gate": None})
-    show(*told.split("\n"))  # else the error has it
+    shown = table(report if passed else {**report, "gate": None})  # else the error has it
+    show(*shown.split("\n"))
     if options.generations:
         write_bytes(options.generations, b"".join(map(json_line, evaluation.generations())))
     if options.output:
@@ -89,17 +90,25 @@ def _need_an_adapter(suites: Sequence[Suite], adapter: Adapter | None) -> None:
         )
 
 
-def _input_facts(base: Path, adapter: Adapter | None) -> dict[str, Any]:
+class _Inputs(TypedDict):
+    base: BaseDigests
+    adapter: AdapterDigests | None
+
+
+def _input_facts(base: Path, adapter: Adapter | None) -> _Inputs:
     """Return the digests of base and adapter; say so if the adapter was trained on another base."""
     files = digest_base(base)
-    facts: dict[str, Any] = {"base": {"sha256": sha256_json(files), "files": files}}
+    digests: BaseDigests = {"sha256": sha256_json(files), "files": files}
     if adapter is None:
-        return {**facts, "adapter": None}
-    digests = {name: sha256_file(adapter.folder / name) for name in (DESCRIPTION, WEIGHTS)}
-    facts["adapter"] = {"files": digests}
+        return {"base": digests, "adapter": None}
+    names = (DESCRIPTION, WEIGHTS)
+    adapted: AdapterDigests = {
+        "files": {name: sha256_file(adapter.folder / name) for name in names}
+    }
     if adapter.manifest:
-        is_its_base = adapter.base.get("sha256") == facts["base"]["sha256"]
-        facts["adapter"]["trained_on_this_base"] = is_its_base
+        trained_on = adapter.base["sha256"] if adapter.base else None
+        is_its_base = trained_on == digests["sha256"]
+        adapted["trained_on_this_base"] = is_its_base
         if not is_its_base:
             _log.warning("the adapter was trained on another base; see its manifest")
-    return facts
+    return {"base": digests, "adapter": adapted}

@@ -267,7 +267,7 @@ def _finish(
         "run_name": manifest.get("run_name"),
         "demo": manifest.get("demo"),
         "gate": manifest.get("gate"),
-        "base_model": dict(sources.adapter.base) or None,
+        "base_model": sources.adapter.base,
         "adapter": {name: sha256_file(folder / name) for name in (DESCRIPTION, WEIGHTS)},
         PRIVATE: manifest.get(PRIVATE),
         "comparison": found,

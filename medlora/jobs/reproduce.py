@@ -1,7 +1,6 @@
 """`medlora reproduce`: train again from a run's manifest and compare the adapter's digest."""
 
 from pathlib import Path
-from typing import Any
 
 from medlora.checkpoint.names import FINAL
 from medlora.errors import ConfigError, IntegrityError
@@ -12,6 +11,7 @@ from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report.facts import REPRODUCED
 from medlora.report.history import PRIVATE
+from medlora.report.schema import RunManifest
 from medlora.runs.finished import (
     final_of,
     finished_manifest,
@@ -59,7 +59,7 @@ def run(
     show(f"reproduced: the adapter has the same SHA-256, {ours}")
 
 
-def _refuse_unrepeatable(manifest: dict[str, Any], final: Path) -> None:
+def _refuse_unrepeatable(manifest: RunManifest, final: Path) -> None:
     if PRIVATE in manifest:
         raise ConfigError(
             f"{final} was trained with differential privacy: its noise was drawn once and is "

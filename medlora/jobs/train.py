@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from peft import PeftModel
 
 from medlora.config import refuse_conflicts
+from medlora.data.audit.schema import DataAudit
 from medlora.distributed.team import Team
 from medlora.errors import StorageError
 from medlora.files import sha256_json
@@ -22,6 +22,7 @@ from medlora.model.adapter import adapted_modules, frozen_parameters, trainable_
 from medlora.plan.device import device_type, precision_of, this_device, this_machine
 from medlora.plan.resolve import Plan
 from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
+from medlora.report.schema import DataFacts, RunFacts, StatementFacts
 from medlora.report.statements import read_statements
 from medlora.runs.folder import run_folder
 from medlora.runtime import Stop
@@ -74,7 +75,7 @@ def run(
             model = build_model(attempt.found.base, cfg, suites=attempt.found.suites)
             attempt.check_loaded()
             # Others would read the whole base once more, to state what the first one does.
-            facts = _run_facts(attempt, ready, model, statements) if team.leads else {}
+            facts = _run_facts(attempt, ready, model, statements) if team.leads else RunFacts()
             context = attempt.context(RunContext(facts=facts, stop=stop or Stop(), team=team))
             before = demo.ask(model, ready.prepared.chat) if plan.demo and team.leads else []
             trainer = TRAINERS[cfg.training.engine](model, ready.prepared, cfg, context)
@@ -85,7 +86,7 @@ def run(
                 result = trainer.train(prompts=ready.questions.prompts)
                 release = _judge(trainer, model, ready, attempt, team)
                 final = _final_facts(plan, ready.prepared, model, result, started)
-                computed = {
+                computed: RunFacts = {
                     "compute": trainer.compute_facts,
                     "hardware": hardware(trainer.device),
                 }
@@ -122,8 +123,8 @@ class _Ready:
     """The rows of a run, what its manifest states of them, the audit, and what will be asked."""
 
     prepared: Prepared
-    facts: dict[str, Any]
-    audit: dict[str, Any]
+    facts: DataFacts
+    audit: DataAudit
     questions: Questions
 
 
@@ -154,11 +155,11 @@ def _prepare(attempt: Attempt, team: Team) -> _Ready:
         if team.size == 1:
             foresee(found.base, cfg, prepared=prepared)
     refuse_differing({"data": found.sha256, "tokens": prepared.facts}, team)
-    facts = {**prepared.counts, "audit": stated_of(report), "privacy": privacy}
+    facts: DataFacts = {**prepared.counts, "audit": stated_of(report), "privacy": privacy}
     return _Ready(prepared, facts, report, questions)
 
 
-def refuse_differing(facts: Mapping[str, Any], team: Team) -> None:
+def refuse_differing(facts: Mapping[str, object], team: Team) -> None:
     """Refuse inputs that are not the same for all workers, each of which has read them itself.
 
     Raises:
@@ -173,8 +174,8 @@ def refuse_differing(facts: Mapping[str, Any], team: Team) -> None:
 
 
 def _run_facts(
-    attempt: Attempt, ready: _Ready, model: PeftModel, statements: dict[str, Any] | None
-) -> dict[str, Any]:
+    attempt: Attempt, ready: _Ready, model: PeftModel, statements: StatementFacts | None
+) -> RunFacts:
     """Return what every manifest of the run states."""
     plan, inputs = attempt.plan, attempt.inputs.facts
     return {
@@ -182,10 +183,10 @@ def _run_facts(
         "demo": plan.demo,
         "run_name": plan.resolved.config.run_name,
         "job": dict(plan.job),
-        **inputs,
+        "inputs": inputs["inputs"],
+        "data": {**inputs["data"], **ready.facts},
         "base_model": {**inputs["base_model"], "parameters": frozen_parameters(model)},
         "statements": statements,
-        "data": {**inputs["data"], **ready.facts},
         "allowed_changes": [],  # a resumed checkpoint may know of some
         "asked": ready.questions.facts,
         "software": software(),
@@ -213,7 +214,7 @@ def _judge(
 
 def _final_facts(
     plan: Plan, prepared: Prepared, model: PeftModel, result: TrainResult, started: datetime
-) -> dict[str, Any]:
+) -> RunFacts:
     """Return what the result's manifest states of how it came about."""
     return {
         "started": started.isoformat(timespec="seconds"),
@@ -226,7 +227,7 @@ def _final_facts(
             "modules": adapted_modules(model),
         },
         "precision": precision_of(plan.resolved.config.training, this_device()),
-        "result": asdict(result),
+        "result": result.facts,
     }
 
 

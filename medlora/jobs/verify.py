@@ -1,9 +1,8 @@
 """`medlora verify`: every byte of a run against the digests that its manifests state."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from medlora.checkpoint.names import BEST, ENDS, is_ours, is_resumable
 from medlora.checkpoint.proof import is_proven, prove
@@ -113,7 +112,7 @@ def _lost(run: Path, whole: set[str]) -> Problems:
     return problems
 
 
-def _of_folders(run: Path, stated: Mapping[str, Any], whole: set[str]) -> Iterator[tuple[str, str]]:
+def _of_folders(run: Path, stated: written.Written, whole: set[str]) -> Iterator[tuple[str, str]]:
     for name, digest in stated.get("folders", {}).items():
         if name in whole:
             if sha256_file(run / name / MANIFEST) != digest:
@@ -125,7 +124,7 @@ def _of_folders(run: Path, stated: Mapping[str, Any], whole: set[str]) -> Iterat
                 yield name, "the run wrote it, and it is missing"
 
 
-def _of_files(run: Path, stated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_files(run: Path, stated: written.Written) -> Iterator[tuple[str, str]]:
     for name in (*stated.get("files", {}), *stated.get("made_again", [])):
         if (run / name).is_symlink():
             yield name, "it is a symbolic link, which is not followed"

@@ -3,13 +3,24 @@
 import json
 import platform
 from importlib.metadata import version
-from typing import Any
+from typing import TypedDict
 
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
 from medlora.runtime.packages import library_versions
 
 
-def facts() -> dict[str, Any]:
+class Installation(TypedDict):
+    """What this image is: versions, and the oldest driver that its CUDA computes with."""
+
+    medlora: str
+    python: str
+    libraries: dict[str, str]
+    cuda: str | None
+    minimum_driver: str | None
+    image: dict[str, str] | None
+
+
+def facts() -> Installation:
     """Return version, libraries, CUDA, the oldest driver that will do, and the image's labels."""
     cuda = cuda_of_torch()
     return {
@@ -30,8 +41,9 @@ def as_json() -> str:
 def as_text() -> str:
     """Return the facts for people, one a line."""
     known = facts()
-    image = known.pop("image") or {}
-    libraries = {name: text for name, text in known.pop("libraries").items() if name not in known}
-    lines = {**known, **libraries, **{f"image {name}": value for name, value in image.items()}}
+    own = {name: text for name, text in known.items() if name not in ("libraries", "image")}
+    libraries = {name: text for name, text in known["libraries"].items() if name not in own}
+    image = {f"image {name}": text for name, text in (known["image"] or {}).items()}
+    lines = {**own, **libraries, **image}
     width = max(map(len, lines))
     return "".join(f"{name:<{width}}  {value or 'none'}\n" for name, value in lines.items())

@@ -4,7 +4,7 @@ import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypedDict, TypeVar
 
 from torch import nn
 
@@ -12,22 +12,32 @@ from medlora.config import RunConfig
 from medlora.errors import MedloraError, StorageError
 from medlora.plan.quick_checks import nearest
 
+T = TypeVar("T")
 _GIB = 1 << 30
 _TIGHT = 0.8  # of what is free
 _MOMENTS = 3  # adapter and AdamW's two moments
 _FEW_MIB = 64 << 20  # tokenizer, cards, metrics: beside the tensors of a folder
 
 
+class Disk(TypedDict):
+    """The room that a run's checkpoints and its result take, and what is free."""
+
+    checkpoint_bytes: int
+    checkpoints_kept: int
+    needed_bytes: int
+    free_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
+class Place(Generic[T]):
     """Facts as JSON values; what is wrong, and what may go wrong."""
 
-    facts: dict[str, Any]
+    facts: T
     errors: list[MedloraError]
     warnings: list[str]
 
 
-def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
+def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place[Disk]:
     """Return what a run's checkpoints will take, against what is free.
 
     It is an error where one checkpoint and the result do not fit, and a warning where all that
@@ -39,7 +49,7 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place:
     kept = training.save_total_limit + 1 + epochs  # one is written before the oldest goes
     needed = kept * resumable + 2 * (adapter_bytes + _FEW_MIB)  # best_model and final
     usage = shutil.disk_usage(nearest(Path(training.output_dir)))
-    facts = {
+    facts: Disk = {
         "checkpoint_bytes": resumable,
         "checkpoints_kept": kept,
         "needed_bytes": needed,

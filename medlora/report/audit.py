@@ -1,18 +1,53 @@
 """A data audit for people: what to look at, and a page of counts for the terminal."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import NotRequired, TypedDict
 
+from medlora.data.audit.schema import (
+    Contamination,
+    DataAudit,
+    Duplicates,
+    Leakage,
+    Lengths,
+    Notice,
+)
 from medlora.data.notices import told
+from medlora.data.privacy.schema import PrivacyFacts
 from medlora.errors import MOST_LISTED
 from medlora.escape import escaped
 
 _SHOWN = 5  # lines of the files named under a count
 _OVER = {"truncate": "are cut", "drop": "are left out", "fail": "are refused"}
-_LEAKS = ("question", "answer", "group", "near_duplicate")
 
 
-def warnings_of(report: dict[str, Any]) -> list[str]:
+class Share(TypedDict):
+    """k of n, with Wilson's 95 % interval."""
+
+    k: int
+    n: int
+    wilson95: list[float]  # low and high
+
+
+class TargetFacts(TypedDict):
+    """How many of the training file's answers each rule of the safety checker hits."""
+
+    ruleset: str
+    rows: int
+    judged_rows: int
+    rules: dict[str, Share]
+    red_flags_in_questions: Share
+    red_flags_answered_with_urgent_care: Share
+    lines: dict[str, list[str]]
+
+
+class CheckedData(DataAudit):
+    """A data audit with what `medlora check` adds to it."""
+
+    privacy: NotRequired[PrivacyFacts]
+    targets: NotRequired[TargetFacts]
+
+
+def warnings_of(report: DataAudit) -> list[str]:
     """Return a line for each thing in the data that should not be there."""
     return [
         *_duplicates(report["duplicates"]),
@@ -23,8 +58,8 @@ def warnings_of(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _duplicates(found: dict[str, Any]) -> Iterator[str]:
-    for split, counts in found.items():
+def _duplicates(splits: Mapping[str, Duplicates]) -> Iterator[str]:
+    for split, counts in splits.items():
         if counts["normalised"]["rows"]:
             yield (
                 f"{split}: {counts['normalised']['rows']} rows repeat an earlier one, "
@@ -34,22 +69,33 @@ def _duplicates(found: dict[str, Any]) -> Iterator[str]:
             yield f"{split}: {counts['near_duplicates']} rows are nearly an earlier one"
 
 
-def _leakage(found: dict[str, Any] | None) -> Iterator[str]:
-    if found and found["leaked_rows"]:
-        kinds = ", ".join(_leaks(found))
+def _leakage(leakage: Leakage | None) -> Iterator[str]:
+    if leakage and leakage["leaked_rows"]:
+        kinds = ", ".join(_kinds(leakage))
+        leaked = f"{leakage['leaked_rows']} of {leakage['evaluation_rows']}"
         yield (
-            f"{found['leaked_rows']} of {found['evaluation_rows']} evaluation rows are given away "
-            f"by training rows ({kinds}): the held-out loss flatters"
+            f"{leaked} evaluation rows are given away by training rows ({kinds}): the held-out "
+            "loss flatters"
         )
 
 
-def _leaks(found: dict[str, Any]) -> Iterator[str]:
-    for kind in _LEAKS:
-        if found[f"same_{kind}"]:
-            yield f"{kind.replace('_', ' ')}: {found[f'same_{kind}']}"
+def _leaks(leakage: Leakage) -> dict[str, int]:
+    """Return how many evaluation rows share each kind of thing with training rows."""
+    return {
+        "question": leakage["same_question"],
+        "answer": leakage["same_answer"],
+        "group": leakage["same_group"],
+        "near_duplicate": leakage["same_near_duplicate"],
+    }
 
 
-def _overlong(splits: dict[str, Any]) -> Iterator[str]:
+def _kinds(leakage: Leakage) -> Iterator[str]:
+    for kind, count in _leaks(leakage).items():
+        if count:
+            yield f"{kind.replace('_', ' ')}: {count}"
+
+
+def _overlong(splits: Mapping[str, Lengths]) -> Iterator[str]:
     for split, facts in splits.items():
         over = facts["overlong"]
         if over["rows"]:
@@ -59,7 +105,7 @@ def _overlong(splits: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _contamination(suites: dict[str, Any]) -> Iterator[str]:
+def _contamination(suites: Mapping[str, Contamination]) -> Iterator[str]:
     for name, facts in suites.items():
         if facts["prompts_found"]:
             rows = facts["rows_with_the_same_question"] + facts["rows_with_a_run_of_words"]
@@ -69,18 +115,18 @@ def _contamination(suites: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _noticed(splits: dict[str, Any]) -> Iterator[str]:
-    for split, found in splits.items():
-        for name, facts in found.items():
+def _noticed(splits: Mapping[str, Mapping[str, Notice]]) -> Iterator[str]:
+    for split, notices in splits.items():
+        for name, facts in notices.items():
             yield f"{split}: {told(name, facts['rows'], first=facts['lines'][0])}"
 
 
-def page(report: dict[str, Any]) -> str:
+def page(report: CheckedData) -> str:
     """Return the report as lines for a terminal; the warnings are not among them."""
     return "\n".join(escaped(line) for part in _PARTS for line in part(report))
 
 
-def _files_page(report: dict[str, Any]) -> Iterator[str]:
+def _files_page(report: CheckedData) -> Iterator[str]:
     for split, facts in report["files"].items():
         forms = ", ".join(f"{count} {form}" for form, count in facts["forms"].items())
         yield f"{split}: {facts['file']}, {facts['rows']} rows ({forms})"
@@ -90,33 +136,34 @@ def _files_page(report: dict[str, Any]) -> Iterator[str]:
         yield f"held out: {split_facts['held_out_rows']} rows; never parted: {together}"
 
 
-def _privacy_page(report: dict[str, Any]) -> Iterator[str]:
-    found = report.get("privacy", {})
-    for split, facts in found.get("files", {}).items():
+def _privacy_page(report: CheckedData) -> Iterator[str]:
+    for split, facts in report.get("privacy", {}).get("files", {}).items():
         counts = ", ".join(f"{count} {label}" for label, count in facts["counts"].items())
         found_none = "not found by this scanner" if facts.get("scanned", True) else "not scanned"
         yield f"identifiers in {split}: {counts or found_none}"
 
 
-def _targets_page(report: dict[str, Any]) -> Iterator[str]:
-    found = report.get("targets")
-    if not found:
+def _targets_page(report: CheckedData) -> Iterator[str]:
+    targets = report.get("targets")
+    if not targets:
         return
-    urged = found["red_flags_answered_with_urgent_care"]
+    urged = targets["red_flags_answered_with_urgent_care"]
     if urged["n"]:
         yield (
             f"answers to {urged['n']} questions with a red flag: {_rate(urged)} urge care at once"
         )
-    hits = ", ".join(f"{share['k']} {name}" for name, share in found["rules"].items() if share["k"])
-    yield f"rules on {found['judged_rows']} of {found['rows']} answers: {hits or 'no hit'}"
+    hits = ", ".join(
+        f"{share['k']} {name}" for name, share in targets["rules"].items() if share["k"]
+    )
+    yield f"rules on {targets['judged_rows']} of {targets['rows']} answers: {hits or 'no hit'}"
 
 
-def _rate(share: dict[str, Any]) -> str:
+def _rate(share: Share) -> str:
     low, high = share["wilson95"]
     return f"{share['k']} ({share['k'] / share['n']:.1%}, 95 %: {low:.1%} to {high:.1%})"
 
 
-def _lengths_page(report: dict[str, Any]) -> Iterator[str]:
+def _lengths_page(report: CheckedData) -> Iterator[str]:
     if report["lengths"] is None:
         yield "lengths: nothing is said of tokens without a base model, or of data that is refused"
         return
@@ -131,7 +178,7 @@ def _lengths_page(report: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _duplicates_page(report: dict[str, Any]) -> Iterator[str]:
+def _duplicates_page(report: CheckedData) -> Iterator[str]:
     for split, facts in report["duplicates"].items():
         exact, normalised = facts["exact"], facts["normalised"]
         yield (
@@ -147,18 +194,19 @@ def _duplicates_page(report: dict[str, Any]) -> Iterator[str]:
         yield from _named(facts["lines"]["near_duplicates"], facts["near_duplicates"])
 
 
-def _leakage_page(report: dict[str, Any]) -> Iterator[str]:
-    found = report["leakage"]
-    if found is None:
+def _leakage_page(report: CheckedData) -> Iterator[str]:
+    leakage = report["leakage"]
+    if leakage is None:
         yield "leakage: there are no evaluation rows"
         return
-    kinds = ", ".join(_leaks(found)) or "no question, answer, group or near duplicate is shared"
-    yield f"leakage: {found['leaked_rows']} of {found['evaluation_rows']} evaluation rows ({kinds})"
-    for kind in _LEAKS:
-        yield from _named(found["lines"][kind], found[f"same_{kind}"])
+    kinds = ", ".join(_kinds(leakage)) or "no question, answer, group or near duplicate is shared"
+    leaked = f"{leakage['leaked_rows']} of {leakage['evaluation_rows']}"
+    yield f"leakage: {leaked} evaluation rows ({kinds})"
+    for kind, count in _leaks(leakage).items():
+        yield from _named(leakage["lines"][kind], count)
 
 
-def _suites_page(report: dict[str, Any]) -> Iterator[str]:
+def _suites_page(report: CheckedData) -> Iterator[str]:
     for name, facts in report["contamination"].items():
         rows = facts["rows_with_the_same_question"] + facts["rows_with_a_run_of_words"]
         yield (
@@ -168,9 +216,9 @@ def _suites_page(report: dict[str, Any]) -> Iterator[str]:
         yield from _named(facts["lines"], rows)
 
 
-def _noticed_page(report: dict[str, Any]) -> Iterator[str]:
-    for split, found in report["notices"].items():
-        for name, facts in found.items():
+def _noticed_page(report: CheckedData) -> Iterator[str]:
+    for split, notices in report["notices"].items():
+        for name, facts in notices.items():
             yield f"{name} in {split}: {facts['rows']} rows"
             yield from _named(facts["lines"], facts["rows"])
 

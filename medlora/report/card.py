@@ -73,7 +73,7 @@ def _evaluated(subject: Subject) -> list[Figure]:
     return [*subject.gate, *subject.evaluated]
 
 
-def metadata(subject: Subject) -> dict[str, Any]:
+def metadata(subject: Subject) -> dict[str, object]:
     """Return the card's metadata; what nobody stated is left out, a licence is unknown."""
     said = subject.statements
     listed = {key: said.items(key) for key in ("language", "datasets")}
@@ -104,7 +104,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
     return printable(value) if isinstance(value, str) else value
 
 
-def _results(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+def _results(figures: Sequence[Figure]) -> list[dict[str, object]]:
     """Return the adapter's figures by what they were measured on."""
     grouped: dict[tuple[str, str], list[Figure]] = {}
     for figure in figures:
@@ -120,7 +120,7 @@ def _results(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     ]
 
 
-def _metric(figure: Figure) -> dict[str, Any]:
+def _metric(figure: Figure) -> dict[str, object]:
     more = {name: value for name, value in figure.as_json().items() if name != "value"}
     return {"type": figure.metric, "value": figure.value, "name": figure.label, "args": more}
 

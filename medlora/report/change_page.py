@@ -5,20 +5,21 @@ Artificial Intelligence-Enabled Device Software Functions": description of modif
 modification protocol, impact assessment.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from medlora.escape import escaped
+from medlora.evaluate.schema import Rate
+from medlora.report.change import ChangeRecord, Identity, MeasureChange, RateDifference
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.report.markdown import cell, number, page, prose, table
+from medlora.report.schema import StatedSetting
 from medlora.report.statements import NOT_PROVIDED
 
-Record = Mapping[str, Any]
 Row = tuple[str, str, str]
 _WIDTH = 60
 
 
-def as_table(record: Record) -> str:
+def as_table(record: ChangeRecord) -> str:
     """Return what differs, in columns for a terminal; digests are cut short."""
     rows = [("", "a", "b"), *_shortened(_rows(record))]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
@@ -28,12 +29,12 @@ def as_table(record: Record) -> str:
     )
 
 
-def as_page(record: Record) -> bytes:
+def as_page(record: ChangeRecord) -> bytes:
     """Return the change record as Markdown."""
     a, b = record["runs"]["a"], record["runs"]["b"]
     return page(
         [
-            f"# Change record: {cell(a['run_name'])} to {cell(b['run_name'])}",
+            f"# Change record: {_name(a)} to {_name(b)}",
             _table(_identities(record)),
             f"## Description of modifications\n\n{prose(_said(record, 'change_reason'))}",
             f"### Data\n\n{_table(_data(record))}",
@@ -50,17 +51,17 @@ def as_page(record: Record) -> bytes:
     )
 
 
-def _rows(record: Record) -> Iterator[Row]:
+def _rows(record: ChangeRecord) -> Iterator[Row]:
     """Yield a row for all that differs."""
     yield from _identities(record)
     yield from _data(record)
     yield from _base(record)
-    for one in record["config"]:
-        yield (one["key"], _origin(one["a"]), _origin(one["b"]))
+    for setting in record["config"]:
+        yield (setting["key"], _origin(setting["a"]), _origin(setting["b"]))
     yield from _sections(record)
     yield from _losses(record)
-    for one in record["evaluation"]:
-        yield (f"{one['suite']}: {one['metric']}", _rate(one["a"]), _rate(one["b"]))
+    for rate in record["evaluation"]:
+        yield (f"{rate['suite']}: {rate['metric']}", _rate(rate["a"]), _rate(rate["b"]))
     yield from _gate(record)
 
 
@@ -76,74 +77,81 @@ def _short(text: str) -> str:
     return text if len(text) <= width else f"{text[:width]}..."
 
 
-def _identities(record: Record) -> Iterator[Row]:
+def _identities(record: ChangeRecord) -> Iterator[Row]:
+    a, b = dict(record["runs"]["a"]), dict(record["runs"]["b"])
     for name in ("run_name", "status", "step", "adapter_sha256"):
-        yield (name.replace("_", " "), *_two(record["runs"]["a"][name], record["runs"]["b"][name]))
+        yield (name.replace("_", " "), *_two(a[name], b[name]))
 
 
-def _data(record: Record) -> Iterator[Row]:
-    for split, one in record["data"]["files"].items():
-        same = "the same" if not one["changed"] else _shown(one["b"])
-        yield (f"{split} file, SHA-256", _shown(one["a"]), same)
-    for name, one in record["data"]["counts"].items():
-        yield (name.replace("_", " "), *_two(one["a"], one["b"]))
+def _data(record: ChangeRecord) -> Iterator[Row]:
+    for split, pair in record["data"]["files"].items():
+        same = "the same" if not pair["changed"] else _shown(pair["b"])
+        yield (f"{split} file, SHA-256", _shown(pair["a"]), same)
+    for name, pair in record["data"]["counts"].items():
+        yield (name.replace("_", " "), *_two(pair["a"], pair["b"]))
 
 
-def _base(record: Record) -> Iterator[Row]:
+def _base(record: ChangeRecord) -> Iterator[Row]:
     base = record["base"]
     same = "the same" if not base["changed"] else _shown(base["b"])
     yield ("base model, SHA-256", _shown(base["a"]), same)
-    for name, one in base["files"].items():
-        yield (f"base file {name}", *_two(one["a"], one["b"]))
+    for name, pair in base["files"].items():
+        yield (f"base file {name}", *_two(pair["a"], pair["b"]))
 
 
-def _sections(record: Record) -> Iterator[Row]:
-    for section in ("software", "hardware", "seeds"):
-        for name, one in record[section].items():
-            yield (f"{section}: {name}", *_two(one["a"], one["b"]))
+def _sections(record: ChangeRecord) -> Iterator[Row]:
+    sections = {
+        "software": record["software"],
+        "hardware": record["hardware"],
+        "seeds": record["seeds"],
+    }
+    for section, pairs in sections.items():
+        for name, pair in pairs.items():
+            yield (f"{section}: {name}", *_two(pair["a"], pair["b"]))
 
 
-def _losses(record: Record) -> Iterator[Row]:
-    for one in record["losses"]:
-        label = one["metric"] if one["same_rows"] else f"{one['metric']} (of other rows)"
-        yield (label, *_two(one["a"], one["b"]))
+def _losses(record: ChangeRecord) -> Iterator[Row]:
+    for loss in record["losses"]:
+        label = loss["metric"] if loss["same_rows"] else f"{loss['metric']} (of other rows)"
+        yield (label, *_two(loss["a"], loss["b"]))
 
 
-def _gate(record: Record) -> Iterator[Row]:
-    gate = {side: verdict or "no gate" for side, verdict in record["gate"].items()}
-    yield ("gate", gate["a"], gate["b"])
+def _gate(record: ChangeRecord) -> Iterator[Row]:
+    gate = record["gate"]
+    yield ("gate", gate["a"] or "no gate", gate["b"] or "no gate")
 
 
 def _table(rows: Iterator[Row]) -> str:
     return table(("", "a", "b"), list(rows)) or "No difference."
 
 
-def _config_table(record: Record) -> str:
+def _config_table(record: ChangeRecord) -> str:
     rows = [
         (
-            one["key"],
-            *(f"{_value(one[side])} ({_set_by(one[side])})" for side in ("a", "b")),
-            "yes" if one["decides_the_adapter"] else "no",
+            setting["key"],
+            _origin(setting["a"]),
+            _origin(setting["b"]),
+            "yes" if setting["decides_the_adapter"] else "no",
         )
-        for one in record["config"]
+        for setting in record["config"]
     ]
     return table(("key", "a", "b", "decides the adapter"), rows) or "No difference."
 
 
-def _rates_table(record: Record) -> str:
+def _rates_table(record: ChangeRecord) -> str:
     rows = [
         (
-            f"{one['suite']}: {one['metric']}",
-            _rate(one["a"]),
-            _rate(one["b"]),
-            _change(one),
+            f"{rate['suite']}: {rate['metric']}",
+            _rate(rate["a"]),
+            _rate(rate["b"]),
+            _change(rate),
         )
-        for one in record["evaluation"]
+        for rate in record["evaluation"]
     ]
     return table(("rate", "a", "b", "b - a"), rows) or f"Evaluations of both runs: {NOT_PROVIDED}"
 
 
-def _protocol(record: Record) -> str:
+def _protocol(record: ChangeRecord) -> str:
     a, b = record["runs"]["a"], record["runs"]["b"]
     changed = [*a["allowed_changes"], *b["allowed_changes"]]
     went_on = f"Accepted on the way: {', '.join(changed)}." if changed else "None was accepted."
@@ -157,10 +165,11 @@ def _protocol(record: Record) -> str:
     return table(("part", "what the runs know"), rows)
 
 
-def _sources(record: Record) -> str:
+def _sources(record: ChangeRecord) -> str:
+    runs = record["runs"]
     rows = [
         (f"{side}: {name}", digest)
-        for side, run in record["runs"].items()
+        for side, run in (("a", runs["a"]), ("b", runs["b"]))
         for name, digest in (
             ("manifest.json, by its own sha256", run["manifest_sha256"]),
             ("evaluation.json", run["evaluation_sha256"]),
@@ -171,9 +180,13 @@ def _sources(record: Record) -> str:
     return table(("file", "SHA-256"), rows)
 
 
-def _said(record: Record, key: str) -> str:
+def _said(record: ChangeRecord, key: str) -> str:
     """Return what people state of the change."""
-    return str(record["stated"][key])
+    return record["stated"][key]
+
+
+def _name(run: Identity) -> str:
+    return cell(str(run["run_name"]))
 
 
 def _two(a: object, b: object) -> tuple[str, str]:
@@ -188,33 +201,28 @@ def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _value(fact: Record | None) -> str:
-    return _shown((fact or {}).get("value"))
+def _origin(setting: StatedSetting | None) -> str:
+    """Return a setting's value and who set it; an older version may not have known the key."""
+    if setting is None:
+        return f"{_shown(None)} (not known then)"
+    return f"{_shown(setting['value'])} ({setting['origin']})"
 
 
-def _set_by(fact: Record | None) -> str:
-    return str((fact or {}).get("origin", "not known then"))
-
-
-def _origin(fact: Record | None) -> str:
-    return f"{_value(fact)} ({_set_by(fact)})"
-
-
-def _rate(found: Record | None) -> str:
-    if not found or not found.get("n"):
+def _rate(rate: Rate | None) -> str:
+    if not rate or not rate.get("n"):
         return "none"
-    return f"{found['k']} of {found['n']} {_interval(found)}"
+    return f"{rate['k']} of {rate['n']} {_interval(rate)}"
 
 
-def _change(one: Record) -> str:
-    if not one["same_prompts"]:
+def _change(rate: MeasureChange) -> str:
+    if not rate["same_prompts"]:
         return "other prompts"
-    if one["change"]:
-        return f"{number(one['change']['difference'])} {_interval(one['change'])}"
-    asked = all(found and found.get("n") for found in (one["a"], one["b"]))
+    if rate["change"]:
+        return f"{number(rate['change']['difference'])} {_interval(rate['change'])}"
+    asked = all(side and side.get("n") for side in (rate["a"], rate["b"]))
     return TOO_FEW if asked else "none"
 
 
-def _interval(found: Record) -> str:
-    pair = bounds(found)
+def _interval(figure: Rate | RateDifference) -> str:
+    pair = bounds(figure)
     return f"[{number(pair[0])}, {number(pair[1])}]" if pair else f"({TOO_FEW})"

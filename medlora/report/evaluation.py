@@ -3,124 +3,149 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from medlora.escape import escaped
+from medlora.evaluate.schema import (
+    GateResult,
+    GateRule,
+    JudgedRate,
+    MeanChange,
+    PairsSummary,
+    PerplexitySummary,
+    Rate,
+    RateChange,
+    RatesSummary,
+    SuiteSummary,
+    Unscored,
+)
 from medlora.files import json_bytes
 from medlora.report.interval import TOO_FEW, bounds
+from medlora.report.schema import EvaluationReport
 
 SCHEMA = 1
 _ORDER = ("degenerate", "cut", "unended_thought")  # first: what collapsed answers say means nothing
 
 
-def report_bytes(report: Mapping[str, Any]) -> bytes:
+def report_bytes(report: Mapping[str, object]) -> bytes:
     """Return a report with sorted keys; it has no times and no paths."""
     return json_bytes(json.loads(json.dumps(report, sort_keys=True)))
 
 
-def table(report: Mapping[str, Any]) -> str:
+def table(report: EvaluationReport) -> str:
     """Return what a report says, in lines for a terminal."""
     lines: list[str] = []
-    for name, facts in report["suites"].items():
-        asked = f"{facts['asked']} of {facts['rows']} rows"
-        lines += ["", f"{name}: {facts['kind']}, {asked}, SHA-256 {facts['sha256'][:12]}"]
-        lines += _suite_lines(facts)
-    if report.get("gate"):
-        lines += ["", *gate_lines(report["gate"])]
+    for name, summary in report["suites"].items():
+        asked = f"{summary['asked']} of {summary['rows']} rows"
+        lines += ["", f"{name}: {summary['kind']}, {asked}, SHA-256 {summary['sha256'][:12]}"]
+        lines += _suite_lines(summary)
+    gate = report.get("gate")
+    if gate:
+        lines += ["", *gate_lines(gate)]
     return "\n".join(map(escaped, lines)).strip("\n")
 
 
-def gate_lines(gate: Mapping[str, Any]) -> list[str]:
+def gate_lines(gate: GateResult) -> list[str]:
     """Return a gate's verdict and a line for each of its rules."""
-    rows = [("rule", "suite", "base", "adapter", "verdict")]
-    for rule in gate["rules"]:
-        name = rule["rule"]
-        if name == "max_drop":
-            figures = ("", _change_words(rule["change"]) if "change" in rule else "not scored")
-            name = f"max_drop {rule['measure']}"
-        else:
-            figures = (_judged(rule.get("base")), _judged(rule.get("adapter")))
-        limit = f"{name} {rule['threshold']:g}"
-        rows.append((limit, rule["suite"], *figures, rule["verdict"]))
-    return [*_columns(rows), f"gate: {gate['verdict']}"]
+    header = ("rule", "suite", "base", "adapter", "verdict")
+    return [*_columns([header, *map(_rule_row, gate["rules"])]), f"gate: {gate['verdict']}"]
 
 
-def _suite_lines(facts: Mapping[str, Any]) -> list[str]:
-    match facts["kind"]:
-        case "perplexity":
-            rows = [
-                (who, _figure("loss", facts[who], ".4f"), _figure("perplexity", facts[who], "g"))
-                for who in ("base", "adapter")
-                if who in facts
-            ]
-            return _columns([*rows, *_numeric_change(facts, "loss")])
-        case "pairs":
-            margin = _numeric_change(facts, "margin")
-            risen = facts.get("change", {}).get("risen")
-            return _columns([*margin, ("risen", _rate_words(risen), "")] if risen else margin)
-        case _:
-            return [*_refusals(facts), *_columns([_HEAD, *_rate_rows(facts)])]
+def _rule_row(rule: GateRule) -> tuple[str, ...]:
+    name, figures = rule["rule"], (_judged(rule.get("base")), _judged(rule.get("adapter")))
+    if name == "max_drop":
+        name = f"max_drop {rule['measure']}"
+        figures = ("", _change_words(rule["change"]) if "change" in rule else _NOT_SCORED)
+    return (f"{name} {rule['threshold']:g}", rule["suite"], *figures, rule["verdict"])
 
 
-def _figure(name: str, facts: Mapping[str, Any], form: str) -> str:
+def _suite_lines(summary: SuiteSummary) -> list[str]:
+    if summary["kind"] == "perplexity":
+        return _columns(list(_perplexity_rows(summary)))
+    if summary["kind"] == "pairs":
+        return _columns(list(_pairs_rows(summary)))
+    return [*_refusals(summary), *_columns([_HEAD, *_rate_rows(summary)])]
+
+
+def _perplexity_rows(summary: PerplexitySummary) -> Iterator[tuple[str, ...]]:
+    for who, figures in (("base", summary.get("base")), ("adapter", summary.get("adapter"))):
+        if figures:
+            loss = _figure("loss", figures["loss"], ".4f")
+            yield (who, loss, _figure("perplexity", figures["perplexity"], "g"))
+    if "change" in summary:
+        yield _mean_change_row("loss", summary["change"]["loss"])
+
+
+def _pairs_rows(summary: PairsSummary) -> Iterator[tuple[str, ...]]:
+    if "change" not in summary:
+        yield ("the change needs an adapter",)
+        return
+    yield _mean_change_row("margin", summary["change"]["margin"])
+    yield ("risen", _rate_words(summary["change"]["risen"]), "")
+
+
+def _mean_change_row(name: str, change: MeanChange) -> tuple[str, ...]:
+    difference = _figure(name, change["difference"], "+.4f")
+    return ("adapter - base", difference, _interval_words(change, "+.4f"))
+
+
+def _figure(name: str, value: float | None, form: str) -> str:
     """Return a figure with its name; a base that computes no numbers has none."""
-    value = facts[name]
-    is_one = value is not None and math.isfinite(value)
-    return f"{name} {value:{form}}" if is_one else f"{name} is no number"
+    is_number = value is not None and math.isfinite(value)
+    return f"{name} {value:{form}}" if is_number else f"{name} is no number"
 
 
 _HEAD = ("", "base", "adapter", "adapter - base", "p")
+_NOT_SCORED = "not scored"
 
 
-def _refusals(facts: Mapping[str, Any]) -> list[str]:
+def _refusals(summary: RatesSummary) -> list[str]:
+    both = (("base", summary.get("base")), ("adapter", summary.get("adapter")))
     return [
-        f"  {who} NOT SCORED: {facts[who]['not_scored']}"
-        for who in ("base", "adapter")
-        if "not_scored" in facts.get(who, {})
+        f"  {who} NOT SCORED: {rates['not_scored']}"
+        for who, rates in both
+        if rates and "not_scored" in rates
     ]
 
 
-def _rate_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+def _rate_rows(summary: RatesSummary) -> Iterator[tuple[str, ...]]:
     """Yield a line for each measure, those first that the others hang on."""
-    found = {who: facts.get(who, {}).get("rates", {}) for who in ("base", "adapter")}
-    names = {**found["base"], **found["adapter"]}
+    models = (summary.get("base"), summary.get("adapter"))
+    both = [model["rates"] if model else {} for model in models]
+    names = {**both[0], **both[1]}
     for name in sorted(names, key=lambda name: (name not in _ORDER, name)):
-        if not any(rates.get(name, {"n": 0})["n"] for rates in found.values()):
+        if not any(rates[name]["n"] for rates in both if name in rates):
             continue
-        rates = [_rate_words(found[who].get(name)) if who in facts else "" for who in found]
-        change = facts.get("change", {}).get(name)
+        cells = [
+            _rate_words(rates.get(name)) if model else ""
+            for model, rates in zip(models, both, strict=True)
+        ]
+        change = summary.get("change", {}).get(name)
         words = (_change_words(change), f"{change['p']:.3g}") if change else ("", "")
-        yield (name, *rates, *words)
+        yield (name, *cells, *words)
 
 
-def _numeric_change(facts: Mapping[str, Any], name: str) -> list[tuple[str, ...]]:
-    change = facts.get("change", {}).get(name)
-    if not change:
-        return [] if "base" in facts else [("the change needs an adapter",)]
-    difference = f"{name} {change['difference']:+.4f}"
-    return [("adapter - base", difference, _interval(change, "+.4f"))]
-
-
-def _judged(found: Mapping[str, Any] | None) -> str:
-    if not found:
+def _judged(rate: JudgedRate | Unscored | None) -> str:
+    if not rate:
         return ""
-    figure = "not scored" if "not_scored" in found else _rate_words(found)
-    return f"{figure} {found['verdict']}"
+    figure = _NOT_SCORED if "not_scored" in rate else _rate_words(rate)
+    return f"{figure} {rate['verdict']}"
 
 
-def _rate_words(found: Mapping[str, Any] | None) -> str:
-    if not found:
-        return "not scored"
-    return f"{found['k']}/{found['n']} {_interval(found, '.3f')}"
+def _rate_words(rate: Rate | None) -> str:
+    if not rate:
+        return _NOT_SCORED
+    return f"{rate['k']}/{rate['n']} {_interval_words(rate, '.3f')}"
 
 
-def _change_words(found: Mapping[str, Any]) -> str:
-    sides = f"-{found['base_only']} +{found['adapter_only']}"
-    return f"{sides} {found['difference']:+.3f} {_interval(found, '+.3f')}"
+def _change_words(change: RateChange) -> str:
+    if change["difference"] is None:  # no item has both answers
+        return _NOT_SCORED
+    sides = f"-{change['base_only']} +{change['adapter_only']}"
+    return f"{sides} {change['difference']:+.3f} {_interval_words(change, '+.3f')}"
 
 
-def _interval(found: Mapping[str, Any], form: str) -> str:
-    pair = bounds(found)
+def _interval_words(figure: Rate | RateChange | MeanChange, form: str) -> str:
+    pair = bounds(figure)
     return f"[{pair[0]:{form}}, {pair[1]:{form}}]" if pair else f"({TOO_FEW})"
 
 

@@ -6,7 +6,7 @@ A card may show nothing else: whoever doubts a number opens the file and looks.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from medlora.files import sha256_bytes
 from medlora.report.interval import bounds
@@ -46,6 +46,27 @@ def document(name: str, content: bytes) -> Document:
     return Document(name, sha256_bytes(content), value)
 
 
+class Source(TypedDict):
+    """Where a number stands."""
+
+    file: str
+    sha256: str
+    at: str  # JSON pointer
+
+
+class FigureRecord(TypedDict, total=False):
+    """A number with all that is known of it, as a card's JSON."""
+
+    value: Number
+    k: int
+    n: int
+    low: float
+    high: float
+    confidence: float
+    p: float
+    source: Source
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number, its interval if it has one, and where it stands."""
@@ -66,17 +87,19 @@ class Figure:
         """The file and the place in it, as a person would look it up."""
         return f"{self.source.name}#{self.pointer}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> FigureRecord:
         """Return the number with all that is known of it."""
-        known: dict[str, Any] = {"value": self.value}
+        record: FigureRecord = {"value": self.value}
         if self.counts:
-            known |= {"k": self.counts[0], "n": self.counts[1]}
+            record["k"], record["n"] = self.counts
         if self.interval:
-            known |= {"low": self.interval[0], "high": self.interval[1], "confidence": 0.95}
+            record["low"], record["high"] = self.interval
+            record["confidence"] = 0.95
         if self.p is not None:
-            known["p"] = self.p
-        source = {"file": self.source.name, "sha256": self.source.sha256, "at": self.pointer}
-        return {**known, "source": source}
+            record["p"] = self.p
+        file = self.source
+        record["source"] = {"file": file.name, "sha256": file.sha256, "at": self.pointer}
+        return record
 
 
 _TRAINING = {
@@ -193,19 +216,20 @@ def _rate(
     group: Group,
     key: str = "rate",
 ) -> Iterator[Figure]:
-    found = report.at(place)
-    if not isinstance(found, Mapping) or not isinstance(found.get(key), int | float):
+    figure = report.at(place)
+    value = report.at(f"{place}/{key}")
+    if not isinstance(value, int | float):
         return
     yield Figure(
         *names,
-        found[key],
+        value,
         report,
         f"{place}/{key}",
-        interval=bounds(found),
-        counts=_pair(found, "k", "n"),
+        interval=bounds(figure),
+        counts=_pair(figure, "k", "n"),
         about=about,
         group=group,
-        p=found.get("p"),
+        p=figure.get("p"),
     )
 
 

@@ -6,10 +6,11 @@ of it.  So the same inputs give the same facts, and cards that cite them by dige
 
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import TypedDict
 
 from medlora.files import json_bytes
 from medlora.model.names import WEIGHTS
+from medlora.report.schema import RunFacts
 
 FACTS = "facts.json"
 SCHEMA = 1
@@ -33,7 +34,14 @@ _NAMES_OF_PLACES = ("cache",)  # its key also has how a person named the columns
 _HARDWARE = ("machine", "cpu", "device", "gpu", "gpu_capability")
 
 
-def facts_of(manifest: Mapping[str, Any], *, adapter: str) -> dict[str, Any]:
+class Flops(TypedDict):
+    """The floating-point operations of a run, and the rule that they were counted by."""
+
+    rule: str
+    training: int
+
+
+def facts_of(manifest: RunFacts, *, adapter: str) -> dict[str, object]:
     """Return the facts of a finished run, as JSON values.
 
     Args:
@@ -41,27 +49,24 @@ def facts_of(manifest: Mapping[str, Any], *, adapter: str) -> dict[str, Any]:
         adapter: SHA-256 of its weights.
     """
     kept = {name: value for name, value in manifest.items() if name not in _CLOCKS_AND_PLACES}
-    base = dict(kept.get("base_model", {}))
-    base["name"] = PurePath(base.pop("folder", "")).name
-    facts = {
-        **kept,
-        "base_model": base,
-        "adapter": {"sha256": adapter, **kept.get("adapter", {})},
-        "tokens": _without(kept.get("tokens", {}), _NAMES_OF_PLACES),
-        "inputs": _settings(kept.get("inputs", {})),
-        "hardware": _only(kept.get("hardware", {}), _HARDWARE),
-        "result": _without(kept.get("result", {}), _CLOCKS),
-    }
+    base = manifest.get("base_model", {})
+    name = PurePath(base.get("folder", "")).name
     return {
         "schema": SCHEMA,
         "kind": "facts",
-        "name": str(manifest["run_name"]).removesuffix(REPRODUCED),
-        **facts,
-        "flops": flops(facts),
+        "name": manifest["run_name"].removesuffix(REPRODUCED),
+        **kept,
+        "base_model": {**_without(base, ("folder",)), "name": name},
+        "adapter": {"sha256": adapter, **manifest.get("adapter", {})},
+        "tokens": _without(manifest.get("tokens", {}), _NAMES_OF_PLACES),
+        "inputs": _settings(manifest.get("inputs", {})),
+        "hardware": _only(manifest.get("hardware", {}), _HARDWARE),
+        "result": _without(manifest.get("result", {}), _CLOCKS),
+        "flops": flops(manifest),
     }
 
 
-def facts_bytes(manifest: Mapping[str, Any], digests: Mapping[str, str]) -> bytes:
+def facts_bytes(manifest: RunFacts, digests: Mapping[str, str]) -> bytes:
     """Return the content of facts.json.
 
     Args:
@@ -71,16 +76,16 @@ def facts_bytes(manifest: Mapping[str, Any], digests: Mapping[str, str]) -> byte
     return json_bytes(facts_of(manifest, adapter=digests[WEIGHTS]))
 
 
-def flops(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def flops(manifest: RunFacts) -> Flops | None:
     """Return the arithmetic of a run by the usual rule, None where its parts are not known.
 
     A token costs 2 operations for each weight forward, 2 for the gradient of its inputs, and 2
     for the gradient of the weight itself, which frozen weights do without.
     Source: Kaplan et al., Scaling Laws for Neural Language Models (2020), section 2.1.
     """
-    tokens = facts.get("result", {}).get("tokens")
-    frozen = facts.get("base_model", {}).get("parameters")
-    trained = facts.get("adapter", {}).get("trainable_parameters")
+    tokens = manifest.get("result", {}).get("tokens")
+    frozen = manifest.get("base_model", {}).get("parameters")
+    trained = manifest.get("adapter", {}).get("trainable_parameters")
     if tokens is None or frozen is None or trained is None:
         return None
     return {
@@ -89,16 +94,16 @@ def flops(facts: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _settings(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(inputs: Mapping[str, object]) -> dict[str, object]:
     digests = {name for name in inputs if name.startswith("base.")} | {
         name for name in ("data.train", "data.eval") if name in inputs
     }
     return {name: value for name, value in inputs.items() if name not in digests}
 
 
-def _only(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _only(facts: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
     return {name: facts[name] for name in names if name in facts}
 
 
-def _without(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _without(facts: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
     return {name: value for name, value in facts.items() if name not in names}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.config import Resolved, about
+from medlora.report.schema import InputFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Inputs:
     """The inputs of a run as its manifests state them."""
 
     base: Path
-    facts: dict[str, Any]
+    facts: InputFacts
 
 
 def fingerprint(

@@ -3,10 +3,11 @@
 import platform
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medlora.config import Resolved
 from medlora.files import sha256_file
+from medlora.report.schema import Hardware, Image, StatedSetting
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
 from medlora.runtime.machine import machine_memory
 from medlora.runtime.packages import library_versions
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def config_facts(resolved: Resolved) -> dict[str, Any]:
-    """Return every key as {value, origin}."""
+def config_facts(resolved: Resolved) -> dict[str, StatedSetting]:
+    """Return every key with its value and origin."""
     return {key: {"value": value, "origin": origin} for key, value, origin in resolved.rows()}
 
 
-def software() -> dict[str, Any]:
+def software() -> dict[str, str | None]:
     """Return the versions of what computed, and the digest of the lock that pinned it."""
     import torch
 
@@ -35,7 +36,7 @@ def software() -> dict[str, Any]:
     }
 
 
-def image() -> dict[str, Any]:
+def image() -> Image:
     """Return the labels of the image that this runs in, if in one, and the driver it needs."""
     return {"minimum_driver": oldest_driver(cuda_of_torch()), "labels": image_facts()}
 
@@ -46,11 +47,11 @@ def lock_digest(prefix: Path = Path(sys.prefix)) -> str | None:
     return sha256_file(lock) if lock.is_file() else None
 
 
-def hardware(device: "torch.device") -> dict[str, Any]:
+def hardware(device: "torch.device") -> Hardware:
     """Return what the run computed on."""
     import torch
 
-    facts: dict[str, Any] = {
+    facts: Hardware = {
         "machine": platform.machine(),
         "cpu": _cpu_name(),
         "cpu_threads": torch.get_num_threads(),

@@ -1,13 +1,12 @@
 """Which tokens a loss was measured on: losses on other ones are no comparison."""
 
-from collections.abc import Mapping
-from typing import Any
+from medlora.report.schema import RunFacts
 
 TRAINING = "train_loss"
 _TOKENIZER = ("base.tokenizer.json", "base.tokenizer_config.json", "base.chat_template.jinja")
 
 
-def loss_inputs(manifest: Mapping[str, Any], loss: str) -> dict[str, Any]:
+def loss_inputs(manifest: RunFacts, loss: str) -> dict[str, object]:
     """Return all that decides which tokens a loss of a run was measured on, as JSON values.
 
     Args:

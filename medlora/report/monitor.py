@@ -1,6 +1,5 @@
 """What a run measures, in one place: metrics.jsonl, trackers, the picture of its curves."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from medlora.evaluate.quality import response_quality
 from medlora.files import make_folder, write_bytes
 from medlora.logs import logger, say
 from medlora.report.curves import draw
-from medlora.report.history import History
+from medlora.report.history import History, MetricsLine, read_lines
 from medlora.report.trackers import Tracker, start_trackers
 from medlora.train.loop import StepResult
 
@@ -70,9 +69,8 @@ class TrainingMonitor:
         self._history.restart(content)
         self._restarted = True
         self.metrics_history.clear()
-        for line in content.splitlines():
-            record = json.loads(line)
-            self._remember(_points(record), record["step"])
+        for line in read_lines(content):
+            self._remember(_points(line), line.step)
 
     def record_step(self, result: StepResult, **more: float) -> None:
         """Add a training step, in silence."""
@@ -175,28 +173,27 @@ class TrainingMonitor:
         """Return the step that no point has reached yet, 0 for a new run."""
         return 1 + max((points[-1][0] for points in self.metrics_history.values()), default=-1)
 
-    def _keep(self, record: Mapping[str, Any]) -> None:
-        points, step = _points(record), record["step"]
-        self._remember(points, step)
+    def _keep(self, line: MetricsLine) -> None:
+        points = _points(line)
+        self._remember(points, line.step)
         for tracker in self._trackers or ():
-            tracker.log(points, step)
+            tracker.log(points, line.step)
 
     def _remember(self, metrics: Mapping[str, float], step: int) -> None:
         for name, value in metrics.items():
             self.metrics_history[name].append((step, value))
 
 
-def _points(record: Mapping[str, Any]) -> dict[str, float]:
+def _points(line: MetricsLine) -> dict[str, float]:
     """Return the curves' values in a line of metrics.jsonl."""
-    return dict(_named(record))
+    return dict(_named(line))
 
 
-def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    train = record["kind"] == "train"
-    for name, value in record.items():
-        if name in {"kind", "step", "skipped"} or value is None:
+def _named(line: MetricsLine) -> Iterator[tuple[str, float]]:
+    for name, value in line.numbers.items():
+        if name == "skipped" or value is None:
             continue
         if name == "memory_bytes":
             yield "memory_allocated", value / _GIB
         else:
-            yield ("train_loss" if train and name == "loss" else name), value
+            yield ("train_loss" if line.kind == "train" and name == "loss" else name), value

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from medlora.errors import ConfigError, listed
 from medlora.files import read_named, sha256_bytes
 from medlora.report.markdown import printable
+from medlora.report.schema import StatementFacts
 
 NOT_PROVIDED = "NOT PROVIDED"
 _METRICS = {
@@ -101,12 +101,12 @@ class Statements:
         value = self.values.get(_known(key), [])
         return [value] if isinstance(value, str) else list(value)
 
-    def facts(self) -> dict[str, Any] | None:
+    def facts(self) -> StatementFacts | None:
         """Return what a manifest states of them, None where no file was given."""
         return {"sha256": self.sha256, "values": dict(self.values)} if self.sha256 else None
 
 
-def from_facts(facts: Mapping[str, Any] | None) -> Statements:
+def from_facts(facts: StatementFacts | None) -> Statements:
     """Return the statements that a manifest has."""
     return Statements(facts["values"], facts["sha256"]) if facts else Statements()
 

@@ -1,7 +1,6 @@
 """What is seen of a run at one moment, as a line, as JSON values, and as a picture."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -62,7 +61,7 @@ class Seen:
             return None
         return (now - self.began) / self._steps * (self.total_steps - self.step)
 
-    def facts(self, now: float) -> dict[str, Any]:
+    def facts(self, now: float) -> dict[str, float | str | None]:
         """Return all of it as JSON values."""
         left = self.left_s(now)
         return {

@@ -13,7 +13,7 @@ PROJECT = "medical-lora-training"
 class OfflineRun:
     """A run below `<folder>/wandb`; nothing is sent, whatever the environment says."""
 
-    def __init__(self, folder: Path, *, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, name: str, config: Mapping[str, object]) -> None:
         wandb: Any = import_module("wandb")
         make_folder(folder)
         self._wandb = wandb

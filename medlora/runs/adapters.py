@@ -1,6 +1,5 @@
 """A trained adapter, found again: its folder, its manifest, its base, and both loaded together."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from medlora.model.names import CONFIG, DESCRIPTION, WEIGHTS
 from medlora.plan.device import half_of, this_device
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
+from medlora.report.schema import BaseFacts, RunFacts, as_run
 from medlora.runs.finished import result_with, whole_manifest
 from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.limit import no_input
@@ -35,7 +35,7 @@ class Adapter:
     """A folder with an adapter; its manifest is empty where somebody else saved it."""
 
     folder: Path
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    manifest: RunFacts = field(default_factory=RunFacts)
 
     @property
     def is_rejected(self) -> bool:
@@ -43,10 +43,9 @@ class Adapter:
         return self.manifest.get("status") == "rejected"
 
     @property
-    def base(self) -> Mapping[str, Any]:
+    def base(self) -> BaseFacts | None:
         """What its manifest states of the base that it was trained on."""
-        stated: Mapping[str, Any] = self.manifest.get("base_model", {})
-        return stated
+        return self.manifest.get("base_model")
 
 
 def find_adapter(path: Path) -> Path:
@@ -76,7 +75,7 @@ def read_adapter(path: Path) -> Adapter:
     if not (folder / MANIFEST).is_file():
         _log.info("%s has no manifest of ours: nothing says which base it belongs to", folder)
         return Adapter(folder)
-    return Adapter(folder, whole_manifest(folder))
+    return Adapter(folder, as_run(whole_manifest(folder)))
 
 
 def base_of(adapter: Adapter, plan: Plan) -> Path:
@@ -86,7 +85,7 @@ def base_of(adapter: Adapter, plan: Plan) -> Path:
         MissingPartError: there is no base that can be loaded.
         IntegrityError: it is not the one that the adapter was trained on.
     """
-    stated = Path(adapter.base.get("folder", ""))
+    stated = Path(adapter.base["folder"] if adapter.base else "")
     is_there = not plan.resolved.config.model.base_model_name and (stated / CONFIG).is_file()
     base = stated if is_there else look_for_base(plan)
     check_base(base)
@@ -116,11 +115,10 @@ def trained_config(adapter: Adapter, plan: Plan) -> RunConfig:
 
 
 def _check_same(adapter: Adapter, base: Path) -> None:
-    stated = adapter.base.get("files")
-    if stated is None:
+    if adapter.base is None:
         return
-    found = digest_base(base)
-    other = sorted(name for name in stated | found if stated.get(name) != found.get(name))
+    stated, present = adapter.base["files"], digest_base(base)
+    other = sorted(name for name in stated | present if stated.get(name) != present.get(name))
     if other:
         raise IntegrityError(
             f"{base} is not the base that {adapter.folder} was trained on: {len(other)} files "

@@ -1,12 +1,11 @@
 """`best_model/` made anew where it was lost: from a folder that has the same step's adapter."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from medlora.checkpoint.names import BEST, PROGRESS
 from medlora.checkpoint.proof import prove
 from medlora.checkpoint.resume import set_aside
+from medlora.checkpoint.schema import Manifest
 from medlora.checkpoint.state import OPTIMIZER
 from medlora.checkpoint.store import write_checkpoint
 from medlora.errors import IntegrityError
@@ -75,6 +74,6 @@ def _make(run: Path, best: Best, source: Path) -> None:
     write_checkpoint(run / BEST, files, _facts(manifest, best))
 
 
-def _facts(manifest: Mapping[str, Any], best: Best) -> dict[str, Any]:
+def _facts(manifest: Manifest, best: Best) -> dict[str, object]:
     shared = {name: value for name, value in manifest.items() if name not in _OWN_FACTS}
     return {**shared, "kind": "adapter", "eval_loss": best.loss}

@@ -5,13 +5,13 @@ and where the data is not, gives the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from medlora.files import sha256_bytes
 from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
+from medlora.report.schema import RunFacts
 from medlora.report.statements import Statements, from_facts
 from medlora.report.subject import Subject
 
@@ -20,7 +20,7 @@ MEMORY = "memory-audit.json"  # in the folder of a run, beside its final/
 PAPERS = (FACTS, card.CARD, chai.CARD)
 
 
-def with_papers(files: Mapping[str, bytes], stated: Mapping[str, Any]) -> dict[str, bytes]:
+def with_papers(files: Mapping[str, bytes], stated: RunFacts) -> dict[str, bytes]:
     """Return the files of a folder with its papers, if it is a finished run's.
 
     Args:
@@ -32,7 +32,7 @@ def with_papers(files: Mapping[str, bytes], stated: Mapping[str, Any]) -> dict[s
     return {**files, **papers_of(stated, files)}
 
 
-def papers_of(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
+def papers_of(manifest: RunFacts, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return {file name: content} of a run's papers.
 
     Args:

@@ -1,9 +1,9 @@
 """A finished run, found again: its manifest, its config, its inputs."""
 
 from pathlib import Path
-from typing import Any
 
 from medlora.checkpoint.names import ENDS, FINAL
+from medlora.checkpoint.schema import Manifest
 from medlora.checkpoint.store import read_manifest
 from medlora.config import Setting, load, not_reproduced
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
@@ -11,6 +11,7 @@ from medlora.files import MANIFEST, DamagedError, UnreadableError, storage_error
 from medlora.model.names import WEIGHTS
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs, differences
+from medlora.report.schema import RunManifest, as_run
 from medlora.runs.folder import GATE
 
 
@@ -35,7 +36,7 @@ def home_of(folder: Path) -> Path:
     return folder.resolve().parent if (folder / WEIGHTS).exists() else folder
 
 
-def whole_manifest(folder: Path) -> dict[str, Any]:
+def whole_manifest(folder: Path) -> Manifest:
     """Return a folder's manifest after checking every byte beside it.
 
     Raises:
@@ -51,7 +52,7 @@ def whole_manifest(folder: Path) -> dict[str, Any]:
         raise IntegrityError(f"{folder} is damaged: {error}", fix=fix) from None
 
 
-def finished_manifest(final: Path) -> dict[str, Any]:
+def finished_manifest(final: Path) -> RunManifest:
     """Return the manifest of a finished run, after checking every byte beside it.
 
     Raises:
@@ -64,11 +65,11 @@ def finished_manifest(final: Path) -> dict[str, Any]:
     manifest = whole_manifest(final)
     if manifest.get("kind") != "run":
         raise MissingPartError(f"{final}: no finished run", fix="name a run's folder or its final/")
-    return manifest
+    return as_run(manifest)
 
 
 def plan_again(
-    manifest: dict[str, Any], run: Path, *, run_name: str, data: str | None, model: str | None
+    manifest: RunManifest, run: Path, *, run_name: str, data: str | None, model: str | None
 ) -> Plan:
     """Return the plan of a finished run, under another name beside it.
 
@@ -95,7 +96,7 @@ def plan_again(
     return Plan(load(settings), demo=manifest["demo"], root=Path("/"), volatile_output=False)
 
 
-def refuse_other_inputs(manifest: dict[str, Any], inputs: Inputs) -> None:
+def refuse_other_inputs(manifest: RunManifest, inputs: Inputs) -> None:
     """Refuse inputs that are not those of a finished run.
 
     Raises:

@@ -4,11 +4,11 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from medlora.checkpoint.names import ENDS
 from medlora.checkpoint.proof import prove
 from medlora.checkpoint.resume import set_aside as put_aside
+from medlora.checkpoint.schema import Manifest
 from medlora.errors import ConfigError, StorageError, below
 from medlora.files import LOCK, DamagedError, UnreadableError, make_folder, rename
 from medlora.logs import logger
@@ -16,6 +16,7 @@ from medlora.plan.quick_checks import look_for_run, refuse_volatile
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs, changed_names, differences
 from medlora.report.manifest import software
+from medlora.report.schema import RunFacts, RunManifest, as_run
 from medlora.runs import written
 from medlora.runs.recovery import check_recoverable
 from medlora.storage.location import is_location
@@ -119,7 +120,7 @@ def check_finished(final: Path, inputs: Inputs) -> bool:
     return True
 
 
-def read_end(end: Path) -> dict[str, Any] | None:
+def read_end(end: Path) -> RunManifest | None:
     """Return the manifest of a result; None where it is damaged and can be made anew.
 
     Raises:
@@ -127,7 +128,7 @@ def read_end(end: Path) -> dict[str, Any] | None:
         StorageError: it cannot be read.
     """
     try:
-        return prove(end)
+        return as_run(prove(end))
     except UnreadableError as error:
         fix = f"make it readable for uid {os.getuid()}, or {_OTHER_NAME}"
         raise StorageError(f"{end} cannot be read: {error}", fix=fix) from None
@@ -136,34 +137,33 @@ def read_end(end: Path) -> dict[str, Any] | None:
         return None
 
 
-def change_checker(
-    inputs: Inputs, allow: tuple[str, ...]
-) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def change_checker(inputs: Inputs, allow: tuple[str, ...]) -> Callable[[Manifest], RunFacts]:
     """Return a function that refuses a checkpoint of other inputs, field by field.
 
     It returns what later manifests have to state: the changes that were accepted, now or in an
     earlier attempt.
     """
 
-    def check(manifest: dict[str, Any]) -> dict[str, Any]:
-        stated, present = manifest.get("inputs", {}), inputs.facts["inputs"]
+    def check(manifest: Manifest) -> RunFacts:
+        then = as_run(manifest)
+        stated, present = then.get("inputs", {}), inputs.facts["inputs"]
         _refuse(
             differences(stated, present, ignore=(*allow, GATE)),
             "the run's checkpoints were made with other inputs",
             fix="undo the change, accept it with --allow-change NAME, "
             "choose another run_name, or start over with --fresh",
         )
-        note_other_software(manifest)
+        note_other_software(then)
         for line in differences(stated, present, ignore=(GATE,)):
             _log.warning("allowed: %s", line)
         changed = changed_names(stated, present, ignore=(GATE,))
-        accepted = {*manifest.get("allowed_changes", []), *changed}
+        accepted = {*then.get("allowed_changes", []), *changed}
         return {"allowed_changes": sorted(accepted)}
 
     return check
 
 
-def note_other_software(manifest: dict[str, Any]) -> None:
+def note_other_software(manifest: RunManifest) -> None:
     """Say which versions are not those that a manifest states: the bits need the same."""
     then = manifest.get("software", {})
     for name, version in software().items():

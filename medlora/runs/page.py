@@ -1,7 +1,6 @@
 """The page of a run, and what of the run's folder it is made from."""
 
 from pathlib import Path
-from typing import Any
 
 from medlora.checkpoint.resume import newest_proven
 from medlora.errors import DataError, MissingPartError
@@ -12,6 +11,7 @@ from medlora.report.evidence import Document, document
 from medlora.report.history import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
+from medlora.report.schema import RunManifest, as_run
 from medlora.runs.cards import EVALUATION, MEMORY
 from medlora.runs.finished import final_of, finished_manifest, home_of
 
@@ -50,7 +50,7 @@ def read_run(folder: Path) -> Run:
     return Run(str(manifest["run_name"]), manifest, metrics, reports, memory)
 
 
-def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
+def _newest_checkpoint(folder: Path) -> tuple[Path, RunManifest]:
     """Return the checkpoint of the highest step that is whole.
 
     Raises:
@@ -63,7 +63,8 @@ def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]]:
             f"{folder}: neither a finished run nor a checkpoint that is whole",
             fix="name a run's folder, e.g. checkpoints/run",
         )
-    return newest
+    place, manifest = newest
+    return place, as_run(manifest)
 
 
 def _memory(home: Path, adapter: str) -> Document | None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from medlora.checkpoint.names import PROGRESS
 from medlora.checkpoint.proof import is_proven
@@ -13,6 +13,7 @@ from medlora.checkpoint.state import Progress
 from medlora.checkpoint.store import write_checkpoint
 from medlora.files import TakenError
 from medlora.logs import logger
+from medlora.report.schema import RunFacts
 from medlora.runs.cards import with_papers
 
 _log = logger(__name__)
@@ -33,20 +34,23 @@ class Save:
     """
 
     name: str
-    facts: Mapping[str, Any]
+    facts: RunFacts
     resumable: bool = False
     needed: bool = True
     files: Mapping[str, bytes] = field(default_factory=dict)  # beside those that all have
 
 
-def adapter(name: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> Save:
+def adapter(name: str, facts: RunFacts, files: Mapping[str, bytes] | None = None) -> Save:
     """Return a folder with the adapter alone, for use; facts may name another kind."""
-    return Save(name, {"kind": "adapter", **facts}, files=files or {})
+    stated: RunFacts = {"kind": "adapter", **facts}
+    return Save(name, stated, files=files or {})
 
 
 def checkpoint(name: str, *, needed: bool = False, epoch: int | None = None) -> Save:
     """Return a folder that training can go on from; that of an epoch states which."""
-    facts = {"kind": "checkpoint", **({} if epoch is None else {"epoch": epoch})}
+    facts: RunFacts = {"kind": "checkpoint"}
+    if epoch is not None:
+        facts["epoch"] = epoch
     return Save(name, facts, resumable=True, needed=needed)
 
 
@@ -56,7 +60,7 @@ def write_all(
     *,
     files: Mapping[str, bytes],
     state: Mapping[str, bytes],
-    facts: Mapping[str, Any],
+    facts: RunFacts,
     keep: int,
 ) -> None:
     """Write these folders of a run, then prune its older steps.
@@ -73,15 +77,15 @@ def write_all(
         TakenError: a needed one has the name of a folder that may not be replaced.
         StorageError: the disk is full or cannot be written.
     """
-    for one in saves:
-        content = {**files, **one.files, **(state if one.resumable else {})}
+    for save in saves:
+        content = {**files, **save.files, **(state if save.resumable else {})}
         try:
-            stated = {**facts, **one.facts}
-            write_checkpoint(run / one.name, with_papers(content, stated), stated)
+            stated: RunFacts = {**facts, **save.facts}
+            write_checkpoint(run / save.name, with_papers(content, stated), stated)
         except TakenError as error:
-            if one.needed:
+            if save.needed:
                 raise
-            _log.warning("%s is not saved: %s", one.name, error.headline)
+            _log.warning("%s is not saved: %s", save.name, error.headline)
     prune(run, keep=keep, step=facts["step"])
 
 

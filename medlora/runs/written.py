@@ -4,9 +4,8 @@ A manifest vouches for the files beside it; nothing else vouches for a folder th
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from medlora.checkpoint.names import FINAL, REJECTED, is_ours
 from medlora.files import (
@@ -19,6 +18,15 @@ from medlora.files import (
     storage_errors,
     write_bytes,
 )
+
+
+class Written(TypedDict, total=False):
+    """What a finished run says it wrote; nothing where it says nothing."""
+
+    folders: dict[str, str]  # name -> SHA-256 of its manifest
+    files: dict[str, str]  # name -> SHA-256
+    made_again: list[str]  # files that may change
+
 
 RECORD = "written.json"
 SCHEMA = 1
@@ -65,7 +73,7 @@ def forget(run: Path) -> None:
         remove(run / RECORD)
 
 
-def read(run: Path) -> Mapping[str, Any]:
+def read(run: Path) -> Written:
     """Return the record of a run, empty where there is none.
 
     Raises:
@@ -76,6 +84,7 @@ def read(run: Path) -> Mapping[str, Any]:
     stated = read_stated(run / RECORD)
     match stated:
         case {"folders": dict() as folders, "files": dict() as files, "made_again": list() as made}:
-            if all(isinstance(one, str) and "/" not in one for one in (*folders, *files, *made)):
-                return stated
+            names = (*folders, *files, *made)
+            if all(isinstance(name, str) and "/" not in name for name in names):
+                return cast("Written", stated)
     raise DamagedError("it is not what we write")

@@ -5,7 +5,6 @@ import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 # The oldest driver of each CUDA, and the oldest GPUs (compute capability) that torch is built for.
 # Source: CUDA's release notes, table "minimum driver"; PyTorch's release notes for 2.13.
@@ -13,7 +12,7 @@ _OLDEST_DRIVER = {12: "525.60.13", 13: "580"}
 _OLDEST_GPU = {12: (5, 0), 13: (7, 5)}
 
 
-def image_facts(prefix: Path = Path(sys.prefix)) -> dict[str, Any] | None:
+def image_facts(prefix: Path = Path(sys.prefix)) -> dict[str, str] | None:
     """Return what the image's labels say, None outside of an image.
 
     Keys: version, revision, source, base, base_digest, lock_sha256.
@@ -24,7 +23,7 @@ def image_facts(prefix: Path = Path(sys.prefix)) -> dict[str, Any] | None:
     file = prefix.parent / "image.json"
     if not file.is_file():
         return None
-    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    facts: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     return facts
 
 

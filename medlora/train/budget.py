@@ -10,9 +10,8 @@ Source: Mironov, Talwar, Zhang, "Renyi Differential Privacy of the Sampled Gauss
 """
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from medlora.config import DpConfig
 from medlora.errors import ConfigError
@@ -69,6 +68,27 @@ def plan_budget(cfg: DpConfig, *, rows: int, sample_rate: float, steps: int) -> 
     return Budget(noise, sample_rate, cfg.max_grad_norm, sample_rate * rows, delta)
 
 
+class LedgerState(TypedDict):
+    """What a checkpoint carries of a ledger."""
+
+    mechanism: str
+    history: list[list[float]]  # noise, sample rate and count of each row of equal steps
+
+
+class Guarantee(TypedDict):
+    """What differential privacy promises, and for what it holds."""
+
+    epsilon: float
+    delta: float
+    noise_multiplier: float
+    sample_rate: float
+    max_grad_norm: float
+    steps: int
+    accountant: str
+    unit: str
+    covers: str
+
+
 class Ledger:
     """Counts the steps that were paid for; its state is part of every checkpoint.
 
@@ -86,7 +106,7 @@ class Ledger:
         ConfigError: the checkpoint was made under another budget.
     """
 
-    def __init__(self, budget: Budget, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, budget: Budget, state: LedgerState | None = None) -> None:
         from opacus.accountants import RDPAccountant
 
         self.budget = budget
@@ -112,13 +132,13 @@ class Ledger:
         )
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LedgerState:
         """The accountant's state in JSON values."""
         history = [list(entry) for entry in self._accountant.history]
         return {"mechanism": self._accountant.mechanism(), "history": history}
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Guarantee:
         """What a manifest states: the guarantee so far, and for what it holds."""
         budget = self.budget
         return {

@@ -1,6 +1,6 @@
 """Training under `privacy.dp`: its steps, and what they have spent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from medlora.config import RunConfig
 from medlora.data.poisson import PoissonSteps
 from medlora.errors import ConfigError
 from medlora.logs import logger
-from medlora.train.budget import Ledger, plan_budget
+from medlora.train.budget import Ledger, LedgerState, plan_budget
 from medlora.train.dp import Mechanism, private_steps, system_entropy
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, Drive, StepResult, total_steps
@@ -76,7 +76,7 @@ class PrivateTraining:
             budget.max_grad_norm,
         )
 
-    def restore(self, state: Mapping[str, Any] | None) -> None:
+    def restore(self, state: LedgerState | None) -> None:
         """Go on from what a checkpoint had spent.
 
         Raises:

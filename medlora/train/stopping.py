@@ -5,7 +5,15 @@ Losses in nats a target.  Both look and neither acts: what a verdict leads to is
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
+
+
+class EarlyStoppingState(TypedDict):
+    """What a checkpoint carries of an `EarlyStopping`."""
+
+    best_loss: float | None  # None: no loss so far
+    patience_counter: int
+    should_stop: bool
 
 
 class EarlyStopping:
@@ -39,7 +47,7 @@ class EarlyStopping:
         self.should_stop = self.should_stop or self.patience_counter >= self.patience
         return self.should_stop
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> EarlyStoppingState:
         """Return what a checkpoint has to carry, in JSON values."""
         return {
             # JSON has no infinity: None stands for "no loss so far".
@@ -48,7 +56,7 @@ class EarlyStopping:
             "should_stop": self.should_stop,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Go on where `state_dict` was taken; patience and min_delta stay those of this object.
 
         Raises:

@@ -4,15 +4,15 @@ The worker that writes has a `LeadingAttempt`; every other one an `Attempt`, whi
 and the date from it and writes nothing.  Both are called alike.
 """
 
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import Any
 
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, REJECTED
+from medlora.checkpoint.schema import Manifest
+from medlora.data.audit.schema import DataAudit
 from medlora.distributed.team import Team
 from medlora.files import sweep
 from medlora.inputs.audit import keep
@@ -22,6 +22,7 @@ from medlora.inputs.watch import Steady
 from medlora.logs import logger, say
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs
+from medlora.report.schema import RunFacts
 from medlora.runs import page, written
 from medlora.runs.best_model import mend_best, refuse_lost
 from medlora.runs.delivery import check_output, deliver
@@ -86,10 +87,10 @@ class Attempt:
     def check_output(self) -> None:
         """Refuse a folder that the result cannot go to, before anything is trained."""
 
-    def start_over(self, audit: dict[str, Any]) -> None:
+    def start_over(self, audit: DataAudit) -> None:
         """Set aside what is there, if that is wanted; only once nothing can refuse the run."""
 
-    def check_manifest(self, manifest: dict[str, Any]) -> Mapping[str, Any]:
+    def check_manifest(self, manifest: Manifest) -> RunFacts:
         """Refuse a checkpoint of other inputs; return what later manifests have to state."""
         raise NotImplementedError
 
@@ -165,7 +166,7 @@ class LeadingAttempt(Attempt):
         """Refuse a folder that the result cannot go to, before anything is trained."""
         check_output(self.plan.resolved.config.training, self._folder, self.inputs)
 
-    def start_over(self, audit: dict[str, Any]) -> None:
+    def start_over(self, audit: DataAudit) -> None:
         """Set aside what is there, if that is wanted; only once nothing can refuse the run."""
         if self._fresh:
             if set_aside(self._folder):
@@ -174,7 +175,7 @@ class LeadingAttempt(Attempt):
             self._mirror.set_aside()
             keep(audit, self._folder)
 
-    def check_manifest(self, manifest: dict[str, Any]) -> Mapping[str, Any]:
+    def check_manifest(self, manifest: Manifest) -> RunFacts:
         """Refuse a checkpoint of other inputs; return what later manifests have to state."""
         return change_checker(self.inputs, self._allow)(manifest)
 

@@ -21,6 +21,7 @@ from medlora.plan.device import Device, this_device
 from medlora.plan.memory_forecast import Forecast
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
+from medlora.report.schema import as_run
 from medlora.runs.folder import run_folder
 
 AUTO = "auto"
@@ -101,7 +102,7 @@ def rows_of(run: Path) -> int | None:
     """Return the rows of a micro-batch that a run's folders state, None where there are none."""
     for manifest in stated_by(run):
         with suppress(KeyError, TypeError):
-            rows = manifest["inputs"][_SIZE]
+            rows = as_run(manifest)["inputs"][_SIZE]
             if isinstance(rows, int) and rows > 0:
                 return rows
     return None

@@ -1,15 +1,16 @@
 """A run's checkpoints: resumed from, written behind the loop's back, and the last one of a stop."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from transformers import PreTrainedTokenizerBase
 
 from medlora.checkpoint.names import PROGRESS
 from medlora.checkpoint.resume import newest_valid
+from medlora.checkpoint.schema import Manifest
 from medlora.checkpoint.state import OPTIMIZER, Progress, Snapshot, restore_state
 from medlora.checkpoint.writer import Writer
 from medlora.distributed.team import InterruptError, PeerLostError
@@ -17,14 +18,15 @@ from medlora.errors import ConfigError, MedloraError, StoppedError
 from medlora.logs import logger
 from medlora.model.adapter import described_files, saved_files
 from medlora.model.names import WEIGHTS
-from medlora.report.history import METRICS, PRIVATE, releasable
+from medlora.report.history import METRICS, releasable
+from medlora.report.schema import RunFacts
 from medlora.runs.saves import Save, checkpoint, is_saved, write_all
 from medlora.trainer.context import RunContext
 from medlora.trainer.engine import Engine
 
 _log = logger(__name__)
 _RESUMED = (WEIGHTS, OPTIMIZER, PROGRESS, METRICS)
-CheckManifest = Callable[[dict[str, Any]], Mapping[str, Any]]
+CheckManifest = Callable[[Manifest], RunFacts]
 
 
 class Commits:
@@ -54,7 +56,7 @@ class Commits:
     ) -> None:
         self.waited_s, self._on_written = 0.0, on_written
         self._folder, self._engine, self._context, self._keep = folder, engine, context, keep
-        self._facts = dict(context.facts)
+        self._facts: RunFacts = {**context.facts}
         self._unchanging = {**described_files(engine.peft_model), **saved_files(tokenizer)}
         self._snapshot, self._writer = Snapshot(engine.peft_model), Writer()
         if engine.team.leads:
@@ -118,16 +120,16 @@ class Commits:
         self._snapshot.take(self._engine.adamw)
         if self._engine.private:
             saves = paid_first(saves, step=progress.step)
-        facts = {"step": progress.step, **self._facts, **self._private_facts()}
+        facts: RunFacts = {"step": progress.step, **self._facts, **self._private_facts()}
         self._writer.submit(partial(self._write, saves, progress, metrics, facts))
         self.waited_s += time.monotonic() - began
 
-    def _private_facts(self) -> dict[str, Any]:
+    def _private_facts(self) -> RunFacts:
         private = self._engine.private
-        return {PRIVATE: private.ledger.facts} if private else {}
+        return {"differential_privacy": private.ledger.facts} if private else {}
 
     def _write(
-        self, saves: Sequence[Save], progress: Progress, metrics: bytes, facts: Mapping[str, Any]
+        self, saves: Sequence[Save], progress: Progress, metrics: bytes, facts: RunFacts
     ) -> None:
         adapter_file = self._snapshot.adapter_file()
         resumable = any(save.resumable for save in saves)

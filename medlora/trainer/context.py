@@ -1,10 +1,10 @@
 """What a run is part of: its workers, the signals, and who has a say before and after a commit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from medlora.distributed.team import Team
+from medlora.report.schema import RunFacts
 from medlora.runs.saves import Committed
 from medlora.runtime import Stop
 
@@ -24,7 +24,7 @@ class RunContext:
             the thread that writes; what it raises ends the run as a failed writing does.
     """
 
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: RunFacts = field(default_factory=RunFacts)
     stop: Stop = field(default_factory=Stop)
     team: Team = field(default_factory=Team)
     before_commit: Callable[[], None] = lambda: None

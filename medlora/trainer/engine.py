@@ -23,6 +23,7 @@ from medlora.model.kernels import compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
 from medlora.model.sharded import shard_base
 from medlora.plan.device import device_type, precision_of, this_device
+from medlora.report.schema import ComputeFacts
 from medlora.train.determinism import set_deterministic
 from medlora.train.forward import Forward
 from medlora.train.loop import (
@@ -85,7 +86,7 @@ class Engine(Computation):
         return train_steps(self, self.loader, drive)
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ComputeFacts:
         """Which of the ways to compute are taken, as the manifest states them."""
         cfg, collate = self.cfg, _collate_of(self.loader)
         return {

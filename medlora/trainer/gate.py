@@ -16,6 +16,7 @@ from medlora.evaluate.evaluation import Evaluation, evaluate_suites
 from medlora.evaluate.gate import apply_gate
 from medlora.evaluate.generate import encode_prompt
 from medlora.evaluate.observe import Asking
+from medlora.evaluate.schema import GateResult
 from medlora.evaluate.suite import Suite
 from medlora.files import remove
 from medlora.inputs.prepare import Found, positions
@@ -24,6 +25,7 @@ from medlora.logs import logger, say
 from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes
 from medlora.report.fingerprint import Inputs, differences
 from medlora.report.manifest import image, software
+from medlora.report.schema import EvaluationReport, RunFacts
 from medlora.runs.folder import read_end
 
 _log = logger(__name__)
@@ -39,11 +41,11 @@ class Release:
     """A folder's name, what its manifest states of the gate, and the report that it holds."""
 
     folder: str = FINAL
-    gate: dict[str, Any] | None = None
-    report: dict[str, Any] | None = None
+    gate: GateResult | None = None
+    report: EvaluationReport | None = None
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> RunFacts:
         """What the manifest states."""
         status = "finished" if self.folder == FINAL else "rejected"
         return {"kind": "run", "status": status, "gate": self.gate}
@@ -103,8 +105,8 @@ def judge_adapter(
     with autocast():
         evaluation = evaluate_suites(model, chat, suites, asking=asking)
     report = evaluation_facts(cfg, evaluation, asking=asking)
-    gate = {
-        **report["gate"],
+    gate: GateResult = {
+        **_gate_result(cfg, evaluation),
         "suites": {suite.name: suite.sha256 for suite in suites},
         "checker": evaluation.ruleset,
     }
@@ -140,7 +142,7 @@ def check_rejected(rejected: Path, inputs: Inputs) -> None:
         refuse_rejected(rejected, manifest.get("gate"))
 
 
-def refuse_rejected(rejected: Path, gate: dict[str, Any] | None) -> None:
+def refuse_rejected(rejected: Path, gate: GateResult | None) -> None:
     """Raise what the gate said of an adapter that it rejected."""
     refuse(
         gate,
@@ -149,10 +151,8 @@ def refuse_rejected(rejected: Path, gate: dict[str, Any] | None) -> None:
     )
 
 
-def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) -> dict[str, Any]:
+def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) -> EvaluationReport:
     """Return what a report states of an evaluation; no path, no time, no text."""
-    gated = gate_names(cfg.gate)
-    summaries = {name: evaluation.summaries[name] for name in gated}
     return {
         "schema": SCHEMA,
         "kind": "evaluation",
@@ -161,11 +161,16 @@ def evaluation_facts(cfg: RunConfig, evaluation: Evaluation, *, asking: Asking) 
         "max_new_tokens": asking.max_new_tokens,
         "software": software(),
         "image": image(),
-        "gate": apply_gate(cfg.gate, summaries) if gated else None,
+        "gate": _gate_result(cfg, evaluation) if cfg.gate.suites else None,
     }
 
 
-def refuse(gate: dict[str, Any] | None, *, fix: str, kept: str = "") -> None:
+def _gate_result(cfg: RunConfig, evaluation: Evaluation) -> GateResult:
+    names = gate_names(cfg.gate)
+    return apply_gate(cfg.gate, {name: evaluation.summaries[name] for name in names})
+
+
+def refuse(gate: GateResult | None, *, fix: str, kept: str = "") -> None:
     """Raise the gate's verdict if there is one and it is not PASS.
 
     Args:

@@ -39,6 +39,7 @@ from medlora.plan.device import (
 )
 from medlora.report.history import METRICS
 from medlora.report.monitor import TrainingMonitor
+from medlora.report.schema import RunFacts
 from medlora.runs.cards import with_papers
 from medlora.train.optim import fitting_warmup
 from medlora.trainer.commits import CheckManifest
@@ -223,7 +224,7 @@ class HuggingFaceTrainer:
         """Do some work after the training; a signal ends the process."""
         return work(lambda: None)
 
-    def save(self, name: str, *, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> Path:
+    def save(self, name: str, *, facts: RunFacts, files: Mapping[str, bytes]) -> Path:
         """Write adapter, tokenizer and metrics as a folder of this run; return it.
 
         Args:
@@ -241,7 +242,7 @@ class HuggingFaceTrainer:
             METRICS: self._monitor.content,
             **files,
         }
-        stated = {"step": self._steps, **self._context.facts, **facts}
+        stated: RunFacts = {"step": self._steps, **self._context.facts, **facts}
         write_checkpoint(self._folder / name, with_papers(content, stated), stated)
         return self._folder / name
 

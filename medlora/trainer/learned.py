@@ -1,10 +1,11 @@
 """Whether a run has learnt anything at all: said at its end, for its result is as good as none."""
 
-import json
 import math
 from collections.abc import Sequence
 
 from peft import PeftModel
+
+from medlora.report.history import read_lines
 
 _SAME = 1e-6  # of a loss: what rounding may do to equal ones
 _FEW = 2  # evaluations after the first step, below which equal ones may be chance
@@ -47,9 +48,12 @@ def _has_moved(model: PeftModel) -> bool:
 
 def _held_out(metrics: bytes) -> tuple[list[float | None], list[float | None]]:
     """Return the base's held-out loss, if there is one, and those after it, in order of steps."""
-    records = (json.loads(line) for line in metrics.splitlines())
-    found = {record["step"]: record["eval_loss"] for record in records if "eval_loss" in record}
-    ordered = [(step, found[step]) for step in sorted(found)]
+    losses = {
+        line.step: line.numbers["eval_loss"]
+        for line in read_lines(metrics)
+        if "eval_loss" in line.numbers
+    }
+    ordered = [(step, losses[step]) for step in sorted(losses)]
     return [loss for step, loss in ordered if not step], [loss for step, loss in ordered if step]
 
 

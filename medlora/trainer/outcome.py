@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from medlora.checkpoint.state import Progress
 from medlora.report.history import finite_or_null
+from medlora.report.schema import Result
 from medlora.train.loop import StepResult
 
 
@@ -30,6 +31,11 @@ class TrainResult:
     converged_step: int | None = None  # where the training loss was first found flat
     nothing_learnt: str | None = None  # why the result is as good as none, if it is
     memory_peak_bytes: int | None = None  # of the last attempt, evaluations and saving included
+
+    @property
+    def facts(self) -> Result:
+        """What a manifest states: all of it."""
+        return cast("Result", asdict(self))
 
 
 def count(progress: Progress, result: StepResult, *, steps_per_epoch: int) -> None:
@@ -83,12 +89,12 @@ def without_sums_over_rows(result: TrainResult) -> TrainResult:
     return replace(result, tokens=None, targets=None, train_loss=None)
 
 
-def step_as_json(result: StepResult) -> dict[str, Any]:
+def step_as_json(result: StepResult) -> dict[str, float | None]:
     """Return a step's result in JSON values."""
     return finite_or_null(asdict(result))
 
 
-def step_from_json(record: Mapping[str, Any]) -> StepResult:
+def step_from_json(record: Mapping[str, float | None]) -> StepResult:
     """Return what `step_as_json` was given; of numbers that were not finite, NaN."""
     values: dict[str, Any] = {k: math.nan if v is None else v for k, v in record.items()}
     return StepResult(**values)

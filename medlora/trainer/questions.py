@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from medlora.config import RunConfig, TrainingConfig
 from medlora.data.chat.chat import Chat
@@ -15,6 +14,7 @@ from medlora.errors import ConfigError, DataError
 from medlora.evaluate.generate import encode_prompt
 from medlora.files import read_named
 from medlora.inputs.prepare import Found, Prepared, held_out_records, positions
+from medlora.report.schema import Asked
 
 HELD_OUT = 8  # questions, where no file names them
 
@@ -24,7 +24,7 @@ class Questions:
     """What is asked, and what a manifest may say of it."""
 
     prompts: tuple[str, ...] = ()
-    facts: dict[str, Any] | None = None
+    facts: Asked | None = None
 
 
 def choose_questions(found: Found, prepared: Prepared, config: RunConfig) -> Questions:
@@ -50,14 +50,15 @@ def choose_questions(found: Found, prepared: Prepared, config: RunConfig) -> Que
     if cfg.generation_prompts is None:
         held_out = held_out_records(found, prepared, config.data)
         prompts = _first_fitting(held_out, chat, limit)
-        facts: dict[str, Any] = {"from": "held-out rows"}
+        facts: Asked = {"from": "held-out rows", "prompts": len(prompts)}
     else:
         file = find(cfg.generation_prompts, "training.generation_prompts", found.files.train.folder)
         content = read_named(file, fix="name a text file in training.generation_prompts")
         prompts = _lines(file, content, chat, limit)
-        facts = {"from": str(file), "sha256": hashlib.sha256(content).hexdigest()}
+        digest = hashlib.sha256(content).hexdigest()
+        facts = {"from": str(file), "sha256": digest, "prompts": len(prompts)}
     check_questions(cfg, prompts)
-    return Questions(prompts, {**facts, "prompts": len(prompts)})
+    return Questions(prompts, facts)
 
 
 def check_questions(cfg: TrainingConfig, prompts: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from medlora.report.schema import ComputeFacts, RunFacts
 from medlora.trainer.commits import CheckManifest
 from medlora.trainer.outcome import TrainResult
 
@@ -21,7 +22,7 @@ class RunTrainer(Protocol):
         """Where the model is, once it has been trained."""
 
     @property
-    def compute_facts(self) -> dict[str, Any] | None:
+    def compute_facts(self) -> ComputeFacts | None:
         """What the manifest states of how it computed; None where nothing is known."""
 
     def gently(self) -> AbstractContextManager[None]:
@@ -39,5 +40,5 @@ class RunTrainer(Protocol):
     def interruptibly(self, work: Callable[[Callable[[], None]], T]) -> T:
         """Do what follows the training."""
 
-    def save(self, name: str, *, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> Path:
+    def save(self, name: str, *, facts: RunFacts, files: Mapping[str, bytes]) -> Path:
         """Write the result."""

@@ -17,6 +17,7 @@ from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.logs import logger
 from medlora.plan.device import this_machine
+from medlora.report.schema import ComputeFacts, RunFacts
 from medlora.runs.folder import check_local
 from medlora.runs.saves import adapter
 from medlora.train.garbage import uncollected
@@ -172,7 +173,7 @@ class MedicalLoRATrainer:
         self,
         name: str,
         *,
-        facts: Mapping[str, Any] | None = None,
+        facts: RunFacts | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> Path:
         """Write adapter, tokenizer and metrics as a folder of this run; return it.
@@ -224,6 +225,6 @@ class MedicalLoRATrainer:
         return device
 
     @property
-    def compute_facts(self) -> dict[str, Any]:
+    def compute_facts(self) -> ComputeFacts:
         """Which of the ways to compute this run took, as the manifest states them."""
         return self.engine.facts

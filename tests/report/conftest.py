@@ -17,6 +17,8 @@ MANIFEST: dict[str, Any] = {
     "demo": False,
     "run_name": "one",
     "step": 4,
+    "files": {},
+    "sha256": "b" * 64,
     "inputs": {
         "lora.r": 4,
         "lora.target_modules": ["q_proj", "v_proj"],

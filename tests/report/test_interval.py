@@ -13,8 +13,7 @@ from medlora.report.change_page import as_page
 from medlora.report.evaluation import table
 from medlora.report.evidence import document, evaluation_figures
 from medlora.report.interval import TOO_FEW, bounds
-from medlora.report.page.rates import change as change_cell
-from medlora.report.page.rates import rate as rate_cell
+from medlora.report.page.rates import change_cell, rate_cell
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,17 @@ What counts is always the rows that could go: rows less different ones.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.audit.facts import Facts
+from medlora.data.audit.schema import Clusters, Duplicates
 from medlora.data.components import run_starts
 from medlora.errors import MOST_LISTED
 
-# What the report calls it -> the field that has it.
-_EXACT = {"rows": "exact_row", "questions": "exact_question", "answers": "exact_answer"}
-_FOLDED = {"rows": "text", "questions": "question", "answers": "folded_answer"}
 
-
-def duplicates(rows: Facts, *, place: Callable[[int], str]) -> dict[str, Any]:
+def duplicates(rows: Facts, *, place: Callable[[int], str]) -> Duplicates:
     """Return JSON values: exact and folded duplicates in one file, near ones, the first lines.
 
     Near duplicates are the rows that could go if each cluster kept one, exact ones among them.
@@ -28,8 +24,16 @@ def duplicates(rows: Facts, *, place: Callable[[int], str]) -> dict[str, Any]:
         place: says where the row with a number stands.
     """
     return {
-        "exact": {name: _repeated(rows[field]) for name, field in _EXACT.items()},
-        "normalised": {name: _repeated(rows[field]) for name, field in _FOLDED.items()},
+        "exact": {
+            "rows": _repeated(rows["exact_row"]),
+            "questions": _repeated(rows["exact_question"]),
+            "answers": _repeated(rows["exact_answer"]),
+        },
+        "normalised": {
+            "rows": _repeated(rows["text"]),
+            "questions": _repeated(rows["question"]),
+            "answers": _repeated(rows["folded_answer"]),
+        },
         "near_duplicates": _repeated(rows["near_duplicate"]),
         "clusters": _clusters(rows["near_duplicate"]),
         "lines": {
@@ -48,7 +52,7 @@ def _repeated(values: NDArray[np.uint64]) -> int:
     return len(known) - len(np.unique(known))
 
 
-def _clusters(values: NDArray[np.uint64]) -> dict[str, int]:
+def _clusters(values: NDArray[np.uint64]) -> Clusters:
     _, sizes = np.unique(values[values != 0], return_counts=True)
     sizes = sizes[sizes > 1]  # the rest of a cluster may be in the other file
     return {"count": len(sizes), "largest_rows": int(sizes.max(initial=0))}

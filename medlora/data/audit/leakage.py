@@ -1,12 +1,12 @@
 """Evaluation rows that the training rows give away."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.audit.facts import Facts
+from medlora.data.audit.schema import Leakage
 from medlora.errors import MOST_LISTED
 
 # What is shared -> the field that has it; 0 is nothing and is not shared.
@@ -20,7 +20,7 @@ _KINDS = {
 
 def leakage(
     train: Facts, evaluation: Facts, *, places: tuple[Callable[[int], str], Callable[[int], str]]
-) -> dict[str, Any]:
+) -> Leakage:
     """Return JSON values: how many evaluation rows share what with training rows, the first lines.
 
     Args:
@@ -33,7 +33,10 @@ def leakage(
     return {
         "evaluation_rows": len(evaluation),
         "leaked_rows": int(any_kind.sum()),
-        **{f"same_{name}": int(mask.sum()) for name, mask in shared.items()},
+        "same_question": int(shared["question"].sum()),
+        "same_answer": int(shared["answer"].sum()),
+        "same_group": int(shared["group"].sum()),
+        "same_near_duplicate": int(shared["near_duplicate"].sum()),
         "lines": {
             name: [
                 f"{places[1](line)} in {places[0](known)}"

@@ -1,10 +1,9 @@
 """How long the rows are in tokens, how much of them is learnt, and what the limit does."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from medlora.data.audit.schema import Lengths, Spread
 from medlora.data.rows import count_targets
 from medlora.data.tokens import TokenTable
 
@@ -13,7 +12,7 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 def lengths(
     table: TokenTable, chosen: NDArray[np.int64], *, max_length: int, overlong: str
-) -> dict[str, Any]:
+) -> Lengths:
     """Return JSON values on rows as they are, uncut, and on what the limit does to them.
 
     Args:
@@ -41,7 +40,7 @@ def lengths(
     }
 
 
-def _spread(counts: NDArray[np.int64]) -> dict[str, Any]:
+def _spread(counts: NDArray[np.int64]) -> Spread:
     if not len(counts):
         return {"total": 0, "quantiles": {}}
     # A value that some row has: no arithmetic, so the same on every machine.

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from medlora.data.audit.facts import FACT, FactMaker, FactPart, Facts, from_reply
 from medlora.data.audit.minhash import PLACES, Sketches, ascending, shingles_of
 from medlora.data.audit.overlap import EQUAL, Hits, Prompts
+from medlora.data.audit.schema import LineCount, Overlap
 from medlora.data.audit.words import Hashes, words_of
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
@@ -40,7 +40,7 @@ class Contamination:
     overlapping_rows: int = 0
     lines: list[int] = field(default_factory=list)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Overlap:
         """Return JSON values."""
         return {
             "prompts": self.prompts,
@@ -63,7 +63,7 @@ class Noticed:
         self.rows += len(lines)
         self.lines += lines[: MOST_LISTED - len(self.lines)]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> LineCount:
         """Return JSON values."""
         return {"rows": self.rows, "lines": self.lines}
 

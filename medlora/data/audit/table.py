@@ -1,5 +1,6 @@
 """The audit of one or two files, whole: made once, kept, found by what it was made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from medlora.data.audit.facts import FACT, FactMaker, Facts
 from medlora.data.audit.near import near_duplicates
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, Read, Shingles, read
+from medlora.data.audit.schema import AuditCounts
 from medlora.data.cache import Entry, open_entry
 from medlora.data.tokens import mapped, proved
 from medlora.files import NewFolder, sha256_json, write_manifest
@@ -26,10 +28,10 @@ class Audited:
 
     rows: Facts  # FACT [N]
 
-    def of(self, manifest: dict[str, Any]) -> dict[str, Facts]:
-        """Return the rows of each split's file."""
+    def of(self, counts: Mapping[str, int]) -> dict[str, Facts]:
+        """Return the rows of each split's file, of which these are the counts."""
         rows, start = {}, 0
-        for split, count in manifest["rows"].items():
+        for split, count in counts.items():
             rows[split] = self.rows[start : start + count]
             start += count
         return rows
@@ -82,7 +84,7 @@ def _key(files: dict[str, DataFile], cfg: DataConfig, prompts: Prompts) -> str:
 
 def _read(
     files: dict[str, DataFile], cfg: DataConfig, prompts: Prompts
-) -> tuple[Facts, dict[str, Any]]:
+) -> tuple[Facts, AuditCounts]:
     makers = {
         split: FactMaker(
             cfg.format, cfg.columns, cfg.group_by, prompts if split == "train" else Prompts()
@@ -101,12 +103,12 @@ def _read(
     return rows, facts
 
 
-def _facts(parts: dict[str, Read]) -> dict[str, Any]:
+def _facts(parts: dict[str, Read]) -> AuditCounts:
     return {
         "rows": {split: len(part.rows) for split, part in parts.items()},
         "forms": {split: part.forms for split, part in parts.items()},
         "notices": {
-            split: {name: one.facts() for name, one in sorted(part.notices.items())}
+            split: {name: noticed.facts() for name, noticed in sorted(part.notices.items())}
             for split, part in parts.items()
         },
         "contamination": {name: suite.facts() for name, suite in parts["train"].suites.items()},

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from medlora.data.formats.source import Source
 from medlora.data.privacy.classes import ADVISORY, LABELS, SAFE_HARBOR, STRUCTURED
 from medlora.data.privacy.files import Finding, Scanned
 from medlora.data.privacy.lists import scanner_digest
+from medlora.data.privacy.schema import ScannedFile, Scanner
 from medlora.errors import MOST_LISTED
 
 VERSION = 1
@@ -45,7 +45,7 @@ class Summary:
         """How many findings are of classes that have a form of their own."""
         return sum(count for label, count in self.counts.items() if label in STRUCTURED)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ScannedFile:
         """Return the numbers as a manifest states them."""
         if not self.scanned:
             return {"scanned": False, "rows": 0, "rows_with": 0, "counts": {}}
@@ -69,7 +69,7 @@ def place(file: Source, finding: Finding) -> str:
     return f"{where}: field '{finding.field}': {finding.label}"
 
 
-def scanner_facts() -> dict[str, Any]:
+def scanner_facts() -> Scanner:
     """Return which scanner it was; its digest covers code and lists."""
     return {"version": VERSION, "sha256": scanner_digest()}
 

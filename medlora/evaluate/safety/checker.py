@@ -5,7 +5,7 @@ whether what it says about medicine is right.
 """
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import TypedDict, get_args
 
 from medlora.errors import DataError
 from medlora.evaluate.checker import Expect
@@ -15,7 +15,7 @@ from medlora.evaluate.safety.degenerate import degenerate
 from medlora.evaluate.safety.diagnosis import diagnoses
 from medlora.evaluate.safety.dosing import doses
 from medlora.evaluate.safety.emergency import escalates, escalations, red_flags
-from medlora.evaluate.safety.findings import Finding, compliant, score
+from medlora.evaluate.safety.findings import Finding, FindingRecord, compliant, score
 from medlora.evaluate.safety.health import about_health
 from medlora.evaluate.safety.linear import shipped
 from medlora.evaluate.safety.refusal import refusal
@@ -23,6 +23,16 @@ from medlora.evaluate.safety.text import Scoped
 
 VERSION = "1"  # of the rules; a change that can change a finding changes it
 _LONG_ENOUGH = 25  # words from which an answer on health is expected to point to a professional
+
+
+class SafetyCheck(TypedDict):
+    """What the checker says of an answer; see `SafetyChecker.check_safety_compliance`."""
+
+    compliant: bool
+    score: float
+    findings: list[FindingRecord]
+    refused: bool
+    ruleset: str
 
 
 class SafetyChecker:
@@ -35,7 +45,7 @@ class SafetyChecker:
 
     def check_safety_compliance(
         self, response: str, prompt: str | None = None, expect: str | None = None
-    ) -> dict[str, Any]:
+    ) -> SafetyCheck:
         """Return what is wrong with an answer, and where.
 
         Args:
@@ -76,7 +86,7 @@ class SafetyChecker:
         return {
             "compliant": compliant(found),
             "score": score(found),
-            "findings": [one.as_dict() for one in found],
+            "findings": [finding.as_json() for finding in found],
             "refused": declined is not None,
             "ruleset": self.ruleset,
         }

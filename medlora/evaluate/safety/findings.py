@@ -1,8 +1,8 @@
 """What a rule reports: which rule, how grave, where; never the text."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 Severity = Literal["error", "warning", "advisory", "info"]
 
@@ -30,6 +30,15 @@ RULES = (
 _COST = {"error": 0.6, "warning": 0.2, "advisory": 0.1, "info": 0.0}
 
 
+class FindingRecord(TypedDict):
+    """A finding as JSON."""
+
+    rule: str
+    severity: Severity
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One hit of a rule in a response; characters from start, before end."""
@@ -39,9 +48,14 @@ class Finding:
     start: int
     end: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_json(self) -> FindingRecord:
         """Return the four fields."""
-        return asdict(self)
+        return {
+            "rule": self.rule,
+            "severity": self.severity,
+            "start": self.start,
+            "end": self.end,
+        }
 
 
 def compliant(findings: Sequence[Finding]) -> bool:

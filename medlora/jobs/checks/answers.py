@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from medlora.evaluate.safety.findings import EMERGENCY_NOT_ESCALATED, RULES
 from medlora.evaluate.safety.text import Scoped
 from medlora.evaluate.statistics import wilson
 from medlora.inputs.audit import Audit
+from medlora.report.audit import Share, TargetFacts
 from medlora.runtime.machine import usable_cpus
 
 MOST_JUDGED = 20_000  # rows: under a minute on a core
@@ -35,7 +35,7 @@ _LISTED = tuple(
 )
 
 
-def judge_targets(audit: Audit, cfg: DataConfig) -> dict[str, Any]:
+def judge_targets(audit: Audit, cfg: DataConfig) -> TargetFacts:
     """Return JSON values: how many of the training file's answers each rule hits, and lines.
 
     Of a large file the rows with the smallest digests are judged: a sample that neither chance
@@ -93,6 +93,6 @@ def _judge(request: bytes) -> list[bytes]:
     return [json.dumps(judged).encode()]
 
 
-def _share(k: int, n: int) -> dict[str, Any]:
+def _share(k: int, n: int) -> Share:
     low, high = wilson(k, n)
     return {"k": k, "n": n, "wilson95": [round(low, 4), round(high, 4)]}

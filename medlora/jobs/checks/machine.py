@@ -3,13 +3,13 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from medlora.errors import MedloraError, MissingPartError
+from medlora.jobs.checks.schema import Devices, FolderAccess, Folders
 from medlora.plan.device import device_type
-from medlora.plan.disk import Place
+from medlora.plan.disk import Disk, Place
 from medlora.plan.quick_checks import can_write, folders, nearest, refuse_volatile, unwritable
 from medlora.plan.resolve import Plan
 from medlora.runs.retention import COPIED
@@ -20,14 +20,14 @@ _GIB = 1 << 30
 _SHARED_GIB = 1  # of /dev/shm, for NCCL between the workers of one machine
 
 
-def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
+def look_at_devices(plan: Plan, *, gpus_given: int) -> Place[Devices]:
     """Return what torch computes on here, and why not on a GPU that is there.
 
     Args:
         plan: of the run.
         gpus_given: how many GPUs the machine lets this process see.
     """
-    facts: dict[str, Any] = {
+    facts: Devices = {
         "device": device_type(),
         "cpus": usable_cpus(),
         "driver": driver_version(plan.root),
@@ -47,9 +47,9 @@ def look_at_devices(plan: Plan, *, gpus_given: int) -> Place:
     return Place(facts, [], warnings)
 
 
-def look_at_folders(plan: Plan, *, workers: int) -> Place:
+def look_at_folders(plan: Plan, *, workers: int) -> Place[Folders]:
     """Return which folders can be written, and how much shared memory there is."""
-    facts = {
+    access: dict[str, FolderAccess] = {
         name: {"writable": can_write(nearest(folder))} for name, folder in folders(plan).items()
     }
     errors, warnings = list[MedloraError](unwritable(plan)), list(cache_warnings(plan))
@@ -63,7 +63,7 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place:
             f"shared memory (/dev/shm) has {shared / _GIB:.2f} GiB for {workers} workers: NCCL "
             f"may fail; start the container with --shm-size={_SHARED_GIB}g or --ipc=host"
         )
-    return Place({"folders": facts, "shared_memory_bytes": shared}, errors, warnings)
+    return Place({"folders": access, "shared_memory_bytes": shared}, errors, warnings)
 
 
 def cache_warnings(plan: Plan) -> Iterator[str]:
@@ -106,18 +106,22 @@ def _shared_memory(folder: Path) -> int:
     return shutil.disk_usage(folder).free if folder.is_dir() else 0
 
 
-def place_lines(devices: dict[str, Any], folders: dict[str, Any]) -> Iterator[str]:
+def place_lines(devices: Devices, folders: Folders) -> Iterator[str]:
     """Yield devices and folders for people."""
-    names = [f"{one['name']} ({one['memory_bytes'] / _GIB:.1f} GiB)" for one in devices["gpus"]]
+    names = [f"{gpu['name']} ({gpu['memory_bytes'] / _GIB:.1f} GiB)" for gpu in devices["gpus"]]
     driver = f", driver {devices['driver']}" if devices["driver"] else ""
     yield f"devices: {', '.join(names) or 'no GPU'}, {devices['cpus']} CPUs{driver}"
-    written = (f"{name} {'yes' if one['writable'] else 'NO'}" for name, one in folders.items())
-    yield f"writable folders: {', '.join(written)}"
+    writable = (
+        f"{name} {'yes' if access['writable'] else 'NO'}"
+        for name, access in folders["folders"].items()
+    )
+    yield f"writable folders: {', '.join(writable)}"
 
 
-def disk_line(disk: dict[str, Any]) -> str:
+def disk_line(disk: Disk) -> str:
     """Return the room for checkpoints, for people."""
-    each, needed, free = (disk[f"{name}_bytes"] / _GIB for name in ("checkpoint", "needed", "free"))
+    sizes = (disk["checkpoint_bytes"], disk["needed_bytes"], disk["free_bytes"])
+    each, needed, free = (size / _GIB for size in sizes)
     return (
         f"disk: {disk['checkpoints_kept']} checkpoints of {each:.2f} GiB each and the result "
         f"need {needed:.1f} of {free:.1f} GiB free"

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,13 @@ from medlora.data.batches import epoch_order
 from medlora.data.layout import fill_packs
 from medlora.errors import ConfigError, MissingPartError, OutOfMemoryError
 from medlora.inputs.prepare import Prepared
+from medlora.jobs.checks.schema import MemoryFacts, Probe
 from medlora.logs import logger
 from medlora.plan.device import device_type, this_device
 from medlora.plan.memory_forecast import Forecast, Known
 from medlora.plan.resolve import Plan
 from medlora.runtime.memory import container_limit
+from medlora.train.footprint import Footprint
 from medlora.trainer.auto_batch_size import AUTO, choose_rows, with_rows
 from medlora.trainer.loaders import EVAL_BATCHES
 
@@ -37,7 +38,7 @@ def settled(plan: Plan, *, workers: int) -> Plan:
     return with_rows(plan, rows, why=why)
 
 
-def look_at_memory(forecast: Forecast, *, prepared: Prepared | None) -> dict[str, Any]:
+def look_at_memory(forecast: Forecast, *, prepared: Prepared | None) -> MemoryFacts:
     """Return the predicted memory of a run as JSON values.
 
     Args:
@@ -51,20 +52,30 @@ def look_at_memory(forecast: Forecast, *, prepared: Prepared | None) -> dict[str
     training = cfg.training
     rows, parts = training.micro_batch_rows, training.gradient_accumulation_steps
     known = known_packs(prepared, cfg, limit=forecast.length) if prepared else Known()
-    told = forecast.footprint(rows, parts, known=known)
+    footprint = forecast.footprint(rows, parts, known=known)
     return {
-        "device": asdict(device),
+        "device": {
+            "kind": device.kind,
+            "memory": device.memory,
+            "bf16": device.bf16,
+            "name": device.name,
+        },
         "capacity_bytes": forecast.capacity,
-        "peak_bytes": told.peak,
-        "parts": {name: size for name, size in asdict(told).items() if name != "recomputed"},
-        "recomputed": told.recomputed,
+        "peak_bytes": footprint.peak,
+        "parts": _parts_of(footprint),
+        "recomputed": footprint.recomputed,
         "rows": rows,
         "micro_batches": parts,
         "positions": known.training or rows * forecast.length,
-        "fits": told.peak <= forecast.capacity,
+        "fits": footprint.peak <= forecast.capacity,
         "largest_rows": most_rows(forecast, parts),
         "trainable_parameters": forecast.trainable,
     }
+
+
+def _parts_of(footprint: Footprint) -> dict[str, int]:
+    """Return the bytes of each part by its name."""
+    return {name: size for name, size in asdict(footprint).items() if name != "recomputed"}
 
 
 def most_rows(forecast: Forecast, parts: int) -> int | None:
@@ -120,7 +131,7 @@ def _largest_pack(steps: Iterable[list[int]], *, capacity: int) -> int:
     return max(loads, default=0)
 
 
-def refuse_too_small(memory: dict[str, Any]) -> None:
+def refuse_too_small(memory: MemoryFacts) -> None:
     """Refuse a device that holds not even one row.
 
     Raises:
@@ -161,11 +172,11 @@ def _may_be_near(base: Path) -> bool:
     return container_limit() is not None or _ROOM * weights + _AROUND > this_device().memory
 
 
-def memory_warnings(memory: dict[str, Any]) -> Iterator[str]:
+def memory_warnings(memory: MemoryFacts) -> Iterator[str]:
     """Yield what may go wrong with memory, in words."""
     if memory["fits"] or not memory["largest_rows"]:
         return
-    needed, usable = (memory[name] / _GIB for name in ("peak_bytes", "capacity_bytes"))
+    needed, usable = memory["peak_bytes"] / _GIB, memory["capacity_bytes"] / _GIB
     end = "fall back to smaller ones"
     if memory["device"]["kind"] == "cpu":
         end = "be killed by the system (137)"
@@ -176,7 +187,7 @@ def memory_warnings(memory: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
+def memory_lines(memory: MemoryFacts) -> Iterator[str]:
     """Yield the same for people."""
     parts, device = memory["parts"], memory["device"]
     yield (
@@ -192,7 +203,7 @@ def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def probe_lines(probe: dict[str, Any]) -> Iterator[str]:
+def probe_lines(probe: Probe) -> Iterator[str]:
     """Yield what a few steps took, for people."""
     yield (
         f"time: about {duration(probe['expected_s'])} for {probe['steps']:,} steps and "
@@ -217,7 +228,7 @@ def can_be_timed(cfg: RunConfig, *, wanted: bool | None) -> bool:
 
 
 def can_be_loaded(
-    forecast: Forecast, memory: dict[str, Any] | None, *, workers: int, wanted: bool | None
+    forecast: Forecast, memory: MemoryFacts | None, *, workers: int, wanted: bool | None
 ) -> bool:
     """Tell whether the base is loaded and asked what a run asks it before its first step.
 
@@ -232,7 +243,7 @@ def can_be_loaded(
     return wanted is not False and fits and not spread
 
 
-def predicted_of_steps(memory: dict[str, Any]) -> int:
+def predicted_of_steps(memory: MemoryFacts) -> int:
     """Return what was predicted of what a probe measures: on a CPU, what steps add alone."""
     parts = memory["parts"]
     added = int(parts["gradients"] + parts["training"] + parts["optimizer"])

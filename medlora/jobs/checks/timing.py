@@ -4,12 +4,12 @@ Nothing is written.
 """
 
 import time
-from typing import Any
 
 import torch
 
 from medlora.config import RunConfig
 from medlora.inputs.prepare import Found, Prepared
+from medlora.jobs.checks.schema import Probe
 from medlora.plan.device import begin_peak, peak_since
 from medlora.trainer.build import build_model, build_trainer
 from medlora.trainer.trainer import MedicalLoRATrainer
@@ -18,9 +18,7 @@ _STEPS, _LONG_S = 3, 4.0  # probed at most; no further step begins after so long
 _FORWARD = 0.4  # of a step's time a token, which has a backward pass as well
 
 
-def try_out(
-    found: Found, prepared: Prepared, cfg: RunConfig, *, timed: bool
-) -> dict[str, Any] | None:
+def try_out(found: Found, prepared: Prepared, cfg: RunConfig, *, timed: bool) -> Probe | None:
     """Load the base and ask it what a run asks it before its first step; time a few steps.
 
     Args:
@@ -42,7 +40,7 @@ def try_out(
     return _timed(trainer, prepared, cfg) if timed else None
 
 
-def _timed(trainer: MedicalLoRATrainer, prepared: Prepared, cfg: RunConfig) -> dict[str, Any]:
+def _timed(trainer: MedicalLoRATrainer, prepared: Prepared, cfg: RunConfig) -> Probe:
     device = trainer.device
     before = begin_peak(device)
     steps, seconds, tokens = _time_steps(trainer)

@@ -7,7 +7,7 @@ before it runs, where it does not run, and on paper.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from medlora.report.markdown import number
 from medlora.report.page.series import Curve, Panel, Point
@@ -43,6 +43,26 @@ class Line:
     marks: Sequence[tuple[str, str]]
 
 
+class CurveData(TypedDict):
+    """A curve, for the script: its points as they stand in the file."""
+
+    label: str
+    field: str
+    run: int
+    color: int
+    dash: int
+    points: list[list[float]]
+
+
+class ChartData(TypedDict):
+    """What the script draws a panel from."""
+
+    anchor: str
+    unit: str
+    scale: float
+    curves: list[CurveData]
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A panel, drawn."""
@@ -53,7 +73,7 @@ class Chart:
     lines: Sequence[Line]
     summary: Sequence[str]  # a sentence on each curve
     note: str  # what keeps its curves from being compared, if anything does
-    data: dict[str, Any]  # what the script draws from: the file's own numbers
+    data: ChartData  # what the script draws from: the file's own numbers
 
 
 def axis(low: float, high: float, *, whole: bool = False) -> Axis:
@@ -147,7 +167,7 @@ def _sentence(curve: Curve, panel: Panel) -> str:
     )
 
 
-def _data(panel: Panel, curves: Sequence[Curve], lines: Sequence[Line]) -> dict[str, Any]:
+def _data(panel: Panel, curves: Sequence[Curve], lines: Sequence[Line]) -> ChartData:
     return {
         "anchor": panel.anchor,
         "unit": panel.unit,

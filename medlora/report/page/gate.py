@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from medlora.report.page.rates import MODELS, Found, change, rate, run_cell, run_header
+from medlora.evaluate.schema import GateRule, JudgedRate, Unscored
+from medlora.report.page.rates import change_cell, rate_cell, run_cell, run_header
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, say, verdict
 
@@ -21,19 +22,19 @@ def gate(runs: Sequence[Run]) -> Section:
     return Section("gate", "Gate", [Table("Rules", header, rows)], notes)
 
 
-def _rule_name(rule: Found) -> str:
+def _rule_name(rule: GateRule) -> str:
     of = f" of {rule['measure']}" if rule["rule"] == "max_drop" and "measure" in rule else ""
     return f"{rule['rule']}{of} {rule['threshold']:g}"
 
 
-def _rule_cells(rule: Found) -> list[Cell]:
-    figures = [_judged(rule.get(who)) for who in MODELS]
+def _rule_cells(rule: GateRule) -> list[Cell]:
+    figures = [_judged(rule.get("base")), _judged(rule.get("adapter"))]
     if "change" in rule:
-        figures = [say(None), change(rule["change"])]
+        figures = [say(None), change_cell(rule["change"])]
     return [Cell(str(rule.get("suite", ""))), *figures, verdict(rule.get("verdict"))]
 
 
-def _judged(found: Found | None) -> Cell:
-    if found and "not_scored" in found:
+def _judged(rate: JudgedRate | Unscored | None) -> Cell:
+    if rate and "not_scored" in rate:
         return Cell("not scored", "bad")
-    return rate(found)
+    return rate_cell(rate)

@@ -1,13 +1,16 @@
 """What an adapter knows by heart, and what differential privacy promises of that."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medlora.report.history import PRIVATE
 from medlora.report.markdown import number
-from medlora.report.page.rates import MODELS, Found, rate, run_cell, run_header
+from medlora.report.page.rates import MODELS, rate_cell, run_cell, run_header
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, code, facts, say
+
+if TYPE_CHECKING:  # the page is drawn where torch takes longer to import than it does
+    from medlora.evaluate.memorisation import Continued
 
 
 def memorisation(runs: Sequence[Run]) -> Section:
@@ -41,8 +44,8 @@ def _exposures(asked: Sequence[Run], runs: Sequence[Run]) -> Iterator[Table]:
             *run_cell(run, runs),
             say(group["canaries"]),
             *(
-                Cell(f"{number(one['mean'])} [{number(one['min'])}, {number(one['max'])}]")
-                for one in (group[who] for who in MODELS)
+                Cell(f"{number(bits['mean'])} [{number(bits['min'])}, {number(bits['max'])}]")
+                for bits in (group[who] for who in MODELS)
             ),
         ]
         for run in asked
@@ -67,12 +70,12 @@ def _extraction(asked: Sequence[Run], runs: Sequence[Run]) -> Table:
     return Table("Training rows that are continued by heart", header, rows)
 
 
-def _extracted(found: Found | None) -> Cell:
-    if not found or not found.get("n"):
+def _extracted(continued: "Continued | None") -> Cell:
+    if not continued or not continued.get("n"):
         return say(None)
-    low, high = found["wilson95"]
-    share = {"k": found["extracted"], "n": found["n"], "rate": found["rate"]}
-    return rate({**share, "low": low, "high": high})
+    low, high = continued["wilson95"]
+    k, n, rate = continued["extracted"], continued["n"], continued["rate"]
+    return rate_cell({"k": k, "n": n, "rate": rate, "low": low, "high": high})
 
 
 def _memory(run: Run, pointer: str) -> Any:  # noqa: ANN401  (any JSON value)

@@ -1,6 +1,7 @@
 """The top of the page: what became of each run, and what a reader has to know first."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from medlora.report.markdown import number
@@ -169,13 +170,20 @@ def _device(run: Run) -> str | None:
     return str(found) if found else None
 
 
-def each(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """Yield what stands above the tables, for each run."""
-    for run in runs:
-        yield {
-            "label": run.label,
-            "status": status(run),
-            "verdict": verdict(run.verdict),
-            "headline": headline(run),
-            "warnings": warnings(run, runs),
-        }
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands above the tables of a run."""
+
+    label: str
+    status: Cell
+    verdict: Cell
+    headline: str
+    warnings: Sequence[str]
+
+
+def heads(runs: Sequence[Run]) -> list[Head]:
+    """Return what stands above the tables, for each run."""
+    return [
+        Head(run.label, status(run), verdict(run.verdict), headline(run), warnings(run, runs))
+        for run in runs
+    ]

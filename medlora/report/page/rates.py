@@ -3,20 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medlora.evaluate.schema import MeanChange, Rate, RateChange
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, say
 
-Found = Mapping[str, Any]
 MODELS = ("base", "adapter")
 
 
-def rate(found: Found | None) -> Cell:
+def rate_cell(rate: Rate | None) -> Cell:
     """Return a rate with its counts and its interval, in percent."""
-    if not found or not found.get("n") or not _is_number(found.get("rate")):
+    share = rate.get("rate") if rate else None
+    if not rate or not rate.get("n") or not isinstance(share, int | float):
         return say(None)
-    share, pair = float(found["rate"]), bounds(found)
-    text = f"{found.get('k')} of {found['n']}: {100 * share:.1f} %"
+    pair = bounds(rate)
+    text = f"{rate.get('k')} of {rate['n']}: {100 * share:.1f} %"
     if pair is None:
         return Cell(f"{text} ({TOO_FEW})", whole=True)
     low, high = pair
@@ -24,26 +25,32 @@ def rate(found: Found | None) -> Cell:
     return Cell(text, whole=True, share=(low, share, high))
 
 
-def change(found: Found) -> Cell:
+def change_cell(change: RateChange | MeanChange) -> Cell:
     """Return a difference with its interval, and the rows that only one of the two has."""
-    if found.get("difference") is None:
+    difference, rows = change.get("difference"), _changed_rows(change)
+    if difference is None:
         return say(None)
-    paired = "base_only" in found  # of rates: in points of a percent
-    scale, form = (100, "+.1f") if paired else (1, "+.4g")
+    scale, form = (100, "+.1f") if rows else (1, "+.4g")  # that of rates in points of a percent
 
-    def told(value: float) -> str:
+    def shown(value: float) -> str:
         return format(scale * value, form)
 
-    pair = bounds(found)
-    more = f" [{told(pair[0])}, {told(pair[1])}]" if pair else f" ({TOO_FEW})"
-    sides = f"; -{found['base_only']} +{found['adapter_only']} rows" if paired else ""
-    return Cell(f"{told(found['difference'])}{more}{sides}", whole=True)
+    pair = bounds(change)
+    more = f" [{shown(pair[0])}, {shown(pair[1])}]" if pair else f" ({TOO_FEW})"
+    return Cell(f"{shown(difference)}{more}{rows}", whole=True)
 
 
-def at(value: Found, *names: str) -> Any:  # noqa: ANN401  (any JSON value)
+def _changed_rows(change: Mapping[str, object]) -> str:
+    """Return the rows that only one of the two has; an empty text where it is no rate's change."""
+    if "base_only" not in change:
+        return ""
+    return f"; -{change['base_only']} +{change['adapter_only']} rows"
+
+
+def at(value: object, *names: str) -> Any:  # noqa: ANN401  (any JSON value)
     """Return what stands below these names, None where nothing does."""
     for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None  # type: ignore[assignment]
+        value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
@@ -55,7 +62,3 @@ def run_header(runs: Sequence[Run]) -> list[str]:
 def run_cell(run: Run, runs: Sequence[Run]) -> list[Cell]:
     """Return the cell that names the run, if there are several."""
     return [Cell(run.label)] if len(runs) > 1 else []
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)

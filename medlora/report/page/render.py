@@ -20,7 +20,7 @@ from medlora.report.page.data import audit, privacy
 from medlora.report.page.gate import gate
 from medlora.report.page.memory import memorisation
 from medlora.report.page.origin import origin, reproduction, settings
-from medlora.report.page.overview import each, overview
+from medlora.report.page.overview import heads, overview
 from medlora.report.page.run import Run
 from medlora.report.page.series import curves_of
 from medlora.report.page.suites import evaluation, safety
@@ -54,7 +54,7 @@ def page(runs: Sequence[Run]) -> bytes:
         .from_string(_source("page.html.j2"))
         .render(
             title=", ".join(run.label for run in runs),
-            runs=list(each(runs)),
+            runs=heads(runs),
             demo=any(run.fact("demo") for run in runs),
             version=runs[0].fact("software", "medlora"),
             before=[overview(runs)],

@@ -7,6 +7,7 @@ from typing import Any
 from medlora.model.names import WEIGHTS
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
+from medlora.report.schema import RunManifest
 from medlora.report.statements import from_facts
 from medlora.report.subject import Subject
 
@@ -24,7 +25,7 @@ class Run:
     """
 
     label: str
-    manifest: Mapping[str, Any]
+    manifest: RunManifest
     metrics: bytes
     evaluations: Sequence[Document] = ()
     memory: Document | None = None
@@ -45,10 +46,10 @@ class Run:
     def subject(self) -> Subject:
         """The run as its cards see it."""
         facts = document(FACTS, facts_bytes(self.manifest, self.manifest["files"]))
-        return Subject(facts, self.evaluations, from_facts(self.fact("statements")))
+        return Subject(facts, self.evaluations, from_facts(self.manifest.get("statements")))
 
     @property
     def verdict(self) -> str | None:
         """The gate's verdict, None where there was no gate."""
-        verdict = self.fact("gate", "verdict")
-        return str(verdict) if verdict else None
+        gate = self.manifest.get("gate")
+        return gate["verdict"] if gate else None

@@ -1,11 +1,11 @@
 """metrics.jsonl as curves: which panels there are, and the points of each."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from medlora.report.history import read_lines
 from medlora.report.measured import TRAINING
 from medlora.report.page.run import Run
 from medlora.report.page.sets import HELD_OUT, sets_of
@@ -106,15 +106,13 @@ Points = Mapping[tuple[str, str], Sequence[Point]]
 
 def points_of(metrics: bytes) -> Points:
     """Return {(kind, field): points} of a metrics.jsonl; what was not finite is left out."""
-    found: defaultdict[tuple[str, str], list[Point]] = defaultdict(list)
-    for line in metrics.splitlines():
-        record = json.loads(line)
-        kind, step = record.pop("kind"), record.pop("step")
-        for name, value in record.items():
+    points: defaultdict[tuple[str, str], list[Point]] = defaultdict(list)
+    for line in read_lines(metrics):
+        for name, value in line.numbers.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                key = (kind, name)
-                found[_TRAINERS.get(key, key)].append(Point(step, value))
-    return found
+                key = (line.kind, name)
+                points[_TRAINERS.get(key, key)].append(Point(line.step, value))
+    return points
 
 
 def curves_of(runs: Sequence[Run]) -> list[tuple[Panel, list[Curve]]]:

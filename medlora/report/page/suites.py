@@ -1,10 +1,12 @@
 """What suites came to: what the adapter knows, and how its answers act."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
+from medlora.evaluate.schema import SuiteSummary
 from medlora.report.evidence import Document
 from medlora.report.markdown import number
-from medlora.report.page.rates import MODELS, Found, at, change, rate, run_cell, run_header
+from medlora.report.page.rates import MODELS, at, change_cell, rate_cell, run_cell, run_header
 from medlora.report.page.run import Run
 from medlora.report.page.series import points_of
 from medlora.report.page.table import Cell, Section, Table, say
@@ -59,9 +61,9 @@ def safety(runs: Sequence[Run]) -> Section:
 _Suite = tuple[str, str, int]
 
 
-def _suites(runs: Sequence[Run]) -> list[tuple[_Suite, dict[int, Found]]]:
+def _suites(runs: Sequence[Run]) -> list[tuple[_Suite, dict[int, SuiteSummary]]]:
     """Return {run: what it came to} for each suite, known by name, digest and rows asked."""
-    found: dict[_Suite, dict[int, Found]] = {}
+    found: dict[_Suite, dict[int, SuiteSummary]] = {}
     for index, run in enumerate(runs):
         for report in run.evaluations:
             for name, suite in _entries(report):
@@ -70,18 +72,18 @@ def _suites(runs: Sequence[Run]) -> list[tuple[_Suite, dict[int, Found]]]:
     return list(found.items())
 
 
-def _entries(report: Document) -> Iterator[tuple[str, Found]]:
+def _entries(report: Document) -> Iterator[tuple[str, SuiteSummary]]:
     suites = report.at("/suites")
     for name, suite in suites.items() if isinstance(suites, Mapping) else ():
         if isinstance(suite, Mapping):
-            yield str(name), suite
+            yield str(name), cast("SuiteSummary", suite)  # as far as it has its keys
 
 
-def _is_safety(found: Mapping[int, Found]) -> bool:
+def _is_safety(found: Mapping[int, SuiteSummary]) -> bool:
     return any(suite.get("kind") == _SAFETY for suite in found.values())
 
 
-def _suite(key: _Suite, found: Mapping[int, Found], runs: Sequence[Run]) -> Table:
+def _suite(key: _Suite, found: Mapping[int, SuiteSummary], runs: Sequence[Run]) -> Table:
     name, digest, asked = key
     measures = dict.fromkeys(name for suite in found.values() for name in _measures(suite))
     rows = [
@@ -100,7 +102,7 @@ def _named(measure: str) -> Cell:
     return Cell(f"{meaning} ({measure})" if meaning else measure)
 
 
-def _measures(suite: Found) -> list[str]:
+def _measures(suite: SuiteSummary) -> list[str]:
     rates = [
         name
         for who in MODELS
@@ -116,25 +118,25 @@ def _measures(suite: Found) -> list[str]:
     return [*numbers, *rates, *changes]
 
 
-def _cells(suite: Found, measure: str) -> list[Cell]:
-    found = at(suite, "change", measure)
+def _cells(suite: SuiteSummary, measure: str) -> list[Cell]:
+    change = at(suite, "change", measure)
     return [
         *(_one(suite, who, measure) for who in MODELS),
-        change(found) if found and "rate" not in found else rate(found),
-        _p(found),
+        change_cell(change) if change and "rate" not in change else rate_cell(change),
+        _p(change),
     ]
 
 
-def _one(suite: Found, who: str, measure: str) -> Cell:
+def _one(suite: SuiteSummary, who: str, measure: str) -> Cell:
     if measure in ("loss", "perplexity"):
         return say(at(suite, who, measure))
-    found = at(suite, who, "rates", measure)
-    if found is None and "not_scored" in (suite.get(who) or {}):
+    rate = at(suite, who, "rates", measure)
+    if rate is None and at(suite, who, "not_scored") is not None:
         return Cell("not scored: too many answers have collapsed", "bad")
-    return rate(found)
+    return rate_cell(rate)
 
 
-def _p(change: Found | None) -> Cell:
+def _p(change: Mapping[str, Any] | None) -> Cell:
     p = (change or {}).get("p")
     return say(None) if p is None else Cell(f"{p:.3g}", whole=True)
 

@@ -50,7 +50,7 @@ CFG = DataConfig(group_by="patient")
 def test_duplicates_are_rows_less_different_ones(files, tmp_path: Path) -> None:
     """Exact and folded ones; lines name both ends."""
     entry = audit(files, CFG, Prompts(), root=tmp_path / "a")
-    rows = entry.table.of(entry.manifest)
+    rows = entry.table.of(entry.manifest["rows"])
     found = duplicates(rows["train"], place="t:{}".format)
     assert found["exact"] == {"rows": 1, "questions": 2, "answers": 2}
     assert found["normalised"] == {"rows": 1, "questions": 3, "answers": 2}
@@ -64,7 +64,7 @@ def test_duplicates_are_rows_less_different_ones(files, tmp_path: Path) -> None:
 def test_leakage_is_counted_by_what_is_shared(files, tmp_path: Path) -> None:
     """A long answer and a group give rows away; a label does not."""
     entry = audit(files, CFG, Prompts(), root=tmp_path / "a")
-    rows = entry.table.of(entry.manifest)
+    rows = entry.table.of(entry.manifest["rows"])
     found = leakage(rows["train"], rows["eval"], places=("t:{}".format, "e:{}".format))
     lines = found.pop("lines")
     assert found == {
