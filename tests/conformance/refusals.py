@@ -144,6 +144,6 @@ _CAUSES: Mapping[str, Callable[[_Case, re.Match[str]], bool]] = {
     r"renders the (?:conversation|tool calls of message \d+) differently": _is_another,
     r"puts an end token \((.*)\) into message": _has_end_within,
     r"opens a reasoning block before message": _opens_a_thought,
-    r"a message (?:spells|becomes) a control token": _spells_controls,
+    r"a message (?:contains|becomes) a control token": _spells_controls,
 }
 _OF_A_ROW = (_always, _refuses, _has_no_tools, _spells_controls)

@@ -107,7 +107,7 @@ class Arena:
             from medlora import cli
 
             sys.argv = ["medlora", *arguments]
-            cli.run()
+            cli.main(guarded=False)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 70
         finally:
