@@ -8,6 +8,8 @@ from PIL import Image
 from medlora.errors import MissingPartError
 from medlora.report import curves
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 
 def curve_pixels(picture: bytes) -> list[int]:
     """How many pixels have any colour but grey in each quarter, in reading order."""
