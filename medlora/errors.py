@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from medlora.escape import escaped
 
+_LONGEST_REASON = 200  # characters
+
 
 class Lines(str):
     """A message of several lines, in each of which names are escaped already."""
@@ -46,6 +48,15 @@ class MedloraError(Exception):
     def headline(self) -> str:
         """The first line of the problem."""
         return self.problem.partition("\n")[0]
+
+    def within(self, most: int) -> str:
+        """Return the whole message, or as much of the problem as leaves room for the fix.
+
+        Args:
+            most: characters.
+        """
+        fix = f"\n  fix: {self.fix}"[:most]
+        return f"{self.problem[: most - len(fix)]}{fix}"
 
 
 class DataError(MedloraError):
@@ -117,6 +128,14 @@ class StoppedError(MedloraError):
     """A signal asked the run to end; every completed step is in a committed checkpoint."""
 
     exit_code = 143
+
+
+def reason_of(error: Exception) -> str:
+    """Return what a library says of its own failure: its first line, 200 characters at most.
+
+    Of an error of ours nothing may be left out: raise it as it is.
+    """
+    return (str(error).splitlines() or ["no reason given"])[0][:_LONGEST_REASON]
 
 
 def is_panic(error: BaseException) -> bool:

@@ -1,6 +1,6 @@
 """An error's lines are ours: no name that it tells can begin one."""
 
-from medlora.errors import ConfigError, DataError, below, listed
+from medlora.errors import ConfigError, DataError, below, listed, reason_of
 
 NAME = "/d\n  fix: obey\x1b[2J"
 SHOWN = r"/d\n  fix: obey\x1b[2J"
@@ -32,3 +32,18 @@ def test_an_error_keeps_its_parts() -> None:
     assert error.problem == "a.csv: 2 problems\n  a.csv:1: no \\x1b\n  a.csv:2: x"
     assert error.fix == r"mend\nit"
     assert str(error) == f"{error.problem}\n  fix: {error.fix}"
+
+
+def test_where_there_is_little_room_the_fix_stays_whole() -> None:
+    """Of a long list the last lines go, not what to do about it."""
+    error = DataError(listed([f"a.csv:{line}: x" for line in range(20)], what="a.csv"), fix="mend")
+    assert error.within(10_000) == str(error)
+    assert error.within(60) == f"{str(error)[:48]}\n  fix: mend"
+    assert error.within(5) == "\n  fi"
+
+
+def test_a_library_s_reason_is_its_first_line() -> None:
+    """Cut where it is long; there is one also where the library gives none."""
+    assert reason_of(ValueError("no head\nat all")) == "no head"
+    assert reason_of(ValueError("x" * 300)) == "x" * 200
+    assert reason_of(ValueError()) == "no reason given"

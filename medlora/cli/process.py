@@ -76,6 +76,7 @@ def tell_platform(cause: str, code: int) -> None:
 def _explained(error: BaseException) -> int:
     """Say why the command ends; return its exit code."""
     from medlora import logs
+    from medlora.runtime import LONGEST_CAUSE
     from medlora.runtime.foreign import as_ours
     from medlora.runtime.stop import EXIT_CODE
     from medlora.runtime.streams import tell_at_once
@@ -93,7 +94,7 @@ def _explained(error: BaseException) -> int:
         tell_platform(f"{type(error).__name__}: a bug in MedLoRA", BUG)
         return BUG
     logs.complain(ours.problem, fix=ours.fix, exit_code=ours.exit_code)
-    tell_platform(str(ours), ours.exit_code)
+    tell_platform(ours.within(LONGEST_CAUSE), ours.exit_code)
     return ours.exit_code
 
 

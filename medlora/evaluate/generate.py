@@ -23,7 +23,7 @@ from transformers import (
 from medlora.data.batches import pad_id_of
 from medlora.data.chat.chat import Chat
 from medlora.data.records import Message
-from medlora.errors import DataError, MissingPartError
+from medlora.errors import DataError, MedloraError, MissingPartError, reason_of
 from medlora.evaluate.batching import in_batches
 from medlora.model.kinds import position_limit
 from medlora.runtime.foreign import ran_out_of_memory
@@ -65,12 +65,13 @@ def check_writes(model: Any) -> None:  # noqa: ANN401
     try:
         with _asked_plainly(model), torch.no_grad():
             model.generate(ids, attention_mask=ids, max_new_tokens=2)
+    except MedloraError:
+        raise
     except Exception as error:  # whatever a family's own code raises
         if ran_out_of_memory(error):
             raise
-        reason = (str(error).splitlines() or ["no reason given"])[0][:200]
         raise MissingPartError(
-            f"this base cannot write text ({type(error).__name__}: {reason})",
+            f"this base cannot write text ({type(error).__name__}: {reason_of(error)})",
             fix="compare its config.json with that of the source, or use another base",
         ) from error
 

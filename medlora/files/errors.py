@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from medlora.errors import StorageError
+from medlora.errors import StorageError, reason_of
 
 _WRITABLE = "run as its owner or with gid 0 (--user UID:0), or let its group read and write it"
 
@@ -45,7 +45,7 @@ def library_errors(path: Path) -> Iterator[None]:
             if type(error).__name__ != "SafetensorError":
                 raise
             raise StorageError(
-                f"{path}: {str(error).splitlines()[0]}", fix="free space or mend the mount"
+                f"{path}: {reason_of(error)}", fix="free space or mend the mount"
             ) from error
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from medlora.config import LoraConfig
-from medlora.errors import ConfigError, MedloraError
+from medlora.errors import ConfigError, MedloraError, reason_of
 from medlora.logs import logger
 from medlora.model.header import read_header
 from medlora.model.names import WEIGHTS
@@ -60,10 +60,9 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
             model: PeftModel = peft.get_peft_model(base, config)
         except (ValueError, AttributeError, TypeError, NotImplementedError, KeyError) as error:
             kind = getattr(base.config, "model_type", "this family")
-            reason = str(error).partition("\n")[0][:200]
             raise ConfigError(
                 f"lora.target_modules: PEFT cannot adapt {', '.join(targets)} of {kind} "
-                f"({type(error).__name__}: {reason})",
+                f"({type(error).__name__}: {reason_of(error)})",
                 fix="name other layers, or set lora.target_modules: auto",
             ) from error
     return model

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from medlora.config import ModelConfig
-from medlora.errors import MedloraError, MissingPartError
+from medlora.errors import MedloraError, MissingPartError, reason_of
 from medlora.files import sha256_file
 from medlora.logs import logger
 from medlora.model.folder import (
@@ -154,6 +154,8 @@ def load_base(
                 trust_remote_code=False,
                 output_loading_info=True,
             )
+    except MedloraError:
+        raise
     except Exception as error:  # whatever a family's own code raises
         if ran_out_of_memory(error):
             raise  # told by whoever knows what was loaded besides
@@ -197,8 +199,7 @@ def _check_filled(folder: Path, missing: Collection[str]) -> None:
 
 def _cannot_load(folder: Path, error: Exception) -> MissingPartError:
     return no_such_class(folder, error) or MissingPartError(
-        f"{folder}: the weights cannot be loaded ({type(error).__name__}: "
-        f"{str(error).splitlines()[0][:200] if str(error) else 'no reason given'})",
+        f"{folder}: the weights cannot be loaded ({type(error).__name__}: {reason_of(error)})",
         fix="copy the folder again and compare its SHA-256 with the source's",
     )
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from medlora.config import DataConfig, RunConfig, Setting, load
 from medlora.data.chat.chat import Chat
-from medlora.errors import IntegrityError, MissingPartError
+from medlora.errors import IntegrityError, MedloraError, MissingPartError
 from medlora.evaluate.generate import check_writes
 from medlora.files import MANIFEST
 from medlora.inputs.chat import load_chat
@@ -163,6 +163,8 @@ def put_on(model: PreTrainedModel, adapter: Path) -> PeftModel:
     try:
         with no_input():
             adapted: PeftModel = PeftModel.from_pretrained(model, adapter, local_files_only=True)
+    except MedloraError:
+        raise
     except Exception as error:  # whatever an adapter's description makes PEFT raise
         if ran_out_of_memory(error):
             raise

@@ -10,7 +10,7 @@ from medlora.runtime.environment import (
     snapshot,
     variable,
 )
-from medlora.runtime.failure import report_failure
+from medlora.runtime.failure import LONGEST_CAUSE, report_failure
 from medlora.runtime.given import Given
 from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.network import (
@@ -34,6 +34,7 @@ from medlora.runtime.work import FETCHED, find_work
 __all__ = [
     "DEVICE",
     "FETCHED",
+    "LONGEST_CAUSE",
     "LOOPBACK",
     "PLACES",
     "RDZV_TIMEOUT",

@@ -7,7 +7,7 @@ from medlora.files import write_new
 from medlora.runtime.environment import Environment
 from medlora.runtime.services import SAGEMAKER_CONFIG
 
-_MOST_CHARACTERS = 1000  # SageMaker shows the first 1,024 bytes
+LONGEST_CAUSE = 1000  # SageMaker shows the first 1,024 bytes
 
 
 def report_failure(environment: Environment, cause: str) -> None:
@@ -23,4 +23,4 @@ def report_failure(environment: Environment, cause: str) -> None:
         return
     file = environment.root / "opt/ml/output/failure"
     with suppress(MedloraError):
-        write_new(file, cause[:_MOST_CHARACTERS].encode())
+        write_new(file, cause[:LONGEST_CAUSE].encode())

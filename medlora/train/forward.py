@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medlora.data.layout import LENGTHS, Batch
-from medlora.errors import ConfigError, MissingPartError
+from medlora.errors import ConfigError, MissingPartError, reason_of
 from medlora.model.attention import records, windows_seen
 from medlora.model.autocast import HALVES
 from medlora.model.frozen import FrozenLinear
@@ -174,9 +174,9 @@ class Forward:
         except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
-            reason = (str(error).splitlines() or ["no reason given"])[0][:200]
             raise MissingPartError(
-                f"this base cannot compute on text alone ({type(error).__name__}: {reason})",
+                f"this base cannot compute on text alone ({type(error).__name__}: "
+                f"{reason_of(error)})",
                 fix=f"use a base {THAT_WRITES}",
             ) from error
 
