@@ -77,13 +77,15 @@ def _of_a_checkpoint(folder: Path, name: str, manifest: Manifest) -> Iterator[st
         yield f"its manifest is of step {step}"
     if (found := EPOCH.fullmatch(name)) and manifest.get("epoch", int(found[1])) != int(found[1]):
         yield f"its manifest is of epoch {manifest['epoch']}"
-    reached = _step_of_progress(folder)
+    reached = read_progress(folder).get("step")
     if reached != step:
         yield f"its manifest is of step {step}, its {PROGRESS} of step {reached}"
 
 
-def _step_of_progress(folder: Path) -> Any:  # noqa: ANN401  (whatever stands there)
+def read_progress(folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint states of its run's progress, {} where that cannot be read."""
     try:
-        return json.loads((folder / PROGRESS).read_bytes())["step"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+        progress = json.loads((folder / PROGRESS).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return progress if isinstance(progress, dict) else {}

@@ -13,7 +13,7 @@ from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
 from medlora.report.subject import Field, Subject
-from medlora.runs.cards import EVALUATION
+from medlora.runs.cards import gate_reports
 from medlora.runs.finished import final_of, finished_manifest, home_of
 
 _FOLDER = "card"  # with a manifest of its own, so that `medlora verify` knows it
@@ -71,14 +71,9 @@ def _subject(final: Path, options: CardOptions) -> tuple[Subject, bytes]:
         if options.statements
         else from_facts(manifest.get("statements"))
     )
-    own = [final / EVALUATION] if EVALUATION in manifest["files"] else []
-    reports = [_read(path) for path in own]
+    reports = gate_reports(final, manifest["files"])
     reports += [_evaluation(path, manifest["files"][WEIGHTS]) for path in options.evaluations]
     return Subject(document(FACTS, facts), reports, statements), facts
-
-
-def _read(path: Path) -> Document:
-    return document(path.name, read_named(path, fix="name a report of `medlora evaluate`"))
 
 
 def read_evaluation(path: Path) -> Document:
@@ -89,7 +84,7 @@ def read_evaluation(path: Path) -> Document:
         StorageError: it cannot be read.
         DataError: it is something else.
     """
-    report = _read(path)
+    report = document(path.name, read_named(path, fix="name a report of `medlora evaluate`"))
     if report.at("/kind") != "evaluation":
         raise DataError(
             f"{path}: not a report of `medlora evaluate`", fix="write one with `medlora evaluate`"

@@ -7,9 +7,8 @@ from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page, as_table
-from medlora.report.evidence import document
 from medlora.report.statements import from_facts, read_statements
-from medlora.runs.cards import EVALUATION
+from medlora.runs.cards import gate_reports
 from medlora.runs.finished import final_of, finished_manifest
 
 
@@ -47,7 +46,6 @@ def _side(folder: Path, statements: Path | None = None) -> Side:
     final = final_of(folder)
     manifest = finished_manifest(final)
     files = manifest["files"]
-    evaluated = EVALUATION in files
-    report = document(EVALUATION, (final / EVALUATION).read_bytes()) if evaluated else None
+    report = next(iter(gate_reports(final, files)), None)
     said = read_statements(statements) if statements else from_facts(manifest.get("statements"))
     return Side(manifest, files[WEIGHTS], report, said)

@@ -5,8 +5,9 @@ and where the data is not, gives the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from medlora.files import sha256_bytes
+from medlora.files import read_named, sha256_bytes
 from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
 from medlora.report.evidence import Document, document
@@ -18,6 +19,18 @@ from medlora.report.subject import Subject
 EVALUATION = "evaluation.json"  # what the gate wrote, where there is one
 MEMORY = "memory-audit.json"  # in the folder of a run, beside its final/
 PAPERS = (FACTS, card.CARD, chai.CARD)
+
+
+def gate_reports(folder: Path, files: Mapping[str, str]) -> list[Document]:
+    """Return the report that a run's gate wrote; empty where it has no gate.
+
+    Args:
+        folder: of the result.
+        files: {file name: SHA-256} by its manifest.
+    """
+    if EVALUATION not in files:
+        return []
+    return [document(EVALUATION, read_named(folder / EVALUATION, fix="restore it from a copy"))]
 
 
 def with_papers(files: Mapping[str, bytes], stated: RunFacts) -> dict[str, bytes]:

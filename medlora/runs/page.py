@@ -12,7 +12,7 @@ from medlora.report.history import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
 from medlora.report.schema import RunManifest, as_run
-from medlora.runs.cards import EVALUATION, MEMORY
+from medlora.runs.cards import MEMORY, gate_reports
 from medlora.runs.finished import final_of, finished_manifest, home_of
 
 _log = logger(__name__)
@@ -44,8 +44,7 @@ def read_run(folder: Path) -> Run:
     metrics = (place / METRICS).read_bytes() if METRICS in manifest["files"] else b""
     if manifest.get(PRIVATE):  # what a private run may show of its steps is nothing
         metrics = releasable(metrics)
-    own = place / EVALUATION
-    reports = [document(EVALUATION, own.read_bytes())] if EVALUATION in manifest["files"] else []
+    reports = gate_reports(place, manifest["files"])
     memory = _memory(home_of(place), manifest["files"][WEIGHTS])
     return Run(str(manifest["run_name"]), manifest, metrics, reports, memory)
 

@@ -3,14 +3,14 @@
 Nothing here changes a folder, so that what `verify` advises is what `train` then does.
 """
 
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.names import BEST, ENDS, PROGRESS
-from medlora.checkpoint.proof import is_proven, prove
+from medlora.checkpoint.names import BEST, ENDS
+from medlora.checkpoint.proof import prove, read_progress
 from medlora.checkpoint.resume import checkpoints, newest_proven
 from medlora.errors import IntegrityError
 from medlora.files import MANIFEST, DamagedError, read_stated
@@ -33,7 +33,7 @@ def stated_best(run: Path) -> Best | None:
         except DamagedError:
             continue
     newest = newest_proven(run)
-    best = json.loads((newest[0] / PROGRESS).read_bytes()).get("best") if newest else None
+    best = read_progress(newest[0]).get("best") if newest else None
     match best:
         case [int() as step, int() | float() as loss]:
             return Best(step, loss, is_last=False)
@@ -66,8 +66,9 @@ def source_of_best(run: Path, best: Best) -> Path | None:
     """Return a whole folder that has the adapter of the best step, None where none has."""
     ends = [run / end for end in ENDS if (run / end).is_dir()]
     for folder in (*sorted(checkpoints(run)), *ends):
-        if is_proven(folder) and prove(folder).get("step") == best.step:
-            return folder
+        with suppress(DamagedError):
+            if prove(folder).get("step") == best.step:
+                return folder
     return None
 
 

@@ -1,13 +1,11 @@
 """Which folders a run writes, and what is in each."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from medlora.checkpoint.names import PROGRESS
-from medlora.checkpoint.proof import is_proven
+from medlora.checkpoint.proof import is_proven, read_progress
 from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import Progress
 from medlora.checkpoint.store import write_checkpoint
@@ -93,5 +91,4 @@ def is_saved(folder: Path, progress: Progress) -> bool:
     """Tell whether a checkpoint is there, whole, and says the same as this progress."""
     if not is_proven(folder):
         return False
-    saved = json.loads((folder / PROGRESS).read_bytes())
-    return bool(saved["pending"] == progress.pending)
+    return bool(read_progress(folder)["pending"] == progress.pending)
