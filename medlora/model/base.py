@@ -103,7 +103,7 @@ def end_tokens(folder: Path) -> list[int]:
     """Return the ids of the tokens that end an answer, as the base's generation config has them."""
     file = folder / GENERATION
     ends = read_object(file).get("eos_token_id") if file.is_file() else None
-    return [one for one in (ends if isinstance(ends, list) else [ends]) if isinstance(one, int)]
+    return [end for end in (ends if isinstance(ends, list) else [ends]) if isinstance(end, int)]
 
 
 def embedding_rows(folder: Path) -> int | None:
@@ -170,7 +170,7 @@ def _check_size(folder: Path, cfg: ModelConfig, dtype: torch.dtype) -> None:
     What is not in the files would be made up, in the machine's memory.
     """
     shapes = skeleton(folder, cfg, half=dtype)
-    asked = sum({id(one): one.numel() for one in shapes.parameters()}.values())
+    asked = sum({id(parameter): parameter.numel() for parameter in shapes.parameters()}.values())
     held = sum((folder / name).stat().st_size for name in weight_files(folder))
     if asked > _MOST_WEIGHTS_A_BYTE * held:
         raise MissingPartError(
