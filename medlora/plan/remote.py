@@ -52,10 +52,10 @@ def localise(plan: Plan, environment: Environment, *, config: str | None = None)
         StorageError: no room here, or the service failed.
     """
     stated = {
-        key: (parse(one, f"{origin}: {key}"), origin)
+        key: (parse(item, f"{origin}: {key}"), origin)
         for key, value, origin in plan.resolved.rows()
-        for one in (value if isinstance(value, list) else [value])
-        if is_location(one)
+        for item in (value if isinstance(value, list) else [value])
+        if is_location(item)
     }
     if not stated:
         return plan
