@@ -150,10 +150,10 @@ def _explained(error: Exception, location: Location, *, opening: bool) -> Medlor
         setting = "AWS_ENDPOINT_URL is not an address (http://HOST:PORT or https://HOST)"
     if setting:
         return ConfigError(f"{location}: {setting}", fix="correct it, or unset it")
-    found = _missing(error, location)
-    if found:
+    missing = _missing(error, location)
+    if missing:
         kind = MissingPartError if opening else StorageError
-        return kind(f"{location}: {found[0]}", fix=found[1])
+        return kind(f"{location}: {missing[0]}", fix=missing[1])
     return StorageError(
         f"{location}: {location.service} failed ({_code(error)})",
         fix="run it again: what is complete, here and there, is reused",
