@@ -159,8 +159,8 @@ class Forward:
         ids[1, -1] = 0
         with self._autocast():
             tolerance = rounding_tolerance(self._model, close=_CAUSAL, half=_CLOSE_HALF)
-            one, other = self._first_logits(_padded(ids % self._vocabulary))[:, :-1]
-        if not _equal(one.nan_to_num(), other.nan_to_num(), tolerance):
+            logits, changed = self._first_logits(_padded(ids % self._vocabulary))[:, :-1]
+        if not _equal(logits.nan_to_num(), changed.nan_to_num(), tolerance):
             raise MissingPartError(
                 "this base is no causal language model: a later token changes an earlier one's "
                 "prediction",
@@ -243,8 +243,8 @@ def _succeeds(compute: Callable[[], Tensor]) -> Tensor | None:
         return None
 
 
-def _equal(found: Tensor | None, expected: Tensor, tolerance: float) -> bool:
-    if found is None or found.shape != expected.shape:
+def _equal(actual: Tensor | None, expected: Tensor, tolerance: float) -> bool:
+    if actual is None or actual.shape != expected.shape:
         return False
-    difference = (found.float() - expected.float()).abs().max()
+    difference = (actual.float() - expected.float()).abs().max()
     return bool(difference <= tolerance * expected.float().abs().max())

@@ -327,4 +327,4 @@ def _clip(accelerator: Accelerator, optimizer: AdamW, max_norm: float) -> float:
 
 
 def _parameters(optimizer: AdamW) -> list[nn.Parameter]:
-    return [one for group in optimizer.param_groups for one in group["params"]]
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

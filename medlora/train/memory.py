@@ -110,7 +110,9 @@ def plan_activations(
 
 
 def _kept_bytes(model: nn.Module, forward: Forward, length: int, device: torch.device) -> int:
-    own = {one.untyped_storage().data_ptr() for one in (*model.parameters(), *model.buffers())}
+    own = {
+        tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())
+    }
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
