@@ -239,7 +239,7 @@ def adapter_bytes(model: PeftModel) -> int:
 def sums_held(micro_batches: int) -> int:
     """Return how many sums of gradients there are beside the newest one, at most.
 
-    Source: `distributed.tree`; a worker's first n leaves are as many nodes as n has ones.
+    Source: `distributed.gradient_sum`; a worker's first n leaves are as many nodes as n has ones.
     """
     return max((index.bit_count() for index in range(micro_batches)), default=0)
 

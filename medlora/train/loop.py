@@ -26,8 +26,8 @@ from medlora.config import TrainingConfig
 from medlora.data.batches import EpochSteps, micro_batches
 from medlora.data.layout import Batch, count_tokens, move
 from medlora.data.poisson import PoissonSteps
+from medlora.distributed.gradient_sum import GradientSum
 from medlora.distributed.team import Team
-from medlora.distributed.tree import GradientSum
 from medlora.errors import DataError, OutOfMemoryError
 from medlora.logs import logger
 from medlora.train.forward import Forward
