@@ -12,7 +12,7 @@ from typing import Any
 from medlora.errors import ConfigError, MedloraError, MissingPartError, StorageError
 from medlora.runtime import allow_hosts, snapshot, variable
 from medlora.storage.location import Location
-from medlora.storage.reach import hosts_of
+from medlora.storage.service_hosts import service_hosts
 
 ATTEMPTS = 3  # by each of the two layers that retry
 _CONNECT_S, _READ_S = 10, 60
@@ -74,7 +74,7 @@ def connect(location: Location) -> Any:  # noqa: ANN401  (fsspec has no types)
     Raises:
         MissingPartError: the library for it is not installed.
     """
-    allow_hosts(hosts_of(location.scheme, snapshot()))
+    allow_hosts(service_hosts(location.scheme, snapshot()))
     try:
         if location.scheme == "s3":
             return _s3()

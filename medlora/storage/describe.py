@@ -28,7 +28,7 @@ _ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "gs": ("STORAGE
 Row = tuple[str, str, str]
 
 
-def outlook(environment: Environment, paths: Mapping[str, Fact[str]]) -> list[Row]:
+def describe_locations(environment: Environment, paths: Mapping[str, Fact[str]]) -> list[Row]:
     """Return (what, how, source) of all that locations mean; empty where there is none.
 
     Raises:
