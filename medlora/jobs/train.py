@@ -32,9 +32,9 @@ from medlora.trainer.auto_batch_size import settle_batch
 from medlora.trainer.build import TRAINERS, build_model
 from medlora.trainer.context import RunContext
 from medlora.trainer.gate import Release, check_prompts, judge_adapter
-from medlora.trainer.outcome import TrainResult
 from medlora.trainer.questions import Questions, choose_questions
 from medlora.trainer.run_trainer import RunTrainer
+from medlora.trainer.train_result import TrainResult
 
 _log = logger(__name__)
 
