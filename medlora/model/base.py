@@ -21,7 +21,7 @@ from medlora.model.folder import (
     weight_files,
 )
 from medlora.model.kinds import (
-    THAT_WRITES,
+    CAUSAL_LM_HINT,
     attention_of,
     has_soft_cap,
     model_class,
@@ -54,12 +54,12 @@ def check_base(folder: Path) -> None:
         raise MissingPartError(
             f"{folder}: models of the type {config['model_type']} are not trained "
             "correctly here: loss or gradient differ from those of the model's own code",
-            fix=f"use a base of another family {THAT_WRITES}",
+            fix=f"use a base of another family {CAUSAL_LM_HINT}",
         )
     built = _built_as(config)
     if built.endswith(_OTHER_TASKS):
         raise MissingPartError(
-            f"{folder}: a {built} does not generate text", fix=f"use a base {THAT_WRITES}"
+            f"{folder}: a {built} does not generate text", fix=f"use a base {CAUSAL_LM_HINT}"
         )
 
 
@@ -191,7 +191,7 @@ def _check_filled(folder: Path, missing: Collection[str]) -> None:
         raise MissingPartError(
             f"{folder}: {len(missing)} weights of a causal language model are missing, "
             f"first {min(missing)}",
-            fix=f"use a base {THAT_WRITES}; this one was saved as {built}",
+            fix=f"use a base {CAUSAL_LM_HINT}; this one was saved as {built}",
         )
 
 

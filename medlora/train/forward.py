@@ -15,7 +15,7 @@ from medlora.errors import ConfigError, MissingPartError
 from medlora.model.attention import records, windows_seen
 from medlora.model.autocast import HALVES
 from medlora.model.frozen import FrozenLinear
-from medlora.model.kinds import THAT_WRITES, is_chunked, sliding_layers
+from medlora.model.kinds import CAUSAL_LM_HINT, is_chunked, sliding_layers
 from medlora.train.loss import log_shares, summed_nats, summed_target_nats
 
 _PROBE = (3, 6)  # tokens of two records
@@ -164,7 +164,7 @@ class Forward:
             raise MissingPartError(
                 "this base is no causal language model: a later token changes an earlier one's "
                 "prediction",
-                fix=f"use a base {THAT_WRITES}",
+                fix=f"use a base {CAUSAL_LM_HINT}",
             )
 
     def _first_logits(self, batch: Batch) -> Tensor:
@@ -177,7 +177,7 @@ class Forward:
             reason = (str(error).splitlines() or ["no reason given"])[0][:200]
             raise MissingPartError(
                 f"this base cannot compute on text alone ({type(error).__name__}: {reason})",
-                fix=f"use a base {THAT_WRITES}",
+                fix=f"use a base {CAUSAL_LM_HINT}",
             ) from error
 
     def _head_is_all(self, row: Batch, logits: Tensor, tolerance: float) -> bool:
