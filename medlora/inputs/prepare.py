@@ -250,7 +250,7 @@ def _entry(file: Source, sha256: str, chat: Chat, cfg: RunConfig) -> Entry[Token
     _log.info("data %s: %d rows (%s)", file.name, count, named)
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
     _log.info("tokens: %s rows %s", f"{count:,}", how)
-    for line in changes_said(entry.manifest["changes"]):
+    for line in describe_changes(entry.manifest["changes"]):
         _log.warning("data %s: %s", file.name, line)
     return entry
 
@@ -273,7 +273,7 @@ _CHANGES = {
 }
 
 
-def changes_said(changes: Mapping[str, int]) -> list[str]:
+def describe_changes(changes: Mapping[str, int]) -> list[str]:
     """Return a line for each thing that was done to rows so that they are taught as served."""
     return [
         text.format(f"{changes[name]:,}")
