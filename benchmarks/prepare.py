@@ -37,7 +37,7 @@ from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles
 from medlora.files import sha256_file
 from medlora.inputs.chat import load_chat
-from medlora.inputs.prepare import TOKENS, Found, prepare
+from medlora.inputs.prepare import TOKENS, InputFiles, prepare
 from medlora.logs import set_up
 from medlora.runtime.machine import usable_cpus
 
@@ -178,8 +178,10 @@ def _prepare(folder: Path) -> dict[str, Any]:
     set_up()
     cached = _known(folder)
     began, began_cpu, file = time.monotonic(), _cpu_s(), _data(folder)
-    found = Found(folder / "base", DataFiles(Source.of(file), None), {"train": sha256_file(file)})
-    prepared = prepare(found, _config(folder))
+    input_files = InputFiles(
+        folder / "base", DataFiles(Source.of(file), None), {"train": sha256_file(file)}
+    )
+    prepared = prepare(input_files, _config(folder))
     prepared.train[0]
     seconds, cpu = time.monotonic() - began, _cpu_s() - began_cpu
     tokens = prepared.train.tokens + prepared.evaluation.tokens

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from medlora.train.loop import StepResult
     from medlora.train.stopping import EarlyStopping, detect_convergence
     from medlora.trainer.huggingface import create_training_arguments, setup_trainer
-    from medlora.trainer.outcome import TrainResult
+    from medlora.trainer.train_result import TrainResult
     from medlora.trainer.trainer import MedicalLoRATrainer
 
 __all__ = [
@@ -52,7 +52,7 @@ _HOMES = {
     "MedicalSafetyCallback": "medlora.evaluate.callback",
     "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
-    "TrainResult": "medlora.trainer.outcome",
+    "TrainResult": "medlora.trainer.train_result",
     "TrainingMonitor": "medlora.report.monitor",
     "create_training_arguments": "medlora.trainer.huggingface",
     "setup_trainer": "medlora.trainer.huggingface",

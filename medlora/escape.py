@@ -25,7 +25,7 @@ def escaped(text: str, *, keep: str = "") -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _code(found[0]), text)
+    return _HIDDEN.sub(lambda match: match[0] if match[0] in keep else _code(match[0]), text)
 
 
 def _code(char: str) -> str:

@@ -41,7 +41,9 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     more: dict[str, Any] = getattr(record, "fields", {})
     level, message = record.levelname.lower(), escaped(record.getMessage())
-    shown = {name: escaped(one) if isinstance(one, str) else one for name, one in more.items()}
+    shown = {
+        name: escaped(value) if isinstance(value, str) else value for name, value in more.items()
+    }
     return {"time": when, "level": level, "message": message, **shown}
 
 
@@ -81,7 +83,7 @@ def interval_s() -> float:
 
 def _handler() -> _Line:
     handlers = logging.getLogger(LOGGER).handlers
-    return next((one for one in handlers if isinstance(one, _Line)), _Line())
+    return next((handler for handler in handlers if isinstance(handler, _Line)), _Line())
 
 
 def say(*lines: str) -> None:

@@ -384,7 +384,7 @@ def test_each_limit_of_a_process_is_named() -> None:
     code = (
         "import resource as r\n"
         f"for one in (r.RLIMIT_AS, r.RLIMIT_DATA): r.setrlimit(one, ({limit}, {limit}))\n"
-        "from medlora.runtime.memory import limits_said\nprint(limits_said())"
+        "from medlora.runtime.memory import describe_limits\nprint(describe_limits())"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.startswith(

@@ -1,4 +1,4 @@
-"""What the tests keep to: they come in by the public door."""
+"""What the code keeps to: tests come in by the public door, and a name says what it holds."""
 
 import ast
 import re
@@ -12,6 +12,9 @@ PACKAGE = TESTS.parent / "medlora"
 # A signal or a fault must be able to come anywhere, so those tests name places inside.
 INSIDE = TESTS / "torture"
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
+# They say how something came, not what it is: a path, a match, a parameter, a message.
+VAGUE = {"found", "one", "said", "told"}
+STILL_VAGUE = {"data", "evaluate", "jobs", "report", "runs", "runtime"}  # packages not yet renamed
 
 
 def is_private(name: str) -> bool:
@@ -78,4 +81,59 @@ def test_no_test_replaces_a_private_name() -> None:
         if named and INSIDE not in file.parents and file.name not in own:
             place = file.relative_to(TESTS.parent)
             bad += [f"{place}:{line}: {name}" for line, name in patched(source, named)]
+    assert bad == []
+
+
+def vague(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and name of each variable, argument or attribute that does not say what it is."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case (
+                ast.Name(id=name, ctx=ast.Store())
+                | ast.Attribute(attr=name, ctx=ast.Store())
+                | ast.arg(arg=name)
+                | ast.FunctionDef(name=name)
+                | ast.ExceptHandler(name=name)
+                | ast.MatchAs(name=name)
+                | ast.MatchStar(name=name)
+                | ast.MatchMapping(rest=name)
+            ) if name and name.strip("_") in VAGUE:
+                yield node.lineno, name
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("found = 1", ["found"]),
+        ("found: int = 1", ["found"]),
+        ("a, (one, *told) = b", ["one", "told"]),
+        ("if (found := f()): pass", ["found"]),
+        ("for one in a: pass", ["one"]),
+        ("with a as one: pass", ["one"]),
+        ("[one for one in a]", ["one"]),
+        ("lambda one: one", ["one"]),
+        ("def f(said, *told, found=1, **one): pass", ["said", "found", "told", "one"]),
+        ("class A:\n    found: int", ["found"]),
+        ("class A:\n    @property\n    def found(self): pass", ["found"]),
+        ("self._found = 1", ["_found"]),
+        ("try: pass\nexcept E as told: pass", ["told"]),
+        ("match a:\n    case {'a': one, **told}: pass", ["told", "one"]),
+        ("match a:\n    case [*one]: pass", ["one"]),
+        ("found_base = one_text = 'found one'", []),
+        ("print(one.found)", []),
+    ],
+)
+def test_a_vague_name_is_seen_wherever_it_is_given(source: str, names: list[str]) -> None:
+    """To a variable, an argument, an attribute or a capture; its use says nothing more."""
+    assert sorted(name for _, name in vague(source)) == sorted(names)
+
+
+def test_names_say_what_they_hold() -> None:
+    """A path, a match or a parameter is called so."""
+    bad = [
+        f"{file.relative_to(TESTS.parent)}:{line}: {name}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if file.relative_to(PACKAGE).parts[0] not in STILL_VAGUE
+        for line, name in vague(file.read_text(encoding="utf-8"))
+    ]
     assert bad == []

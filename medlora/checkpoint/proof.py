@@ -75,7 +75,7 @@ def _of_a_checkpoint(folder: Path, name: str, manifest: Manifest) -> Iterator[st
         yield f"its manifest says that it is no checkpoint ({manifest.get('kind')})"
     if step_of(name) not in (None, step):
         yield f"its manifest is of step {step}"
-    if (found := EPOCH.fullmatch(name)) and manifest.get("epoch", int(found[1])) != int(found[1]):
+    if (match := EPOCH.fullmatch(name)) and manifest.get("epoch", int(match[1])) != int(match[1]):
         yield f"its manifest is of epoch {manifest['epoch']}"
     reached = read_progress(folder).get("step")
     if reached != step:

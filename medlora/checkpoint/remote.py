@@ -37,7 +37,7 @@ def upload(store: Store, folder: Path) -> None:
     remove(store, there)
     files = json.loads(content)["files"]
     at_once(lambda name: store.put(folder / name, name), files)
-    arrived = {name: one.size for name, one in store.objects().items()}
+    arrived = {name: stored.size for name, stored in store.objects().items()}
     if arrived != {name: (folder / name).stat().st_size for name in files}:
         raise StorageError(
             f"{store.location}: what is there is not what was written",
@@ -73,7 +73,7 @@ def _fill(store: Store, temporary: Path, *, name: str) -> None:
     nested = [name for name in names if "/" in name or name in {"", ".."}]
     if nested:
         raise DamagedError(f"{nested[0]} does not belong to it")
-    at_once(lambda one: store.get(one, temporary / one), names)
+    at_once(lambda path: store.get(path, temporary / path), names)
     prove(temporary, name=name)
 
 
@@ -104,7 +104,7 @@ def move(store: Store, old: str, new: str, *, but: Collection[str] = ()) -> None
         new: its name from now on.
         but: names in it that stay.
     """
-    names = {name: one for name, one in store.objects(old).items() if name not in but}
+    names = {name: stored for name, stored in store.objects(old).items() if name not in but}
     at_once(lambda name: store.copy(f"{old}/{name}", f"{new}/{name}"), names)
     remove(store.below(old), names)
 
@@ -120,10 +120,10 @@ def prune(store: Store, *, keep: int, step: int) -> None:
 def by_folder(objects: Mapping[str, Object]) -> dict[str, dict[str, Object]]:
     """Return {folder: {name in it: object}}; what lies beside the folders is left out."""
     folders: dict[str, dict[str, Object]] = {}
-    for path, one in objects.items():
+    for path, stored in objects.items():
         folder, slash, name = path.partition("/")
         if slash:
-            folders.setdefault(folder, {})[name] = one
+            folders.setdefault(folder, {})[name] = stored
     return folders
 
 

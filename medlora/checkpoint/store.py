@@ -51,21 +51,21 @@ def read_manifest(folder: Path) -> Manifest:
         raise unreadable(folder)
     manifest = cast("Manifest", read_stated(folder / MANIFEST))
     try:
-        found = sha256_files(folder)
+        actual = sha256_files(folder)
     except ForbiddenError as error:
         raise UnreadableError(error.headline) from None
     except StorageError as error:
         raise DamagedError(error.headline) from None
-    found.pop(MANIFEST, None)
-    _compare(manifest["files"], found)
+    actual.pop(MANIFEST, None)
+    _compare(manifest["files"], actual)
     return manifest
 
 
-def _compare(stated: dict[str, str], found: dict[str, str]) -> None:
-    for name in sorted(stated.keys() | found.keys()):
-        if name not in found:
+def _compare(stated: dict[str, str], actual: dict[str, str]) -> None:
+    for name in sorted(stated.keys() | actual.keys()):
+        if name not in actual:
             raise DamagedError(f"{name} is missing")
         if name not in stated:
             raise DamagedError(f"{name} does not belong to it")
-        if stated[name] != found[name]:
+        if stated[name] != actual[name]:
             raise DamagedError(f"{name} was changed")

@@ -35,7 +35,7 @@ def prepared(
     Raises:
         MedloraError: the config or a part of the run cannot be used, or cannot be fetched.
     """
-    from medlora.plan.remote import leave, localise, with_local_config
+    from medlora.plan.local_copies import leave, localise, with_local_config
     from medlora.plan.resolve import resolve
     from medlora.plan.worker_count import workers_of
     from medlora.runtime import seal_network

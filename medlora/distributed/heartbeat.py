@@ -41,7 +41,9 @@ class Heartbeat:
             address, port, wait_for_workers=False, timeout=timedelta(seconds=_LOST_AFTER_S)
         )
         self._me, self._names, self._lost = me, names, lost
-        self._seen = {one: (b"", time.monotonic()) for one in range(len(names)) if one != me}
+        self._seen = {
+            machine: (b"", time.monotonic()) for machine in range(len(names)) if machine != me
+        }
         self._over = Event()
         self.ended: int | None = None  # the code of the first that ended badly
         self._thread = Thread(target=self._watch, daemon=True)
@@ -62,7 +64,7 @@ class Heartbeat:
         try:
             self._store.set(f"ended/{self._me}", str(code))
             if hosts and code:
-                others = [f"ended/{one}" for one in self._seen]
+                others = [f"ended/{machine}" for machine in self._seen]
                 self._store.wait(others, timedelta(seconds=_HEARD_S))
         except RuntimeError:  # torch's DistError: nobody is left to tell, or to wait for
             return
@@ -80,21 +82,21 @@ class Heartbeat:
         """Count on; return what there is to say of another machine."""
         try:
             self._store.set(f"heartbeat/{self._me}", str(count))
-            for one, (last, since) in self._seen.items():
-                if self._store.check([f"ended/{one}"]):
-                    code = int(self._store.get(f"ended/{one}"))
+            for machine, (last, since) in self._seen.items():
+                if self._store.check([f"ended/{machine}"]):
+                    code = int(self._store.get(f"ended/{machine}"))
                     if code:
                         self.ended = code
-                        return f"{self._named(one)} ended with {code}"
-                key = f"heartbeat/{one}"
+                        return f"{self._named(machine)} ended with {code}"
+                key = f"heartbeat/{machine}"
                 now = self._store.get(key) if self._store.check([key]) else b""
                 if now != last:
-                    self._seen[one] = (now, time.monotonic())
+                    self._seen[machine] = (now, time.monotonic())
                 elif time.monotonic() - since > _LOST_AFTER_S:
-                    return f"{self._named(one)} stopped responding"
+                    return f"{self._named(machine)} stopped responding"
         except RuntimeError:  # torch's DistError
             return f"{self._named(0)}, to which all others connect, is gone"
         return None
 
-    def _named(self, one: int) -> str:
-        return f"machine {one + 1} of {len(self._names)} ({self._names[one]})"
+    def _named(self, machine: int) -> str:
+        return f"machine {machine + 1} of {len(self._names)} ({self._names[machine]})"

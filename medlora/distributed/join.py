@@ -63,10 +63,10 @@ def join(topology: Topology, *, timeout_s: float, launched: bool) -> Team:
 
 
 def _take_gpu(local: int) -> None:
-    found = torch.cuda.device_count()
-    if local >= found:
+    gpus = torch.cuda.device_count()
+    if local >= gpus:
         raise MissingPartError(
-            f"worker {local + 1} of this machine has no GPU: {found} can be used",
-            fix=f"set {found} workers per machine (MEDLORA_NPROC={found}), or provide more GPUs",
+            f"worker {local + 1} of this machine has no GPU: {gpus} can be used",
+            fix=f"set {gpus} workers per machine (MEDLORA_NPROC={gpus}), or provide more GPUs",
         )
     torch.cuda.set_device(local)

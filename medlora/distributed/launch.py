@@ -156,7 +156,7 @@ def first_cause(
         late = int(failure.timestamp) - first >= patience_s - 1  # whole seconds are stated
         return _code(failure) == EXIT_CODE or (failure.exitcode == -signal.SIGKILL and late)
 
-    ordered = sorted(failures.values(), key=lambda one: (is_result(one), one.timestamp))
+    ordered = sorted(failures.values(), key=lambda failure: (is_result(failure), failure.timestamp))
     return _code(ordered[0]), ordered[0]
 
 
@@ -195,5 +195,5 @@ def _network(topology: Topology, variables: Mapping[str, str]) -> dict[str, str]
         name = topology.network_interface.value
     else:
         name = interface_to(topology.master_addr.value) or ""
-    wanted = {one: name for one in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if name}
-    return {one: value for one, value in wanted.items() if one not in variables}
+    wanted = {variable: name for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if name}
+    return {variable: value for variable, value in wanted.items() if variable not in variables}

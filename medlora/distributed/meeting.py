@@ -60,8 +60,8 @@ def open_store(address: str, port: int, *, hosts: bool, alone: bool, timeout_s: 
 
 def _listen(address: str, port: int) -> socket.socket:
     """Return a socket that listens there alone; by itself torch listens at every address."""
-    found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(found[4][:2], family=found[0])
+    resolved = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(resolved[4][:2], family=resolved[0])
 
 
 def call_roll(
@@ -82,10 +82,10 @@ def call_roll(
     """
     store.set(_key(me), name)
     until = time.monotonic() + timeout_s
-    while missing := [one for one in range(count) if not store.check([_key(one)])]:
+    while missing := [number for number in range(count) if not store.check([_key(number)])]:
         left = until - time.monotonic()
         if left <= 0:
-            numbers = ", ".join(str(one + 1) for one in missing)
+            numbers = ", ".join(str(number + 1) for number in missing)
             raise MissingPartError(
                 f"{what} {numbers} of {count} did not join within {timeout_s:.0f} s",
                 fix=f"check why it did not start, or cannot reach the first {what}; "
@@ -94,9 +94,9 @@ def call_roll(
         try:
             store.wait([_key(missing[0])], timedelta(seconds=min(left, _LOOK_S)))
         except RuntimeError:  # torch's DistError: it did not come in this while
-            numbers = ", ".join(str(one + 1) for one in missing)
+            numbers = ", ".join(str(number + 1) for number in missing)
             _log.info("waiting for %s %s of %d", what, numbers, count)
-    return [store.get(_key(one)).decode() for one in range(count)]
+    return [store.get(_key(number)).decode() for number in range(count)]
 
 
 def _key(number: int) -> str:
@@ -187,6 +187,6 @@ def interface_to(address: str) -> str | None:
     except OSError:
         return None
     for name, addresses in psutil.net_if_addrs().items():
-        if any(one.address.partition("%")[0] == own for one in addresses):
+        if any(entry.address.partition("%")[0] == own for entry in addresses):
             return str(name)
     return None

@@ -34,7 +34,7 @@ from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import DataError
 from medlora.files import json_bytes, sha256_bytes, write_bytes
-from medlora.inputs.prepare import Found, Prepared, Tokenized, by_split, chosen_rows, prepare
+from medlora.inputs.prepare import InputFiles, Prepared, Tokenized, by_split, chosen_rows, prepare
 from medlora.inputs.suites import prompts_of
 from medlora.logs import logger
 from medlora.report.audit import warnings_of
@@ -97,35 +97,37 @@ def audit_files(
     return Audit(places, sha256, entry)
 
 
-def prepare_as_trained(found: Found, cfg: RunConfig) -> Prepared:
+def prepare_as_trained(input_files: InputFiles, cfg: RunConfig) -> Prepared:
     """Return the rows of both splits as `train` takes them: near duplicates decide the split too.
 
     Raises:
         DataError: as `prepare`.
     """
-    return prepare(found, cfg, near=audit_files(found.files, found.sha256, cfg).near)
+    return prepare(
+        input_files, cfg, near=audit_files(input_files.data, input_files.sha256, cfg).near
+    )
 
 
 def report_on(
-    found: Audit, cfg: RunConfig, *, split: Split | None, tokenized: Tokenized | None = None
+    audit: Audit, cfg: RunConfig, *, split: Split | None, tokenized: Tokenized | None = None
 ) -> DataAudit:
     """Return the report.
 
     Args:
-        found: what is known of the rows.
+        audit: what is known of the rows.
         cfg: the run's config.
         split: which rows are held out, None where there is an evaluation file.
         tokenized: the rows as tokens; without them nothing is said of lengths.
     """
-    names = {name: file.name for name, file in found.files.items()}
-    counts = found.counts
+    names = {name: file.name for name, file in audit.files.items()}
+    counts = audit.counts
     report: DataAudit = {
         "schema": SCHEMA,
         "kind": "data_audit",
         "files": {
             name: {
                 "file": names[name],
-                "sha256": found.sha256[name],
+                "sha256": audit.sha256[name],
                 "rows": counts["rows"][name],
                 "forms": counts["forms"][name],
             }
@@ -133,15 +135,15 @@ def report_on(
         },
         "lengths": _lengths(tokenized, cfg.data, split) if tokenized else None,
         "duplicates": {
-            name: duplicates(rows, place=found.files[name].short_place)
-            for name, rows in found.rows.items()
+            name: duplicates(rows, place=audit.files[name].short_place)
+            for name, rows in audit.rows.items()
         },
         "split": split.facts if split else None,
-        "leakage": _leakage(found.rows, found.files, split),
+        "leakage": _leakage(audit.rows, audit.files, split),
         "notices": {
-            name: _noticed(counts["notices"][name], file) for name, file in found.files.items()
+            name: _noticed(counts["notices"][name], file) for name, file in audit.files.items()
         },
-        "contamination": _contamination(counts["contamination"], found.files["train"]),
+        "contamination": _contamination(counts["contamination"], audit.files["train"]),
         "warnings": [],
     }
     return {**report, "warnings": warnings_of(report)}

@@ -43,23 +43,23 @@ TOKENS = ".tokens"  # may lie beside the runs, which cannot have such a name
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InputFiles:
     """Where a run's inputs are, each data file's SHA-256 by its split, and the gate's suites."""
 
     base: Path
-    files: DataFiles
+    data: DataFiles
     sha256: dict[str, str]
     suites: tuple[Suite, ...] = ()
 
 
-def find_inputs(plan: Plan) -> Found:
+def find_inputs(plan: Plan) -> InputFiles:
     """Find what the run reads; whatever is missing is told before anything is read."""
     cfg = plan.resolved.config
     base = look_for_base(plan)
     check_base(base)
     files, digests = find_files(plan)
     suites = choose_suites(cfg.gate, folder=files.train.folder)
-    return Found(base, files, digests, tuple(suites))
+    return InputFiles(base, files, digests, tuple(suites))
 
 
 def find_files(plan: Plan) -> tuple[DataFiles, dict[str, str]]:
@@ -68,25 +68,25 @@ def find_files(plan: Plan) -> tuple[DataFiles, dict[str, str]]:
     return files, {split: file.sha256() for split, file in by_split(files).items()}
 
 
-def describe(found: Found, plan: Plan) -> Inputs:
+def describe(input_files: InputFiles, plan: Plan) -> Inputs:
     """Read the whole base model and return what a manifest states of all inputs."""
-    base_files = digest_base(found.base)
-    check_sums(found.base, base_files)
+    base_files = digest_base(input_files.base)
+    check_sums(input_files.base, base_files)
     facts: InputFacts = {
         "inputs": {
-            **fingerprint(plan.resolved, data=found.sha256, base=base_files),
-            **_formats(found.files),
+            **fingerprint(plan.resolved, data=input_files.sha256, base=base_files),
+            **_formats(input_files.data),
             **template_digest(plan.resolved.config.data),
-            **verdict_inputs(plan.resolved.config.gate, found.suites),
+            **verdict_inputs(plan.resolved.config.gate, input_files.suites),
         },
-        "data": {"sha256": found.sha256},
+        "data": {"sha256": input_files.sha256},
         "base_model": {
-            "folder": str(found.base),
+            "folder": str(input_files.base),
             "sha256": sha256_json(base_files),
             "files": base_files,
         },
     }
-    return Inputs(found.base, facts)
+    return Inputs(input_files.base, facts)
 
 
 def _formats(files: DataFiles) -> dict[str, Any]:
@@ -125,11 +125,11 @@ class Tokenized:
     entries: dict[str, Entry[TokenTable]]
 
 
-def prepare(found: Found, cfg: RunConfig, *, near: Keys | None = None) -> Prepared:
+def prepare(input_files: InputFiles, cfg: RunConfig, *, near: Keys | None = None) -> Prepared:
     """Tokenize both splits with the base's own tokenizer and chat template, or find it done.
 
     Args:
-        found: where the inputs are.
+        input_files: where the inputs are.
         cfg: the run's config.
         near: the cluster of near duplicates of each training row, 0 for none; they stay on one
             side where rows are held out.
@@ -139,22 +139,22 @@ def prepare(found: Found, cfg: RunConfig, *, near: Keys | None = None) -> Prepar
         ConfigError: the tokenizer cannot be used.
         StorageError: the tokens cannot be kept in the cache's folder.
     """
-    tokenized = tokenize_files(found, cfg)
-    return fit(tokenized, found, cfg, split=split_rows(tokenized, cfg, near=near))
+    tokenized = tokenize_files(input_files, cfg)
+    return fit(tokenized, input_files, cfg, split=split_rows(tokenized, cfg, near=near))
 
 
-def tokenize_files(found: Found, cfg: RunConfig) -> Tokenized:
+def tokenize_files(input_files: InputFiles, cfg: RunConfig) -> Tokenized:
     """Return the tokens of both files, made now or earlier."""
-    chat = load_chat(found.base, cfg.data)
+    chat = load_chat(input_files.base, cfg.data)
     if chat.is_plain:
         _log.info(
             "the tokenizer has no chat template: MedLoRA's plain template is used, and saved with "
             "the adapter"
         )
-    limit = _length_limit(found.base, cfg.data)
+    limit = _length_limit(input_files.base, cfg.data)
     entries = {
-        split: _entry(file, found.sha256[split], chat, cfg)
-        for split, file in by_split(found.files).items()
+        split: _entry(file, input_files.sha256[split], chat, cfg)
+        for split, file in by_split(input_files.data).items()
     }
     return Tokenized(chat, limit, entries)
 
@@ -184,17 +184,19 @@ def hold_out_rows(rows: NDArray[np.void], cfg: RunConfig, *, near: Keys | None) 
     return hold_out(keys, fraction=cfg.data.eval_fraction, seed=cfg.training.seed)
 
 
-def fit(tokenized: Tokenized, found: Found, cfg: RunConfig, *, split: Split | None) -> Prepared:
+def fit(
+    tokenized: Tokenized, input_files: InputFiles, cfg: RunConfig, *, split: Split | None
+) -> Prepared:
     """Return both splits' rows, cut to the limit as the config says.
 
     Raises:
         DataError: a row is refused, has nothing to learn from, or no row is left.
     """
     entries = tokenized.entries
-    splits = _splits(tokenized, found, cfg, split)
+    splits = _splits(tokenized, input_files, cfg, split)
     if not splits["train"]:
         raise DataError(
-            f"{found.files.train}: no row is left for training",
+            f"{input_files.data.train}: no row is left for training",
             fix="raise data.max_length, set data.overlong: truncate, or add rows",
         )
     facts: TokenFacts = {
@@ -215,9 +217,11 @@ def fit(tokenized: Tokenized, found: Found, cfg: RunConfig, *, split: Split | No
     return Prepared(tokenized.chat, splits["train"], splits["eval"], facts, counts)
 
 
-def held_out_records(found: Found, prepared: Prepared, cfg: DataConfig) -> Iterator[Record]:
+def held_out_records(
+    input_files: InputFiles, prepared: Prepared, cfg: DataConfig
+) -> Iterator[Record]:
     """Yield the evaluation rows as conversations; the file is read as far as somebody asks."""
-    file = found.files.evaluation or found.files.train
+    file = input_files.data.evaluation or input_files.data.train
     lines = prepared.evaluation.lines.tolist()
     return records_at(file, lines, form=cfg.format, columns=cfg.columns)
 
@@ -246,7 +250,7 @@ def _entry(file: Source, sha256: str, chat: Chat, cfg: RunConfig) -> Entry[Token
     _log.info("data %s: %d rows (%s)", file.name, count, named)
     how = f"in {time.monotonic() - began:.1f} s" if entry.made else "from the cache"
     _log.info("tokens: %s rows %s", f"{count:,}", how)
-    for line in changes_said(entry.manifest["changes"]):
+    for line in describe_changes(entry.manifest["changes"]):
         _log.warning("data %s: %s", file.name, line)
     return entry
 
@@ -269,7 +273,7 @@ _CHANGES = {
 }
 
 
-def changes_said(changes: Mapping[str, int]) -> list[str]:
+def describe_changes(changes: Mapping[str, int]) -> list[str]:
     """Return a line for each thing that was done to rows so that they are taught as served."""
     return [
         text.format(f"{changes[name]:,}")
@@ -293,10 +297,13 @@ def chosen_rows(
 
 
 def _splits(
-    tokenized: Tokenized, found: Found, cfg: RunConfig, split: Split | None
+    tokenized: Tokenized, input_files: InputFiles, cfg: RunConfig, split: Split | None
 ) -> dict[str, Rows]:
     """Return training and evaluation rows."""
-    files = {"train": found.files.train, "eval": found.files.evaluation or found.files.train}
+    files = {
+        "train": input_files.data.train,
+        "eval": input_files.data.evaluation or input_files.data.train,
+    }
     splits, limit = {}, tokenized.limit
     for name, (table, chosen) in chosen_rows(tokenized, split).items():
         splits[name] = fit_rows(

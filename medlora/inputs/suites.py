@@ -78,6 +78,6 @@ def _asked(item: Item) -> Iterator[str]:
         case Pair() | Prompt():
             yield item.prompt
         case Record():
-            yield from (one.content for one in item.messages if one.role == "user")
+            yield from (message.content for message in item.messages if message.role == "user")
         case _:
             yield item.text

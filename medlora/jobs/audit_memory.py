@@ -30,7 +30,7 @@ from medlora.evaluate.memorisation import (
 from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, read_named, write_bytes
 from medlora.inputs.audit import prepare_as_trained
-from medlora.inputs.prepare import Found, describe, find_inputs
+from medlora.inputs.prepare import InputFiles, describe, find_inputs
 from medlora.logs import logger, show
 from medlora.model.base import load_base
 from medlora.model.kinds import position_limit
@@ -124,23 +124,23 @@ def run(
     plan = plan_again(
         manifest, home_of(final), run_name=manifest["run_name"], data=data, model=model
     )
-    cfg, found = plan.resolved.config, find_inputs(plan)
-    refuse_other_inputs(manifest, describe(found, plan))
-    prepared = prepare_as_trained(found, cfg)
-    adapted = _load(found.base, final, cfg)
-    file = canaries or _beside(found.files.train.folder)
+    cfg, input_files = plan.resolved.config, find_inputs(plan)
+    refuse_other_inputs(manifest, describe(input_files, plan))
+    prepared = prepare_as_trained(input_files, cfg)
+    adapted = _load(input_files.base, final, cfg)
+    file = canaries or _beside(input_files.data.train.folder)
     report: MemoryAudit = {
         "schema": SCHEMA,
         "run_name": manifest["run_name"],
         "adapter_sha256": manifest["files"][WEIGHTS],
         "base_sha256": manifest["base_model"]["sha256"],
-        "data_sha256": found.sha256["train"],
+        "data_sha256": input_files.sha256["train"],
         "differential_privacy": manifest.get("differential_privacy"),
         "canaries": None,
         "extraction": _extraction(adapted, prepared.train, settings),
     }
     if file:
-        planted = _Planted.read(file, found, prepared.train, cfg.data)
+        planted = _Planted.read(file, input_files, prepared.train, cfg.data)
         report["canaries"] = _exposures(adapted, prepared.chat, planted, settings)
     report = _rounded(report)
     path = out or home_of(final) / MEMORY
@@ -197,10 +197,10 @@ class _Planted:
     contexts: dict[int, Record]  # by line
 
     @classmethod
-    def read(cls, file: Path, found: Found, rows: Rows, cfg: DataConfig) -> "_Planted":
+    def read(cls, file: Path, input_files: InputFiles, rows: Rows, cfg: DataConfig) -> "_Planted":
         content = read_named(file, fix="name the file that `plant` wrote")
         stated: Mapping[str, Any] = json.loads(content)
-        if stated["train_sha256"] != found.sha256["train"]:
+        if stated["train_sha256"] != input_files.sha256["train"]:
             raise DataError(
                 f"{file} belongs to data other than the run's",
                 fix="name the canaries of the data that the run was trained on",
@@ -215,7 +215,7 @@ class _Planted:
                 fix="raise data.max_length or set data.overlong: truncate, and train again",
             )
         lines = [one.lines[0] for one in canaries]
-        contexts = records_at(found.files.train, lines, form=cfg.format, columns=cfg.columns)
+        contexts = records_at(input_files.data.train, lines, form=cfg.format, columns=cfg.columns)
         return cls(stated["seed"], canaries, {one.line: one for one in contexts})
 
 

@@ -20,7 +20,7 @@ from medlora.files import json_bytes, write_bytes
 from medlora.inputs.audit import Audit, audit_files, refuse_leakage, report_on
 from medlora.inputs.chat import dated
 from medlora.inputs.prepare import (
-    Found,
+    InputFiles,
     Prepared,
     Tokenized,
     describe,
@@ -77,7 +77,7 @@ class Checked:
     report: dict[str, Any] = field(default_factory=lambda: {"warnings": []})
     errors: list[MedloraError] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    found: Found | None = None
+    input_files: InputFiles | None = None
     prepared: Prepared | None = None
 
     @contextmanager
@@ -189,21 +189,21 @@ def _tell(checked: Checked, output: Path | None) -> None:
 
 def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> None:
     cfg = plan.resolved.config
-    found = find_inputs(plan) if plan.has_model else None
-    inputs = describe(found, plan) if found and _has_results(plan) else None
+    input_files = find_inputs(plan) if plan.has_model else None
+    inputs = describe(input_files, plan) if input_files and _has_results(plan) else None
     is_done = False
     with checked.noting():
         is_done = inputs is not None and _check_ends(plan, inputs)
     with checked.noting():
         read_statements(plan.statements)
-    files, sha256 = (found.files, found.sha256) if found else find_files(plan)
+    files, sha256 = (input_files.data, input_files.sha256) if input_files else find_files(plan)
     privacy = scan_files(files, sha256, cfg)
     checked.report["privacy"] = privacy.facts()
     with checked.noting():
         privacy.refuse()
     audit = audit_files(files, sha256, cfg, suites=suites)
     # Tokens are the rows' text in numbers: not kept of what train would not take.
-    tokenized = tokenize_files(found, cfg) if found and not checked.errors else None
+    tokenized = tokenize_files(input_files, cfg) if input_files and not checked.errors else None
     split = _split(audit, tokenized, files, cfg)
     report = report_on(audit, cfg, split=split, tokenized=tokenized)
     targets = judge_targets(audit, cfg.data)
@@ -213,14 +213,15 @@ def _check_data(plan: Plan, checked: Checked, *, suites: tuple[Path, ...]) -> No
     with checked.noting():
         refuse_leakage(report, cfg.data)
     with checked.noting():
-        if found and tokenized:
-            checked.found, checked.prepared = found, fit(tokenized, found, cfg, split=split)
+        if input_files and tokenized:
+            checked.input_files = input_files
+            checked.prepared = fit(tokenized, input_files, cfg, split=split)
             check_one_example_a_row(cfg, checked.prepared.facts["changes"]["train"])
-    if found and checked.prepared:
+    if input_files and checked.prepared:
         with checked.noting():
-            choose_questions(found, checked.prepared, cfg)
+            choose_questions(input_files, checked.prepared, cfg)
         with checked.noting():
-            check_prompts(found, checked.prepared.chat)
+            check_prompts(input_files, checked.prepared.chat)
     with checked.noting():
         if inputs:
             _check_begun(plan, inputs, is_done=is_done)
@@ -302,11 +303,11 @@ def _check_memory(plan: Plan, checked: Checked, *, workers: int, timed: bool | N
             refuse_too_small(memory)
     measured, steps = None, can_be_timed(cfg, wanted=timed)
     loaded = steps or can_be_loaded(forecast, memory, workers=workers, wanted=timed)
-    if checked.found and checked.prepared and not checked.errors and loaded:
+    if checked.input_files and checked.prepared and not checked.errors and loaded:
         from medlora.jobs.checks.timing import try_out  # all of training
 
         with checked.noting():
-            measured = try_out(checked.found, checked.prepared, cfg, timed=steps)
+            measured = try_out(checked.input_files, checked.prepared, cfg, timed=steps)
     if measured:
         if memory:
             measured["predicted_bytes"] = predicted_of_steps(memory)

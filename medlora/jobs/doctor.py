@@ -26,8 +26,8 @@ from medlora.runtime.image import cuda_of_torch, oldest_driver
 from medlora.runtime.machine import machine_memory, usable_cpus
 from medlora.runtime.packages import package_version
 from medlora.runtime.room import check_room
+from medlora.storage.describe import describe_locations
 from medlora.storage.location import is_location
-from medlora.storage.outlook import outlook
 
 _PACKAGES = ("medlora", "torch", "transformers", "peft", "accelerate", "bitsandbytes")
 _PATHS = ("data", "model", "checkpoints", "output")
@@ -69,7 +69,7 @@ def as_text(environment: Environment) -> str:
     parts = {
         "place": [(name, str(fact.value), fact.source) for name, fact in facts],
         "paths": [(name, fact.value, fact.source) for name, fact in paths.items()],
-        "object storage": outlook(environment, paths),
+        "object storage": describe_locations(environment, paths),
         "versions": [(name, package_version(name) or "not installed", "") for name in _PACKAGES],
         "devices": list(_devices(environment)),
         "folders": list(_folders(environment, paths)),

@@ -24,7 +24,7 @@ from medlora.data.records import read_records
 from medlora.errors import DataError
 from medlora.files import json_line, new_file
 from medlora.inputs.chat import dated, load_chat
-from medlora.inputs.prepare import changes_said
+from medlora.inputs.prepare import describe_changes
 from medlora.logs import logger, show
 from medlora.model.base import check_base
 from medlora.plan.quick_checks import look_for_base
@@ -134,7 +134,7 @@ def run(
         show(f"{count:,} examples: {json_out}")
     else:
         _show(examples, cfg.data, source, rows)
-    for line in changes_said(chat.counts):
+    for line in describe_changes(chat.counts):
         _log.warning("%s", line)
 
 

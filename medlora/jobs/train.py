@@ -32,9 +32,9 @@ from medlora.trainer.auto_batch_size import settle_batch
 from medlora.trainer.build import TRAINERS, build_model
 from medlora.trainer.context import RunContext
 from medlora.trainer.gate import Release, check_prompts, judge_adapter
-from medlora.trainer.outcome import TrainResult
 from medlora.trainer.questions import Questions, choose_questions
 from medlora.trainer.run_trainer import RunTrainer
+from medlora.trainer.train_result import TrainResult
 
 _log = logger(__name__)
 
@@ -72,7 +72,7 @@ def run(
             attempt.watch_base()
             ready = _prepare(attempt, team)
             attempt.check_output()
-            model = build_model(attempt.found.base, cfg, suites=attempt.found.suites)
+            model = build_model(attempt.input_files.base, cfg, suites=attempt.input_files.suites)
             attempt.check_loaded()
             # Others would read the whole base once more, to state what the first one does.
             facts = _run_facts(attempt, ready, model, statements) if team.leads else RunFacts()
@@ -137,24 +137,24 @@ def _prepare(attempt: Attempt, team: Team) -> _Ready:
         attempt: has the inputs.
         team: the workers.
     """
-    found, cfg = attempt.found, attempt.plan.resolved.config
+    input_files, cfg = attempt.input_files, attempt.plan.resolved.config
     with team.first_here():
         # Before anything is kept of the data.
-        privacy = check_privacy(found.files, found.sha256, cfg)
-        audit = audit_files(found.files, found.sha256, cfg)
-        tokenized = tokenize_files(found, cfg)
+        privacy = check_privacy(input_files.data, input_files.sha256, cfg)
+        audit = audit_files(input_files.data, input_files.sha256, cfg)
+        tokenized = tokenize_files(input_files, cfg)
         split = split_rows(tokenized, cfg, near=audit.near)
         report = report_on(audit, cfg, split=split, tokenized=tokenized)
         if attempt.keeps_audit:
             keep(report, run_folder(attempt.plan))
         refuse_leakage(report, cfg.data)
-        prepared = fit(tokenized, found, cfg, split=split)
+        prepared = fit(tokenized, input_files, cfg, split=split)
         check_one_example_a_row(cfg, prepared.facts["changes"]["train"])
-        questions = choose_questions(found, prepared, cfg)
-        check_prompts(found, prepared.chat)
+        questions = choose_questions(input_files, prepared, cfg)
+        check_prompts(input_files, prepared.chat)
         if team.size == 1:
-            foresee(found.base, cfg, prepared=prepared)
-    refuse_differing({"data": found.sha256, "tokens": prepared.facts}, team)
+            foresee(input_files.base, cfg, prepared=prepared)
+    refuse_differing({"data": input_files.sha256, "tokens": prepared.facts}, team)
     facts: DataFacts = {**prepared.counts, "audit": stated_of(report), "privacy": privacy}
     return _Ready(prepared, facts, report, questions)
 
@@ -205,7 +205,7 @@ def _judge(
             model,
             ready.prepared.chat,
             attempt.plan.resolved.config,
-            attempt.found.suites,
+            attempt.input_files.suites,
             poll=poll,
             autocast=trainer.autocast,
         )

@@ -183,7 +183,7 @@ def _beside_the_text(base: PreTrainedModel) -> str | None:
 
 def _outermost_without(kept: set[int], module: nn.Module, prefix: str) -> Iterator[str]:
     for name, child in module.named_children():
-        inner = {id(one) for one in child.modules()}
+        inner = {id(part) for part in child.modules()}
         if not inner & kept:
             yield prefix + name
         elif not inner <= kept:

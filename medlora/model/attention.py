@@ -124,7 +124,7 @@ def attend(  # noqa: PLR0913, PLR0917  (transformers' signature)
     lengths = list(parts.lengths)
     split = (torch.split(tensor, lengths, dim=2) for tensor in (query, key, value))
     outputs = [
-        _one(*part, dropout=dropout, scaling=scaling, window=window)
+        _attend_record(*part, dropout=dropout, scaling=scaling, window=window)
         for part in zip(*split, strict=True)
     ]
     return torch.cat(outputs, dim=1), None
@@ -140,7 +140,7 @@ def _has_kernel(query: Tensor, dropout: float) -> bool:
     )
 
 
-def _one(
+def _attend_record(
     query: Tensor,
     key: Tensor,
     value: Tensor,

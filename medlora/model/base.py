@@ -21,7 +21,7 @@ from medlora.model.folder import (
     weight_files,
 )
 from medlora.model.kinds import (
-    THAT_WRITES,
+    CAUSAL_LM_HINT,
     attention_of,
     has_soft_cap,
     model_class,
@@ -54,12 +54,12 @@ def check_base(folder: Path) -> None:
         raise MissingPartError(
             f"{folder}: models of the type {config['model_type']} are not trained "
             "correctly here: loss or gradient differ from those of the model's own code",
-            fix=f"use a base of another family {THAT_WRITES}",
+            fix=f"use a base of another family {CAUSAL_LM_HINT}",
         )
     built = _built_as(config)
     if built.endswith(_OTHER_TASKS):
         raise MissingPartError(
-            f"{folder}: a {built} does not generate text", fix=f"use a base {THAT_WRITES}"
+            f"{folder}: a {built} does not generate text", fix=f"use a base {CAUSAL_LM_HINT}"
         )
 
 
@@ -103,7 +103,7 @@ def end_tokens(folder: Path) -> list[int]:
     """Return the ids of the tokens that end an answer, as the base's generation config has them."""
     file = folder / GENERATION
     ends = read_object(file).get("eos_token_id") if file.is_file() else None
-    return [one for one in (ends if isinstance(ends, list) else [ends]) if isinstance(one, int)]
+    return [end for end in (ends if isinstance(ends, list) else [ends]) if isinstance(end, int)]
 
 
 def embedding_rows(folder: Path) -> int | None:
@@ -172,7 +172,7 @@ def _check_size(folder: Path, cfg: ModelConfig, dtype: torch.dtype) -> None:
     What is not in the files would be made up, in the machine's memory.
     """
     shapes = skeleton(folder, cfg, half=dtype)
-    asked = sum({id(one): one.numel() for one in shapes.parameters()}.values())
+    asked = sum({id(parameter): parameter.numel() for parameter in shapes.parameters()}.values())
     held = sum((folder / name).stat().st_size for name in weight_files(folder))
     if asked > _MOST_WEIGHTS_A_BYTE * held:
         raise MissingPartError(
@@ -193,7 +193,7 @@ def _check_filled(folder: Path, missing: Collection[str]) -> None:
         raise MissingPartError(
             f"{folder}: {len(missing)} weights of a causal language model are missing, "
             f"first {min(missing)}",
-            fix=f"use a base {THAT_WRITES}; this one was saved as {built}",
+            fix=f"use a base {CAUSAL_LM_HINT}; this one was saved as {built}",
         )
 
 

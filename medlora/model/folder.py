@@ -243,14 +243,14 @@ def _names_others(folder: Path, names: Iterable[str], settings: Mapping[str, Any
         return True
     own = {(folder / name).resolve() for name in names}
     return any(
-        found not in own
+        path not in own
         for key, value in settings.items()
         if isinstance(value, str) and key not in _NOT_OPENED
-        for found in _found(value, folder)
+        for path in _paths_named(value, folder)
     )
 
 
-def _found(text: str, folder: Path) -> Iterator[Path]:
+def _paths_named(text: str, folder: Path) -> Iterator[Path]:
     """Yield what a text names that is there and no folder, from here and from a folder."""
     for place in (Path(text), folder / text):
         with suppress(OSError, ValueError):  # most texts are no path
@@ -267,9 +267,9 @@ def _shards(folder: Path) -> list[str]:
     wrong += [name for name in names if not name.endswith(".safetensors")]
     if wrong or not names:
         what = "is outside the folder" if wrong and "/" in min(wrong) else "is not in safetensors"
-        found = f"weight_map names a file that {what}" if wrong else "has no weight_map"
+        problem = f"weight_map names a file that {what}" if wrong else "has no weight_map"
         raise MissingPartError(
-            f"{folder / INDEX}: {found}", fix="provide *.safetensors beside their index"
+            f"{folder / INDEX}: {problem}", fix="provide *.safetensors beside their index"
         )
     return sorted(names)
 
@@ -342,7 +342,7 @@ def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _numbers(value: object, key: str = "") -> Iterator[tuple[str, int]]:

@@ -23,10 +23,10 @@ def frozen_linears(model: nn.Module) -> int:
     """Let frozen float32 layers on a CPU compute by oneDNN, in place; return how many do."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return 0
-    found = [module for module in model.modules() if type(module) is nn.Linear and _suits(module)]
-    for module in found:
+    layers = [module for module in model.modules() if type(module) is nn.Linear and _suits(module)]
+    for module in layers:
         module.__class__ = FrozenLinear
-    return len(found)
+    return len(layers)
 
 
 def _suits(module: nn.Linear) -> bool:

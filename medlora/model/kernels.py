@@ -31,7 +31,9 @@ def compile_layers(model: nn.Module, *, backend: str = "inductor") -> int:
     torch._inductor.config.fallback_random = True  # noqa: SLF001
     as_it_is: Callable[[Any], Any] = torch.compiler.disable
     AttentionInterface.register(NAME, as_it_is(attend))
-    layers = [one for one in model.modules() if isinstance(one, GradientCheckpointingLayer)]
+    layers = [
+        module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)
+    ]
     for module in model.modules():
         if isinstance(module, LeanLinear | FrozenLinear):
             module.__dict__["forward"] = as_it_is(module.forward)

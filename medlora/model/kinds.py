@@ -21,7 +21,7 @@ from medlora.runtime.limit import no_input, time_limit
 _SOFT_CAPS = ("attn_logit_softcapping", "attention_logits_soft_cap", "logits_soft_cap")
 _READ_S = 20.0
 _SLIDING, _CHUNKED = "sliding_attention", "chunked_attention"
-THAT_WRITES = "whose config.json names an architecture that ends with ForCausalLM"
+CAUSAL_LM_HINT = "whose config.json names an architecture that ends with ForCausalLM"
 
 
 def read_config(folder: Path) -> PretrainedConfig:
@@ -55,14 +55,14 @@ def no_such_class(folder: Path, error: Exception) -> MissingPartError | None:
     kind = read_object(folder / CONFIG).get("model_type")
     return MissingPartError(
         f"{folder}: transformers has no causal language model of the type {kind}",
-        fix=f"use a base {THAT_WRITES}",
+        fix=f"use a base {CAUSAL_LM_HINT}",
     )
 
 
 def _needs_own_code(folder: Path) -> MissingPartError:
     return MissingPartError(
         f"{folder}: the model needs code of its own (auto_map), which is never run",
-        fix=f"use a base {THAT_WRITES}",
+        fix=f"use a base {CAUSAL_LM_HINT}",
     )
 
 

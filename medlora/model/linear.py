@@ -27,10 +27,10 @@ def lean_linears(model: nn.Module) -> int:
 
     Quantized layers are of other types and stay as they are.
     """
-    found = [module for module in model.modules() if type(module) is Linear]
-    for module in found:
+    layers = [module for module in model.modules() if type(module) is Linear]
+    for module in layers:
         module.__class__ = LeanLinear
-    return len(found)
+    return len(layers)
 
 
 class LeanLinear(Linear):  # type: ignore[misc]  # (an untyped library)

@@ -35,16 +35,16 @@ def shard_base(model: PeftModel, *, device: torch.device, workers: int) -> None:
     causal: Any = model.get_base_model()
     body = getattr(causal, getattr(causal, "base_model_prefix", ""), None)
     names = set(getattr(causal, "_no_split_modules", None) or ())
-    layers = [one for one in model.modules() if type(one).__name__ in names]
+    layers = [module for module in model.modules() if type(module).__name__ in names]
     if body is None or not layers:
         raise ConfigError(
             f"training.sharding: full cannot split a {type(causal).__name__} into layers",
             fix="leave training.sharding unset",
         )
     _untie(causal)
-    whole = {one for one in model.parameters() if one.requires_grad}
-    for one in whole:
-        one.data = one.data.to(device)
+    whole = {parameter for parameter in model.parameters() if parameter.requires_grad}
+    for parameter in whole:
+        parameter.data = parameter.data.to(device)
     mesh = init_device_mesh(device.type, (workers,))
     for module in (*layers, body):  # a layer is gathered at a time; last, what is in none
         # At once after the pass, also the outermost: the first worker alone reads a state_dict,

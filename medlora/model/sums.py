@@ -48,10 +48,10 @@ def read_sums(file: Path) -> dict[str, str]:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     stated = {}
     for number, line in enumerate(lines, start=1):
-        found = _LINE.fullmatch(line)
-        if not found or found[2] in ("..", "."):
+        match = _LINE.fullmatch(line)
+        if not match or match[2] in ("..", "."):
             raise DataError(
                 f"{file}:{number}: no digest and file name", fix="transfer the folder again"
             )
-        stated[found[2]] = found[1]
+        stated[match[2]] = match[1]
     return stated

@@ -48,16 +48,16 @@ def choose_targets(
     if wanted == ALL:
         return [ALL] if not left else sorted({_short(name) for name in inner}), left
     if wanted == AUTO:
-        found = _of_attention(inner)
-        if not found:
+        projections = _of_attention(inner)
+        if not projections:
             raise ConfigError(
                 "lora.target_modules: no attention projection was found in the base",
                 fix=f"choose from: {_listed(able)}; or {ALL}",
             )
-        return found, left
-    missing = [one for one in wanted if not any(_is(name, one) for name in able)]
+        return projections, left
+    missing = [target for target in wanted if not any(_is(name, target) for name in able)]
     if missing:
-        known = [one for one in missing if any(_is(name, one) for name in layers)]
+        known = [target for target in missing if any(_is(name, target) for name in layers)]
         why = "cannot adapt" if known == missing else "has no"
         raise ConfigError(
             f"lora.target_modules: the base model {why} {', '.join(missing)}"
@@ -90,16 +90,16 @@ def _of_attention(layers: dict[str, nn.Module]) -> list[str]:
     """Return the names of the projections of attention, the usual ones first."""
     inside = {name for name, parent in layers.items() if _MIXES.search(_path(name, parent))}
     outside = {_short(name) for name in layers.keys() - inside}
-    found = {_short(name) for name in inside}
+    projections = {_short(name) for name in inside}
     # A name that other layers have as well is told apart by its parent's; where the usual four
     # are there, it is that of a gate, and left alone.
-    shared = found & outside
-    if not found.issuperset(_USUAL):
+    shared = projections & outside
+    if not projections.issuperset(_USUAL):
         named = {".".join(name.split(".")[-2:]) for name in inside if _short(name) in shared}
-        found |= named
-    found -= shared
-    usual = [name for name in _USUAL if name in found]
-    return [*usual, *sorted(found - set(usual))]
+        projections |= named
+    projections -= shared
+    usual = [name for name in _USUAL if name in projections]
+    return [*usual, *sorted(projections - set(usual))]
 
 
 def _path(name: str, parent: nn.Module) -> str:

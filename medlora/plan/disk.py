@@ -57,16 +57,16 @@ def look_at_disk(cfg: RunConfig, *, adapter_bytes: int) -> Place[Disk]:
     }
     least = resumable + adapter_bytes
     errors, warnings = list[MedloraError](), []
-    said = (
+    message = (
         f"{training.output_dir} has {usage.free / _GIB:.1f} GiB free, and the run needs up to "
         f"{needed / _GIB:.1f} GiB: {kept} checkpoints of {resumable / _GIB:.2f} GiB each and the "
         "result"
     )
     if least > usage.free:
         fix = "make room, mount a larger disk, lower training.save_total_limit or lora.r"
-        errors.append(StorageError(said, fix=fix))
+        errors.append(StorageError(message, fix=fix))
     elif needed > _TIGHT * usage.free:
-        warnings.append(said)
+        warnings.append(message)
     return Place(facts, errors, warnings)
 
 
@@ -76,7 +76,7 @@ def refuse_full(cfg: RunConfig, model: nn.Module) -> None:
     Raises:
         StorageError: says how much is free.
     """
-    trained = (one for one in model.parameters() if one.requires_grad)
-    size = sum(one.numel() * one.element_size() for one in trained)
+    trained = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    size = sum(parameter.numel() * parameter.element_size() for parameter in trained)
     for error in look_at_disk(cfg, adapter_bytes=size).errors:
         raise error

@@ -124,8 +124,10 @@ class Forecast:
         wanted = self.cfg.training.gradient_checkpointing
         for recompute in (False, True) if wanted == "auto" else (wanted,):
             for size in sizes:
-                told = self._footprint(size, step_rows // size, known=None, recompute=recompute)
-                if told.peak <= self.capacity:
+                footprint = self._footprint(
+                    size, step_rows // size, known=None, recompute=recompute
+                )
+                if footprint.peak <= self.capacity:
                     return size
         return None
 
@@ -201,6 +203,8 @@ class Forecast:
 
 def _largest_layer(model: nn.Module) -> int:
     """Return the bytes of the largest decoder layer."""
-    layers = (one for one in model.modules() if isinstance(one, GradientCheckpointingLayer))
-    sizes = (sum(p.numel() * p.element_size() for p in one.parameters()) for one in layers)
+    layers = (
+        module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)
+    )
+    sizes = (sum(p.numel() * p.element_size() for p in layer.parameters()) for layer in layers)
     return max(sizes, default=0)

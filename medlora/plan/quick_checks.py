@@ -93,15 +93,15 @@ def folders(plan: Plan) -> dict[str, Path]:
 
 def unwritable(plan: Plan) -> Iterator[StorageError]:
     """Yield what to say of each folder that cannot be written."""
-    told: set[Path] = set()
+    reported: set[Path] = set()
     for name, folder in folders(plan).items():
         there = nearest(folder)
         if not there.is_dir():
             yield StorageError(
                 f"{there} ({name}): is not a folder", fix="name another folder, or move it away"
             )
-        elif not can_write(there) and there not in told:
-            told.add(there)
+        elif not can_write(there) and there not in reported:
+            reported.add(there)
             yield StorageError(
                 f"{folder} ({name}) cannot be written",
                 fix=f"let uid {os.getuid()} or its group write {there}, or mount another",
@@ -115,7 +115,7 @@ def can_write(folder: Path) -> bool:
 
 def nearest(folder: Path) -> Path:
     """Return the folder, or the one above it that is there."""
-    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def _refuse_full(plan: Plan) -> None:

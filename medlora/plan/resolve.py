@@ -242,9 +242,9 @@ def _config_file(given: Given | None) -> Path | None:
         if file.name != STATEMENTS
     ]
     if len(candidates) != 1:
-        found = f"{len(candidates)} YAML files" if candidates else "no YAML file"
+        files = f"{len(candidates)} YAML files" if candidates else "no YAML file"
         raise ConfigError(
-            f"{path} ({given.origin}): {found} and no {CONFIG_NAMES[0]}",
+            f"{path} ({given.origin}): {files} and no {CONFIG_NAMES[0]}",
             fix=f"put the config at {path / CONFIG_NAMES[0]} or name the file",
         )
     return candidates[0]

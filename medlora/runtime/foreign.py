@@ -18,7 +18,7 @@ from medlora.errors import (
     StorageError,
     is_panic,
 )
-from medlora.runtime.memory import limits_said
+from medlora.runtime.memory import describe_limits
 from medlora.runtime.streams import unheard
 
 # What torch's allocator, oneDNN, cuBLAS, C++ and the loader of shared libraries say without a
@@ -118,7 +118,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def _out_of_memory() -> OutOfMemoryError:
-    limits = limits_said()
+    limits = describe_limits()
     return OutOfMemoryError(
         f"memory ran out{f': {limits}' if limits else ''}",
         fix=f"give it more memory{' (a higher limit)' if limits else ''}, or use less: lower "

@@ -9,7 +9,7 @@ _ULIMITS = ((resource.RLIMIT_AS, "-v", "address space"), (resource.RLIMIT_DATA, 
 _NO_LIMIT = 1 << 60  # the first version states "none" as a number about this large
 
 
-def limits_said() -> str:
+def describe_limits() -> str:
     """Return the limits that hold here in words, "" where there is none."""
     container, said = container_limit(), []
     for resource_, flag, of in _ULIMITS:

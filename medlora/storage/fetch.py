@@ -53,10 +53,10 @@ def fetch(store: Store, place: Path) -> Path:
     wanted = _wanted(store)
     make_folder(place, private=True)
     known = _kept(place, whole, wanted)
-    missing = {name: one for name, one in wanted.items() if name not in known}
+    missing = {name: stored for name, stored in wanted.items() if name not in known}
     check_space(
         place,
-        sum(one.size for one in missing.values()),
+        sum(stored.size for stored in missing.values()),
         purpose=str(store.location),
         fix="mount a larger disk at /scratch, or name a folder on one in MEDLORA_WORK",
     )
@@ -64,7 +64,7 @@ def fetch(store: Store, place: Path) -> Path:
         "%s: %d files, %.2f GB%s",
         store.location,
         len(wanted),
-        sum(one.size for one in wanted.values()) / _GB,
+        sum(stored.size for stored in wanted.values()) / _GB,
         f"; {len(known)} of them are here already" if known else "",
     )
     receiver = _Receiver(store, place, whole)
@@ -78,9 +78,9 @@ def fetch(store: Store, place: Path) -> Path:
 
 
 def _wanted(store: Store) -> dict[str, Object]:
-    found = store.objects(opening=True)
-    wanted = {name: one for name, one in found.items() if not name.endswith(_NEVER_READ)}
-    left_out = len(found) - len(wanted)
+    objects = store.objects(opening=True)
+    wanted = {name: stored for name, stored in objects.items() if not name.endswith(_NEVER_READ)}
+    left_out = len(objects) - len(wanted)
     if left_out:
         _log.info(
             "%s: %d files in formats that are never read are not fetched", store.location, left_out
@@ -153,7 +153,9 @@ def _kept(place: Path, whole: Path, wanted: Mapping[str, Object]) -> set[str]:
         for line in lines:
             entry = _entry(line)
             noted[entry.get("name", "")] = entry
-    kept = {name for name, one in wanted.items() if _is_here(noted.get(name), whole, name, one)}
+    kept = {
+        name for name, stored in wanted.items() if _is_here(noted.get(name), whole, name, stored)
+    }
     content = place / _CONTENT
     for path in sorted(content.rglob("*")) if content.is_dir() else ():
         if path.is_file() and path not in {_local(whole, name) for name in kept}:
@@ -180,7 +182,7 @@ def _is_here(entry: dict[str, Any] | None, whole: Path, name: str, stated: Objec
 def _check_unchanged(store: Store, wanted: Mapping[str, Object]) -> None:
     """Refuse a mixture of two states: nobody may have written there meanwhile."""
     now = store.objects()
-    changed = sorted(name for name, one in wanted.items() if now.get(name) != one)
+    changed = sorted(name for name, stored in wanted.items() if now.get(name) != stored)
     if changed:
         raise StorageError(
             f"{store.location}: {len(changed)} files changed while they were fetched, first "

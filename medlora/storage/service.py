@@ -12,7 +12,7 @@ from typing import Any
 from medlora.errors import ConfigError, MedloraError, MissingPartError, StorageError
 from medlora.runtime import allow_hosts, snapshot, variable
 from medlora.storage.location import Location
-from medlora.storage.reach import hosts_of
+from medlora.storage.service_hosts import service_hosts
 
 ATTEMPTS = 3  # by each of the two layers that retry
 _CONNECT_S, _READ_S = 10, 60
@@ -74,7 +74,7 @@ def connect(location: Location) -> Any:  # noqa: ANN401  (fsspec has no types)
     Raises:
         MissingPartError: the library for it is not installed.
     """
-    allow_hosts(hosts_of(location.scheme, snapshot()))
+    allow_hosts(service_hosts(location.scheme, snapshot()))
     try:
         if location.scheme == "s3":
             return _s3()
@@ -150,10 +150,10 @@ def _explained(error: Exception, location: Location, *, opening: bool) -> Medlor
         setting = "AWS_ENDPOINT_URL is not an address (http://HOST:PORT or https://HOST)"
     if setting:
         return ConfigError(f"{location}: {setting}", fix="correct it, or unset it")
-    found = _missing(error, location)
-    if found:
+    missing = _missing(error, location)
+    if missing:
         kind = MissingPartError if opening else StorageError
-        return kind(f"{location}: {found[0]}", fix=found[1])
+        return kind(f"{location}: {missing[0]}", fix=missing[1])
     return StorageError(
         f"{location}: {location.service} failed ({_code(error)})",
         fix="run it again: what is complete, here and there, is reused",

@@ -55,10 +55,10 @@ class Store:
         place = self._path(name)
         with service_errors(self.location, opening=opening):
             self.service.invalidate_cache()
-            found = self.service.find(place, detail=True)
+            listing = self.service.find(place, detail=True)
         return {
             path.removeprefix(place).lstrip("/"): _object(facts)
-            for path, facts in ((path.lstrip("/"), facts) for path, facts in found.items())
+            for path, facts in ((path.lstrip("/"), facts) for path, facts in listing.items())
             if facts.get("type") == "file" and not path.endswith("/")
         }
 

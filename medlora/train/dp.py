@@ -164,13 +164,15 @@ def clipped_sum(
     row_gradients = gradients.take(nats.backward, rows=count_rows(batch))
     # The loss is a sum over targets: a row's share of its own mean is its gradient / its targets.
     targets = (batch["labels"][:, 1:] != IGNORE).sum(1).clamp(min=1)
-    norms = torch.stack([one.flatten(1).norm(dim=1) for one in row_gradients.values()]).norm(dim=0)
+    norms = torch.stack(
+        [gradient.flatten(1).norm(dim=1) for gradient in row_gradients.values()]
+    ).norm(dim=0)
     norms = norms / targets
     factors = max_norm / norms.clamp(min=max_norm) / targets
     factors = factors.where(norms.isfinite(), 0.0)
     return {
-        parameter: torch.einsum("b,b...->...", factors, one.nan_to_num(0.0, 0.0, 0.0))
-        for parameter, one in row_gradients.items()
+        parameter: torch.einsum("b,b...->...", factors, gradient.nan_to_num(0.0, 0.0, 0.0))
+        for parameter, gradient in row_gradients.items()
     }, float(nats.detach())
 
 
@@ -193,5 +195,7 @@ def _take_noisy_step(optimizer: AdamW, sums: RowGrads, mechanism: Mechanism) -> 
 
 
 def _norm(parameters: Sequence[nn.Parameter]) -> float:
-    norms = [one.grad.float().norm() for one in parameters if one.grad is not None]
+    norms = [
+        parameter.grad.float().norm() for parameter in parameters if parameter.grad is not None
+    ]
     return float(torch.stack(norms).norm())

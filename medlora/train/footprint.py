@@ -184,9 +184,9 @@ def weight_bytes(model: PeftModel, *, four_bits: bool, double_quant: bool = True
     """
     head: Any = model.get_base_model().get_output_embeddings()
     packed = {
-        id(one.weight)
-        for one in model.modules()
-        if four_bits and isinstance(one, nn.Linear) and one is not head
+        id(module.weight)
+        for module in model.modules()
+        if four_bits and isinstance(module, nn.Linear) and module is not head
     }
     bits = _FOUR_BITS[double_quant]
     total = 0.0
@@ -206,9 +206,11 @@ def largest_weight(model: PeftModel, *, head: bool) -> int:
     """
     last: Any = model.get_base_model().get_output_embeddings()
     linear = (
-        one for one in model.modules() if isinstance(one, LINEAR) and (head or one is not last)
+        module
+        for module in model.modules()
+        if isinstance(module, LINEAR) and (head or module is not last)
     )
-    sizes = [one.weight.numel() * one.weight.element_size() for one in linear]
+    sizes = [layer.weight.numel() * layer.weight.element_size() for layer in linear]
     return int(max(sizes, default=0))
 
 
@@ -221,21 +223,23 @@ def kept_bytes(model: PeftModel, positions: int) -> int:
         model: a skeleton with an adapter.
         positions: of the largest pack.
     """
-    frozen = [one for one in model.modules() if isinstance(one, nn.Linear)]
-    shapes = {tuple(one.weight.shape) for one in frozen if not one.weight.requires_grad}
+    frozen = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    shapes = {tuple(layer.weight.shape) for layer in frozen if not layer.weight.requires_grad}
     products = 2 * len(shapes) * -(-positions // ROWS)  # forth and back, for each number of rows
     return _PRODUCT * min(products, _PRODUCTS)
 
 
 def adapter_bytes(model: PeftModel) -> int:
     """Return the bytes of what trains, which is float32."""
-    return _FLOAT * int(sum(one.numel() for one in model.parameters() if one.requires_grad))
+    return _FLOAT * int(
+        sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    )
 
 
 def sums_held(micro_batches: int) -> int:
     """Return how many sums of gradients there are beside the newest one, at most.
 
-    Source: `distributed.tree`; a worker's first n leaves are as many nodes as n has ones.
+    Source: `distributed.gradient_sum`; a worker's first n leaves are as many nodes as n has ones.
     """
     return max((index.bit_count() for index in range(micro_batches)), default=0)
 

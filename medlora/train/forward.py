@@ -15,7 +15,7 @@ from medlora.errors import ConfigError, MissingPartError, reason_of
 from medlora.model.attention import records, windows_seen
 from medlora.model.autocast import HALVES
 from medlora.model.frozen import FrozenLinear
-from medlora.model.kinds import THAT_WRITES, is_chunked, sliding_layers
+from medlora.model.kinds import CAUSAL_LM_HINT, is_chunked, sliding_layers
 from medlora.train.loss import log_shares, summed_nats, summed_target_nats
 
 _PROBE = (3, 6)  # tokens of two records
@@ -159,12 +159,12 @@ class Forward:
         ids[1, -1] = 0
         with self._autocast():
             tolerance = rounding_tolerance(self._model, close=_CAUSAL, half=_CLOSE_HALF)
-            one, other = self._first_logits(_padded(ids % self._vocabulary))[:, :-1]
-        if not _equal(one.nan_to_num(), other.nan_to_num(), tolerance):
+            logits, changed = self._first_logits(_padded(ids % self._vocabulary))[:, :-1]
+        if not _equal(logits.nan_to_num(), changed.nan_to_num(), tolerance):
             raise MissingPartError(
                 "this base is no causal language model: a later token changes an earlier one's "
                 "prediction",
-                fix=f"use a base {THAT_WRITES}",
+                fix=f"use a base {CAUSAL_LM_HINT}",
             )
 
     def _first_logits(self, batch: Batch) -> Tensor:
@@ -177,7 +177,7 @@ class Forward:
             raise MissingPartError(
                 f"this base cannot compute on text alone ({type(error).__name__}: "
                 f"{reason_of(error)})",
-                fix=f"use a base {THAT_WRITES}",
+                fix=f"use a base {CAUSAL_LM_HINT}",
             ) from error
 
     def _head_is_all(self, row: Batch, logits: Tensor, tolerance: float) -> bool:
@@ -243,8 +243,8 @@ def _succeeds(compute: Callable[[], Tensor]) -> Tensor | None:
         return None
 
 
-def _equal(found: Tensor | None, expected: Tensor, tolerance: float) -> bool:
-    if found is None or found.shape != expected.shape:
+def _equal(actual: Tensor | None, expected: Tensor, tolerance: float) -> bool:
+    if actual is None or actual.shape != expected.shape:
         return False
-    difference = (found.float() - expected.float()).abs().max()
+    difference = (actual.float() - expected.float()).abs().max()
     return bool(difference <= tolerance * expected.float().abs().max())

@@ -26,8 +26,8 @@ from medlora.config import TrainingConfig
 from medlora.data.batches import EpochSteps, micro_batches
 from medlora.data.layout import Batch, count_tokens, move
 from medlora.data.poisson import PoissonSteps
+from medlora.distributed.gradient_sum import GradientSum
 from medlora.distributed.team import Team
-from medlora.distributed.tree import GradientSum
 from medlora.errors import DataError, OutOfMemoryError
 from medlora.logs import logger
 from medlora.train.forward import Forward
@@ -327,4 +327,4 @@ def _clip(accelerator: Accelerator, optimizer: AdamW, max_norm: float) -> float:
 
 
 def _parameters(optimizer: AdamW) -> list[nn.Parameter]:
-    return [one for group in optimizer.param_groups for one in group["params"]]
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

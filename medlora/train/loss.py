@@ -91,13 +91,13 @@ def log_shares(states: Tensor, candidates: Tensor, head: nn.Linear | None) -> Te
         candidates: int64 [N, C], the tokens.
         head: a projection onto the vocabulary.
     """
-    found = [torch.empty(0, candidates.shape[1], device=states.device)]
+    pieces = [torch.empty(0, candidates.shape[1], device=states.device)]
     size = max(_TARGETS, _LOGITS // (head.weight if head else states).shape[0 if head else 1])
     for rows, wanted in zip(torch.split(states, size), torch.split(candidates, size), strict=True):
         logits = rows if head is None else head(rows)
         shares = torch.log_softmax(logits, -1, dtype=torch.float32)
-        found.append(shares.gather(1, wanted))
-    return torch.cat(found)
+        pieces.append(shares.gather(1, wanted))
+    return torch.cat(pieces)
 
 
 class _TargetNats(torch.autograd.Function):

@@ -19,7 +19,7 @@ from medlora.data.layout import Batch, count_rows, count_tokens, cut
 from medlora.errors import OutOfMemoryError
 from medlora.runtime.foreign import ran_out_of_memory
 from medlora.runtime.machine import available_memory
-from medlora.runtime.memory import limits_said
+from medlora.runtime.memory import describe_limits
 from medlora.train.forward import Forward
 
 _PROBE = (32, 96)  # positions of the two rows whose activations are counted
@@ -42,7 +42,7 @@ class RowLimit:
         largest = max(map(count_rows, pieces))
         if largest == 1:
             tokens = max(map(count_tokens, pieces))
-            limits = limits_said()
+            limits = describe_limits()
             raise OutOfMemoryError(
                 f"out of memory with a single row of {tokens} tokens"
                 f"{f': {limits}' if limits else ''}",
@@ -110,7 +110,9 @@ def plan_activations(
 
 
 def _kept_bytes(model: nn.Module, forward: Forward, length: int, device: torch.device) -> int:
-    own = {one.untyped_storage().data_ptr() for one in (*model.parameters(), *model.buffers())}
+    own = {
+        tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())
+    }
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class RowGradients:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.parameters = [one for one in model.parameters() if one.requires_grad]
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._collected: dict[Tensor, Tensor] = {}
         layers = [m for m in model.modules() if type(m) is nn.Linear and m.weight.requires_grad]
         reached = {layer.weight for layer in layers}
@@ -68,13 +68,13 @@ class RowGradients:
         """
         self._collected = {}
         backward()
-        found, self._collected = self._collected, {}
+        collected, self._collected = self._collected, {}
         for parameter in self.parameters:
             parameter.grad = None
-        wrong = [g for p in self.parameters if (g := found.get(p)) is None or len(g) != rows]
+        wrong = [g for p in self.parameters if (g := collected.get(p)) is None or len(g) != rows]
         if wrong:
             raise ConfigError("privacy.dp: this base's layers do not see rows apart", fix=_FIX)
-        return found
+        return collected
 
     def _watch(self, module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if torch.is_grad_enabled() and output.requires_grad:
@@ -118,7 +118,7 @@ def check_rows_apart(
     half = half or bool({p.dtype for p in model.parameters()} & {*HALVES.values()})
     close = _CLOSE_HALF if half else _CLOSE
     for parameter in gradients.parameters:
-        expected = torch.cat([one[parameter] for one in alone])
+        expected = torch.cat([row[parameter] for row in alone])
         difference = (together[parameter] - expected).abs().max()
         if not difference <= close * expected.abs().max():
             raise ConfigError(

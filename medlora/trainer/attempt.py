@@ -17,7 +17,7 @@ from medlora.distributed.team import Team
 from medlora.files import sweep
 from medlora.inputs.audit import keep
 from medlora.inputs.chat import dated
-from medlora.inputs.prepare import Found, describe, find_inputs
+from medlora.inputs.prepare import InputFiles, describe, find_inputs
 from medlora.inputs.watch import Steady
 from medlora.logs import logger, say
 from medlora.plan.resolve import Plan
@@ -56,20 +56,20 @@ class Attempt:
         self.plan, self.is_due, self._held = plan, is_due, held
 
     @cached_property
-    def found(self) -> Found:
+    def input_files(self) -> InputFiles:
         """Where the inputs are."""
         return find_inputs(self.plan)
 
     @cached_property
     def base(self) -> Steady:
         """The base's files, watched from when this is first asked for."""
-        return self._held.enter_context(closing(Steady(self.found.base)))
+        return self._held.enter_context(closing(Steady(self.input_files.base)))
 
     @cached_property
     def inputs(self) -> Inputs:
         """What a manifest states of the inputs."""
         self.watch_base()
-        return describe(self.found, self.plan)
+        return describe(self.input_files, self.plan)
 
     def watch_base(self) -> None:
         """Watch the base's files from now on; call it before they are hashed or loaded."""

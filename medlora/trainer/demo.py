@@ -31,5 +31,5 @@ def ask(model: PeftModel, chat: Chat) -> Shown:
 def show(before: Shown, after: Shown) -> None:
     """Print the same prompts before and after; they are the project's text, nobody's data."""
     for (prompt, careless), (_, careful) in zip(before, after, strict=True):
-        told = f"\nDEMO prompt: {prompt}\n     before: {careless}\n      after: {careful}"
-        say(*told.split("\n"))
+        text = f"\nDEMO prompt: {prompt}\n     before: {careless}\n      after: {careful}"
+        say(*text.split("\n"))

@@ -13,20 +13,20 @@ from medlora.plan.device import memory_in_use
 from medlora.runs.saves import adapter, checkpoint
 from medlora.train.loop import Drive, StepResult
 from medlora.train.memory import RowLimit
-from medlora.trainer import outcome
+from medlora.trainer import train_result
 from medlora.trainer.commits import Commits
 from medlora.trainer.context import RunContext
+from medlora.trainer.due import Due, due_after
 from medlora.trainer.engine import Engine
-from medlora.trainer.learned import nothing_learnt
+from medlora.trainer.learning_check import nothing_learnt
 from medlora.trainer.observer import Observer
-from medlora.trainer.outcome import TrainResult
-from medlora.trainer.schedule import Due, due_after
 from medlora.trainer.stop_rules import (
     check_base_loss,
     check_diverged,
     note_convergence,
     note_standstill,
 )
+from medlora.trainer.train_result import TrainResult
 
 
 class Duties:
@@ -80,7 +80,7 @@ class Duties:
 
     def count(self, result: StepResult) -> None:
         """Bring the progress up to a step that was just taken."""
-        outcome.count(self.progress, result, steps_per_epoch=self._engine.steps_per_epoch)
+        train_result.count(self.progress, result, steps_per_epoch=self._engine.steps_per_epoch)
         if self._engine.private:
             self.progress.privacy = self._engine.private.ledger.state
 
@@ -94,7 +94,7 @@ class Duties:
             if self._cfg.generation_steps is not None:
                 self._ask(step=0)
         if self.progress.pending:
-            self.after(outcome.step_from_json(self.progress.pending))
+            self.after(train_result.step_from_json(self.progress.pending))
 
     def after(self, result: StepResult) -> None:
         """Do what is due after a step: record, evaluate, ask, save.
@@ -108,7 +108,7 @@ class Duties:
             self._look(result, due)
         except (InterruptError, PeerLostError):
             self._observer.restart(recorded)
-            self.progress = replace(counted, pending=outcome.step_as_json(result))
+            self.progress = replace(counted, pending=train_result.step_as_json(result))
             raise
         self.progress.pending = None
         self._save(result, due)
@@ -116,7 +116,7 @@ class Duties:
     def result(self) -> TrainResult:
         """Return what the run came to."""
         device = self._engine.accelerator.device
-        result = outcome.state(
+        result = train_result.state(
             self.progress,
             wall_s=self._observer.wall_s,
             waited_s=self._commits.waited_s,
@@ -124,7 +124,7 @@ class Duties:
         )
         why = nothing_learnt(self._engine.peft_model, self._observer.metrics)
         result = replace(result, nothing_learnt=why)
-        return outcome.without_sums_over_rows(result) if self._engine.private else result
+        return train_result.without_sums_over_rows(result) if self._engine.private else result
 
     def _look(self, result: StepResult, due: Due) -> None:
         """Record, evaluate and ask, as is due; note whether the run is to end."""

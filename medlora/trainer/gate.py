@@ -19,7 +19,7 @@ from medlora.evaluate.observe import Asking
 from medlora.evaluate.schema import GateResult
 from medlora.evaluate.suite import Suite
 from medlora.files import remove
-from medlora.inputs.prepare import Found, positions
+from medlora.inputs.prepare import InputFiles, positions
 from medlora.inputs.suites import gate_names
 from medlora.logs import logger, say
 from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes
@@ -56,18 +56,18 @@ class Release:
         return {} if self.report is None else {REPORT: report_bytes(self.report)}
 
 
-def check_prompts(found: Found, chat: Chat) -> None:
+def check_prompts(input_files: InputFiles, chat: Chat) -> None:
     """Refuse a prompt of the gate that the base cannot take, before hours are spent on an adapter.
 
     Args:
-        found: has the base and the gate's suites.
+        input_files: has the base and the gate's suites.
         chat: of the base.
 
     Raises:
         DataError: there are such prompts, all of them in one message.
     """
-    problems, limit = [], positions(found.base)
-    for suite in found.suites:
+    problems, limit = [], positions(input_files.base)
+    for suite in input_files.suites:
         for item in suite.items if suite.kind == "generation" else ():
             try:
                 encode_prompt(chat, item.prompt, limit=limit)

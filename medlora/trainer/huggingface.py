@@ -45,9 +45,9 @@ from medlora.train.optim import fitting_warmup
 from medlora.trainer.commits import CheckManifest
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface_callbacks import AskWhenDue, KeepBest, ToMonitor
-from medlora.trainer.learned import nothing_learnt
-from medlora.trainer.outcome import TrainResult
+from medlora.trainer.learning_check import nothing_learnt
 from medlora.trainer.questions import check_questions
+from medlora.trainer.train_result import TrainResult
 
 T = TypeVar("T")
 

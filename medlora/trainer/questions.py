@@ -13,7 +13,7 @@ from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError
 from medlora.evaluate.generate import encode_prompt
 from medlora.files import read_named
-from medlora.inputs.prepare import Found, Prepared, held_out_records, positions
+from medlora.inputs.prepare import InputFiles, Prepared, held_out_records, positions
 from medlora.report.schema import Asked
 
 HELD_OUT = 8  # questions, where no file names them
@@ -27,13 +27,13 @@ class Questions:
     facts: Asked | None = None
 
 
-def choose_questions(found: Found, prepared: Prepared, config: RunConfig) -> Questions:
+def choose_questions(input_files: InputFiles, prepared: Prepared, config: RunConfig) -> Questions:
     """Return the questions that the config asks for: those of a file, or of held-out rows.
 
     One of a file that the base has too few positions for is refused now, not when it is asked.
 
     Args:
-        found: where the inputs are.
+        input_files: where the inputs are.
         prepared: the rows.
         config: of the run.
 
@@ -46,13 +46,15 @@ def choose_questions(found: Found, prepared: Prepared, config: RunConfig) -> Que
     cfg = config.training
     if cfg.generation_steps is None:
         return Questions()
-    chat, limit = prepared.chat, positions(found.base)
+    chat, limit = prepared.chat, positions(input_files.base)
     if cfg.generation_prompts is None:
-        held_out = held_out_records(found, prepared, config.data)
+        held_out = held_out_records(input_files, prepared, config.data)
         prompts = _first_fitting(held_out, chat, limit)
         facts: Asked = {"from": "held-out rows", "prompts": len(prompts)}
     else:
-        file = find(cfg.generation_prompts, "training.generation_prompts", found.files.train.folder)
+        file = find(
+            cfg.generation_prompts, "training.generation_prompts", input_files.data.train.folder
+        )
         content = read_named(file, fix="name a text file in training.generation_prompts")
         prompts = _lines(file, content, chat, limit)
         digest = hashlib.sha256(content).hexdigest()

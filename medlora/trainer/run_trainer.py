@@ -9,7 +9,7 @@ import torch
 
 from medlora.report.schema import ComputeFacts, RunFacts
 from medlora.trainer.commits import CheckManifest
-from medlora.trainer.outcome import TrainResult
+from medlora.trainer.train_result import TrainResult
 
 T = TypeVar("T")
 

@@ -45,8 +45,11 @@ def check_base_loss(loss: float | None, model: nn.Module) -> None:
 
 
 def _refuse_broken_weights(model: nn.Module) -> None:
-    frozen = (one for one in model.named_parameters() if not one[1].requires_grad)
-    broken = [_own_name(name) for name, weight in frozen if not _is_finite(weight)]
+    broken = [
+        _own_name(name)
+        for name, weight in model.named_parameters()
+        if not weight.requires_grad and not _is_finite(weight)
+    ]
     if broken:
         more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         raise DivergedError(

@@ -27,8 +27,8 @@ from medlora.trainer.context import RunContext
 from medlora.trainer.duties import Duties
 from medlora.trainer.engine import build_engine
 from medlora.trainer.observer import Observer
-from medlora.trainer.outcome import TrainResult
 from medlora.trainer.questions import check_questions
+from medlora.trainer.train_result import TrainResult
 
 _log = logger(__name__)
 T = TypeVar("T")

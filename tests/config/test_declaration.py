@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2] / "medlora"
 DECLARE = {ROOT / "config/schema.py", *(ROOT / "config/sections").iterdir()}
 # Rules over several keys are of no key's own.
 OTHERS = sorted({*(ROOT / "config").glob("*.py")} - DECLARE - {ROOT / "config/conflicts.py"})
-ELSEWHERE = [ROOT / "report/fingerprint.py", ROOT / "plan/remote.py"]
+ELSEWHERE = [ROOT / "report/fingerprint.py", ROOT / "plan/local_copies.py"]
 ALIASES = Counter(alias for key in KEYS for alias in about(key).also)
 # The last part alone where it is not an everyday word, such as `text`.
 NAMES = {*KEYS, *ALIASES, *(name for key in KEYS if "_" in (name := key.rpartition(".")[-1]))}

@@ -168,12 +168,12 @@ def test_a_file_that_changes_meanwhile_is_refused(
     tough_plan: Make, data_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A result is kept under the digest of what was scanned, or not at all."""
-    found = find_inputs(tough_plan("a"))
+    input_files = find_inputs(tough_plan("a"))
     monkeypatch.setattr(files, "PIECE_BYTES", 100)
     with data_file.open("a") as stream:
         stream.write('{"prompt": "pain", "response": "rest"}\n')
     with pytest.raises(StorageError, match="changed while it was read"):
-        check_privacy(found.files, found.sha256, tough_plan("a").resolved.config)
+        check_privacy(input_files.data, input_files.sha256, tough_plan("a").resolved.config)
 
 
 def test_few_results_are_kept(tough_plan: Make, data_file: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from medlora.files import sha256_file
 from medlora.jobs import doctor
 from medlora.plan.resolve import Options, resolve
 from medlora.runtime import Environment, Stop
-from medlora.storage.outlook import outlook
+from medlora.storage.describe import describe_locations
 from tests.runtime import platforms
 
 SHORT = {
@@ -269,7 +269,9 @@ def test_doctor_says_what_it_would_do_with_buckets(tmp_path: Path) -> None:
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     }
     environment = Environment(variables, frozenset(), tmp_path / "root")
-    rows = {row[0]: row[1:] for row in outlook(environment, runtime.find_paths(environment))}
+    rows = {
+        row[0]: row[1:] for row in describe_locations(environment, runtime.find_paths(environment))
+    }
     assert rows.pop("S3: library")[1] == "s3fs"
     assert rows.pop("Cloud Storage: library")[1] == "gcsfs"
     assert rows == {
@@ -286,4 +288,4 @@ def test_doctor_says_what_it_would_do_with_buckets(tmp_path: Path) -> None:
     assert "AKIAX" not in said
     paths = json.loads(doctor.as_json(environment))["paths"]
     assert (paths["data"], paths["checkpoints"]) == ("s3://bucket/data", "gs://bucket/runs")
-    assert outlook(Environment({}, frozenset(), tmp_path), {}) == []
+    assert describe_locations(Environment({}, frozenset(), tmp_path), {}) == []

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from medlora.checkpoint.store import read_manifest
-from medlora.distributed.tree import GradientSum
+from medlora.distributed.gradient_sum import GradientSum
 from medlora.errors import StoppedError
 from medlora.evaluate import loss
 from medlora.jobs import train

@@ -8,7 +8,7 @@ import time
 import torch
 
 from medlora.config import RunConfig
-from medlora.inputs.prepare import Found, Prepared
+from medlora.inputs.prepare import InputFiles, Prepared
 from medlora.jobs.checks.schema import Probe
 from medlora.plan.device import begin_peak, peak_since
 from medlora.trainer.build import build_model, build_trainer
@@ -18,11 +18,13 @@ _STEPS, _LONG_S = 3, 4.0  # probed at most; no further step begins after so long
 _FORWARD = 0.4  # of a step's time a token, which has a backward pass as well
 
 
-def try_out(found: Found, prepared: Prepared, cfg: RunConfig, *, timed: bool) -> Probe | None:
+def try_out(
+    input_files: InputFiles, prepared: Prepared, cfg: RunConfig, *, timed: bool
+) -> Probe | None:
     """Load the base and ask it what a run asks it before its first step; time a few steps.
 
     Args:
-        found: where the inputs are.
+        input_files: where the inputs are.
         prepared: the rows.
         cfg: the run's config, with a number for the rows of a micro-batch.
         timed: whether steps are taken, in memory.
@@ -33,7 +35,7 @@ def try_out(found: Found, prepared: Prepared, cfg: RunConfig, *, timed: bool) ->
     Raises:
         MedloraError: what would end a run; see `build_model` and `build_trainer`.
     """
-    model = build_model(found.base, cfg, suites=found.suites)
+    model = build_model(input_files.base, cfg, suites=input_files.suites)
     if cfg.training.engine != "medlora":
         return None
     trainer = build_trainer(model, prepared, cfg)

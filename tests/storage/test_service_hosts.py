@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from medlora.runtime import Environment
-from medlora.storage.reach import hosts_of
+from medlora.storage.service_hosts import service_hosts
 
 
 def test_the_services_own_hosts_and_the_named_ones(tmp_path: Path) -> None:
     """Endpoints of variables and of AWS's config file, proxies; nothing where nobody names any."""
     plain = Environment({}, frozenset(), tmp_path)
-    assert ".amazonaws.com" in hosts_of("s3", plain)
-    assert ".googleapis.com" in hosts_of("gs", plain)
-    assert not {".amazonaws.com"} & set(hosts_of("gs", plain))
+    assert ".amazonaws.com" in service_hosts("s3", plain)
+    assert ".googleapis.com" in service_hosts("gs", plain)
+    assert not {".amazonaws.com"} & set(service_hosts("gs", plain))
     config = tmp_path / "config"
     config.write_text(
         "[profile x]\nservices = y\n[services y]\ns3 =\n  endpoint_url = http://nas:9\n"
@@ -26,6 +26,6 @@ def test_the_services_own_hosts_and_the_named_ones(tmp_path: Path) -> None:
         frozenset(),
         tmp_path,
     )
-    assert {"nas", "minio.hospital.local", "proxy.local"} <= set(hosts_of("s3", named))
-    assert {"emulator", "proxy.local"} <= set(hosts_of("gs", named))
-    assert "emulator" not in hosts_of("s3", named)
+    assert {"nas", "minio.hospital.local", "proxy.local"} <= set(service_hosts("s3", named))
+    assert {"emulator", "proxy.local"} <= set(service_hosts("gs", named))
+    assert "emulator" not in service_hosts("s3", named)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from medlora.distributed.gradient_sum import GradientSum, Nodes, spans
 from medlora.distributed.team import Team
-from medlora.distributed.tree import GradientSum, Nodes, spans
 
 
 def _bracketed(leaves: int) -> str:
@@ -92,7 +92,7 @@ def test_gradients_are_sent_in_buckets(
 ) -> None:
     """A bucket of one parameter each adds up to the same."""
     alone = _summed(Team(), 5)
-    monkeypatch.setattr("medlora.distributed.tree.BUCKET", 1)
+    monkeypatch.setattr("medlora.distributed.gradient_sum.BUCKET", 1)
     for found in workers(2, lambda team: _summed(team, 5)):
         for one, two in zip(alone[:-1], found[:-1], strict=True):
             assert one is not None

@@ -14,8 +14,8 @@ from medlora.runtime.places import given_places, strongest
 from medlora.runtime.work import find_work, is_fetched, is_temporary
 from medlora.storage.fetch import fetch, local_copy
 from medlora.storage.location import Location, is_location, parse
+from medlora.storage.scratch import one_at_a_time, open_scratch
 from medlora.storage.store import Store
-from medlora.storage.work import one_at_a_time, open_work
 
 _log = logger(__name__)
 _PLACES = {place.key: place.name for place in PLACES if place.key}
@@ -52,10 +52,10 @@ def localise(plan: Plan, environment: Environment, *, config: str | None = None)
         StorageError: no room here, or the service failed.
     """
     stated = {
-        key: (parse(one, f"{origin}: {key}"), origin)
+        key: (parse(item, f"{origin}: {key}"), origin)
         for key, value, origin in plan.resolved.rows()
-        for one in (value if isinstance(value, list) else [value])
-        if is_location(one)
+        for item in (value if isinstance(value, list) else [value])
+        if is_location(item)
     }
     if not stated:
         return plan
@@ -110,7 +110,7 @@ class _Work:
         self._temporary = is_temporary(work)
         self._places: list[Path] = []
         if not self._is_fetched:
-            open_work(self._folder, ours=self._temporary)
+            open_scratch(self._folder, ours=self._temporary)
             _log.info("working directory: %s (%s)", *work)
 
     @property

@@ -28,7 +28,7 @@ _VARIABLES = {
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
-def hosts_of(scheme: str, environment: Environment) -> list[str]:
+def service_hosts(scheme: str, environment: Environment) -> list[str]:
     """Return the hosts of a service: its own, those that variables and files name, and proxies.
 
     Args:

@@ -8,7 +8,7 @@ import pytest
 from medlora import logs
 from medlora.checkpoint.store import read_manifest
 from medlora.jobs import train
-from medlora.trainer.learned import nothing_learnt
+from medlora.trainer.learning_check import nothing_learnt
 
 
 def metrics(*losses: float | None, base: float | None = 3.0) -> bytes:

@@ -36,10 +36,10 @@ class Nodes(Generic[T]):
         """Add the next node to the right."""
         self._nodes.append((first, leaves, value))
         while len(self._nodes) > 1:
-            (left, width, one), (_, other, two) = self._nodes[-2:]
-            if width != other or left % (2 * width):
+            (start, width, left), (_, other, right) = self._nodes[-2:]
+            if width != other or start % (2 * width):
                 return
-            self._nodes[-2:] = [(left, 2 * width, self.add(one, two))]
+            self._nodes[-2:] = [(start, 2 * width, self.add(left, right))]
 
     def __iter__(self) -> Iterator[T]:
         return (value for _, _, value in self._nodes)
@@ -55,7 +55,7 @@ class Nodes(Generic[T]):
 
 def spans(leaves: range) -> list[tuple[int, int]]:
     """Return the nodes (first leaf, leaves) that a run of leaves is made of."""
-    nodes: Nodes[tuple[int, int]] = Nodes(lambda one, two: (one[0], one[1] + two[1]))
+    nodes: Nodes[tuple[int, int]] = Nodes(lambda left, right: (left[0], left[1] + right[1]))
     for leaf in leaves:
         nodes.push(leaf, 1, (leaf, 1))
     return list(nodes)
@@ -78,11 +78,11 @@ class GradientSum:
     def take(self, leaf: int) -> None:
         """Take the gradients as those of a micro-batch; the parameters have none afterwards."""
         taken = []
-        for index, one in enumerate(self._parameters):
-            if one.grad is not None:
+        for index, parameter in enumerate(self._parameters):
+            if parameter.grad is not None:
                 self._seen[index] = True
-            taken.append(torch.zeros_like(one) if one.grad is None else one.grad)
-            one.grad = None
+            taken.append(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+            parameter.grad = None
         self._nodes.push(leaf, 1, taken)
 
     def give(self, count: int) -> None:
@@ -95,8 +95,8 @@ class GradientSum:
             total, seen = self._nodes.total(), self._seen
         else:
             total, seen = self._together(count), self._team.any(self._seen)
-        for one, gradient, there in zip(self._parameters, total, seen.tolist(), strict=True):
-            one.grad = gradient if there else None
+        for parameter, gradient, there in zip(self._parameters, total, seen.tolist(), strict=True):
+            parameter.grad = gradient if there else None
 
     def _together(self, count: int) -> list[Tensor]:
         own, total = list(self._nodes), []
@@ -105,8 +105,10 @@ class GradientSum:
             flat = [torch.cat([node[index].reshape(-1) for index in some]) for node in own]
             like = [self._parameters[index] for index in some]
             whole = self._sum(flat, layout, like)
-            pieces = torch.split(whole, [one.numel() for one in like])
-            total += [piece.view_as(one) for piece, one in zip(pieces, like, strict=True)]
+            pieces = torch.split(whole, [parameter.numel() for parameter in like])
+            total += [
+                piece.view_as(parameter) for piece, parameter in zip(pieces, like, strict=True)
+            ]
         return total
 
     def _sum(
@@ -132,14 +134,14 @@ class GradientSum:
 def _buckets(parameters: Sequence[Tensor]) -> Iterator[list[int]]:
     """Yield runs of parameters of one kind that are small enough to be sent at once."""
     some, size = list[int](), 0
-    for index, one in enumerate(parameters):
-        kind = (one.dtype, one.device)
-        last = parameters[some[-1]] if some else one
-        if some and (size + one.numel() > BUCKET or kind != (last.dtype, last.device)):
+    for index, parameter in enumerate(parameters):
+        kind = (parameter.dtype, parameter.device)
+        last = parameters[some[-1]] if some else parameter
+        if some and (size + parameter.numel() > BUCKET or kind != (last.dtype, last.device)):
             yield some
             some, size = [], 0
         some.append(index)
-        size += one.numel()
+        size += parameter.numel()
     if some:
         yield some
 

@@ -10,7 +10,7 @@ from medlora.errors import StorageError
 from medlora.files import locked, make_folder, storage_errors
 
 
-def open_work(folder: Path, *, ours: bool) -> None:
+def open_scratch(folder: Path, *, ours: bool) -> None:
     """Make the folder, for this user alone.
 
     Args:

@@ -28,15 +28,15 @@ _ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "gs": ("STORAGE
 Row = tuple[str, str, str]
 
 
-def outlook(environment: Environment, paths: Mapping[str, Fact[str]]) -> list[Row]:
+def describe_locations(environment: Environment, paths: Mapping[str, Fact[str]]) -> list[Row]:
     """Return (what, how, source) of all that locations mean; empty where there is none.
 
     Raises:
         ConfigError: one cannot be used.
     """
-    found = {name: parse(*fact) for name, fact in paths.items() if is_location(fact.value)}
+    locations = {name: parse(*fact) for name, fact in paths.items() if is_location(fact.value)}
     stated = {
-        name: at for name, at in found.items() if not paths[name].source.startswith("default")
+        name: at for name, at in locations.items() if not paths[name].source.startswith("default")
     }
     if not stated:
         return []
@@ -55,7 +55,7 @@ def _service(location: Location, environment: Environment) -> Iterator[Row]:
     installed = package_version(library) or "not installed: medlora[cloud]"
     yield f"{name}: library", installed, library
     yield f"{name}: credentials", *_credentials(scheme, environment)
-    named = [one for one in _ENDPOINTS[scheme] if environment.text(one)]
+    named = [variable for variable in _ENDPOINTS[scheme] if environment.text(variable)]
     yield f"{name}: address", *(("given", f"variable {named[0]}") if named else ("its own", ""))
 
 

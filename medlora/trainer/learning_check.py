@@ -62,5 +62,5 @@ def _are_same(losses: Sequence[float | None]) -> bool:
     return (
         len(losses) > 1
         and first is not None
-        and all(one is not None and math.isclose(one, first, rel_tol=_SAME) for one in losses)
+        and all(loss is not None and math.isclose(loss, first, rel_tol=_SAME) for loss in losses)
     )
