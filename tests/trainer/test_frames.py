@@ -37,5 +37,5 @@ def test_few_calls_lead_from_the_command_line_to_the_gradient(tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     calls = json.loads(done.stdout.splitlines()[-1])
     assert calls[0] == "process.run_command"
-    assert calls[-1] == "loop._add_gradients"
+    assert calls[-1].startswith("loop.")
     assert len(calls) <= MOST, calls
