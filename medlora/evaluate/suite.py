@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from medlora.config import ColumnsConfig
+from medlora.data.forms.form import Row, RowError, checked_text
+from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece, rows_in, wrong_file
 from medlora.data.limits import too_large
 from medlora.data.problems import Problem, kind
-from medlora.data.records import Record, Row, RowError, checked_text, read_records
+from medlora.data.records import Record
 from medlora.errors import DataError, MissingPartError, listed
 from medlora.evaluate.checker import Expect
 from medlora.files import sha256_bytes, storage_errors

@@ -20,8 +20,9 @@ from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read
 from medlora.data.formats import arrow
 from medlora.data.formats.source import Source
+from medlora.data.forms.read import read_records
 from medlora.data.problems import Problems
-from medlora.data.records import Record, read_records
+from medlora.data.records import Record
 from medlora.errors import DataError, MissingPartError, StorageError
 from medlora.files import sha256_file
 
