@@ -19,9 +19,11 @@ class RowForm:
 
     Attributes:
         name: in `data.format`, and of the form's module.
-        columns: those that a row of the form has, by our names, see `column_of`.
+        columns: those that a row of the form has, by our names, see `column_of`; the last is a mark
+            of the form in a suite.
         read: returns a row's conversation, from the row, the names of columns and the row's line.
-        answer: the column that ends with what is learnt; None where all of a row is.
+        answer: the column whose text, or whose last turn's, a canary is put before; None where it
+            cannot be put.
         has_tools: a row may have `tools`; in other forms that may mean something else.
         precedence: a row that is of two forms is taken for the one of the higher.
         is_last_resort: taken only for rows that have no column of any other form.

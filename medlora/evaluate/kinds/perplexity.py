@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat
 
 _MOST = 700.0  # nats: a float ends at e^709
-_CONVERSATIONS = [form for form in BY_NAME.values() if form.answer is not None]
-_MARKS = frozenset(str(form.answer) for form in _CONVERSATIONS)
+_CONVERSATIONS = [form for form in BY_NAME.values() if not form.is_last_resort]
+_MARKS = frozenset(form.columns[-1] for form in _CONVERSATIONS)
 
 
 @dataclass(frozen=True, slots=True)
