@@ -74,18 +74,18 @@ def evaluate_suites(  # noqa: PLR0913  (the model's two, the suites, and how)
     chat = chat_of(tokenizer, model)
     observed: list[dict[str, Observed]] = []
     for suite in suites:
-        found: dict[str, Observed] = {}
+        models: dict[str, Observed] = {}
         observe = kind_of(suite).observe
         if isinstance(model, PeftModel):
             with model.disable_adapter():
-                found["base"] = observe(model, chat, suite, asking, checker)
-            found["adapter"] = observe(model, chat, suite, asking, checker)
+                models["base"] = observe(model, chat, suite, asking, checker)
+            models["adapter"] = observe(model, chat, suite, asking, checker)
         else:
-            found["base"] = observe(model, chat, suite, asking, checker)
-        observed.append(found)
+            models["base"] = observe(model, chat, suite, asking, checker)
+        observed.append(models)
     summaries = {
-        suite.name: summarise(suite, found["base"], found.get("adapter"))
-        for suite, found in zip(suites, observed, strict=True)
+        suite.name: summarise(suite, models["base"], models.get("adapter"))
+        for suite, models in zip(suites, observed, strict=True)
     }
     rules = ruleset(checker) if checker else None
     return Evaluation(summaries, rules, tuple(suites), tuple(observed))

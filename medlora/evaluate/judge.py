@@ -3,9 +3,10 @@
 from medlora.config import GateConfig
 from medlora.evaluate.checker import Checker, Expect
 from medlora.evaluate.measure import Measure
-from medlora.evaluate.safety.rules.registry import RULES
+from medlora.evaluate.safety import RULES, SafetyChecker
 
-_GATE = [name.partition("_")[2] for name in GateConfig.model_fields]  # measures, in its order
+# The gate's keys without min_ and max_: verdicts and answers' flags stand in their order.
+_GATE = [name.partition("_")[2] for name in GateConfig.model_fields]
 
 
 def _in_gate(measure: Measure) -> int:
@@ -19,10 +20,7 @@ MEASURES = tuple(measure for measure, _ in _MEASURED)
 
 def shipped_checker() -> Checker:
     """Return the checker that comes with MedLoRA."""
-    from medlora.evaluate.safety import SafetyChecker
-
-    checker: Checker = SafetyChecker()
-    return checker
+    return SafetyChecker()
 
 
 def ruleset(checker: Checker) -> str:

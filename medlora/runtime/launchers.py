@@ -40,10 +40,10 @@ def from_pet(environment: Environment) -> Claim | None:
     nodes = _pet_nodes(environment)
     rank = environment.number("PET_NODE_RANK") or environment.number("JOB_COMPLETION_INDEX")
     if rank is None:
-        one = nodes.value == 1
+        is_alone = nodes.value == 1
         rank = (
             Fact(0, nodes.source)
-            if one
+            if is_alone
             else needed(environment, "PET_NODE_RANK", beside="PET_NNODES")
         )
     return Claim(

@@ -30,8 +30,8 @@ def conversation(row: Row, columns: ColumnsConfig, name: str, line: int) -> tupl
         raise missing(columns, name, line)
     turns = row[column]
     if not isinstance(turns, list) or not turns:
-        found = "an empty list" if turns == [] else f"{kind(turns)} instead of a list"
-        raise RowError(Problem(line, found, "write a list of {role, content}", column))
+        problem = "an empty list" if turns == [] else f"{kind(turns)} instead of a list"
+        raise RowError(Problem(line, problem, "write a list of {role, content}", column))
     messages = tuple(_message(turn, f"{column}[{i}]", line) for i, turn in enumerate(turns))
     if messages[-1].role != "assistant":
         fix = "end with the assistant's turn, which is what is trained on"
@@ -44,8 +44,8 @@ def conversation(row: Row, columns: ColumnsConfig, name: str, line: int) -> tupl
 
 def _message(turn: object, where: str, line: int) -> Message:
     if not isinstance(turn, dict):
-        found = f"{kind(turn)} instead of an object"
-        raise RowError(Problem(line, found, "write {role, content}", where))
+        problem = f"{kind(turn)} instead of an object"
+        raise RowError(Problem(line, problem, "write {role, content}", where))
     turn = {name: value for name, value in turn.items() if value is not None}  # a table's empty
     names = ("from", "value") if "from" in turn and "role" not in turn else ("role", "content")
     role = _role(turn.get(names[0]), f"{where}.{names[0]}", line, sharegpt=names[0] == "from")
@@ -58,11 +58,11 @@ def _message(turn: object, where: str, line: int) -> Message:
     reasoning = turn.get("reasoning_content")
     if reasoning is not None:
         if role != "assistant":
-            found = f"reasoning in a turn of the {role}"
+            problem = f"reasoning in a turn of the {role}"
             raise RowError(
                 Problem(
                     line,
-                    found,
+                    problem,
                     "only the assistant's turns have reasoning",
                     f"{where}.reasoning_content",
                 )
@@ -115,8 +115,8 @@ def _content(turn: Row, name: str, where: str, line: int, *, optional: bool) -> 
         else:
             named = part.get("type") if isinstance(part, dict) else None
             what = named if isinstance(named, str) and _TELLABLE.match(named) else kind(part)
-            found = f"a part of the type {what}, which is not supported"
-            raise RowError(Problem(line, found, "write parts of the type text", inside))
+            problem = f"a part of the type {what}, which is not supported"
+            raise RowError(Problem(line, problem, "write parts of the type text", inside))
     return checked_text("".join(texts), where, line, optional=optional)
 
 
@@ -126,11 +126,11 @@ def _tool_calls(turn: Row, where: str, line: int, role: str) -> tuple[Mapping[st
     if not value:
         return ()
     if role != "assistant":
-        found = f"tool calls by the {role}"
-        raise RowError(Problem(line, found, "only the assistant calls tools", where))
+        problem = f"tool calls by the {role}"
+        raise RowError(Problem(line, problem, "only the assistant calls tools", where))
     if not isinstance(value, list):
-        found = f"{kind(value)} instead of a list"
-        raise RowError(Problem(line, found, "write a list of calls", where))
+        problem = f"{kind(value)} instead of a list"
+        raise RowError(Problem(line, problem, "write a list of calls", where))
     return tuple(_tool_call(call, f"{where}[{place}]", line) for place, call in enumerate(value))
 
 
@@ -146,8 +146,8 @@ def _tool_call(call: object, where: str, line: int) -> Mapping[str, Any]:
     if isinstance(arguments, str):  # OpenAI writes JSON in a string; templates want the object
         arguments = _object(arguments, f"{where}.arguments", line)
     if not isinstance(arguments, dict):
-        found = f"{kind(arguments)} instead of an object"
-        raise RowError(Problem(line, found, fix, f"{where}.arguments"))
+        problem = f"{kind(arguments)} instead of an object"
+        raise RowError(Problem(line, problem, fix, f"{where}.arguments"))
     function = {**function, "arguments": arguments}
     if bare:
         return {"type": "function", "function": function}

@@ -50,7 +50,7 @@ class RowError(Exception):
 
 def column_of(columns: ColumnsConfig, name: str) -> str:
     """Return what a column is called in the file: as here, unless `data.columns` names it."""
-    return str(getattr(columns, name, name))
+    return str(vars(columns).get(name, name))
 
 
 def missing(columns: ColumnsConfig, name: str, line: int) -> RowError:
@@ -87,11 +87,11 @@ def checked_text(value: object, column: str, line: int, *, optional: bool = Fals
     if not isinstance(value, str):
         raise RowError(Problem(line, f"{kind(value)} instead of text", "write text", column))
     if not value.strip() and not optional:
-        found = "empty text" if not value else "only white space"
-        raise RowError(Problem(line, found, "fill it or delete the row", column))
+        problem = "empty text" if not value else "only white space"
+        raise RowError(Problem(line, problem, "fill it or delete the row", column))
     if not value.isascii() and _HALF_CHARACTER.search(value):
-        found = "half of a surrogate pair, which is not a character"
-        raise RowError(Problem(line, found, "write the character itself", column))
+        problem = "half of a surrogate pair, which is not a character"
+        raise RowError(Problem(line, problem, "write the character itself", column))
     return value
 
 

@@ -112,7 +112,7 @@ def _group(row: Row, column: str, line: int) -> str:
     fix = "name the row's group, or unset data.group_by"
     if column not in row or value is None or value == "":
         raise RowError(Problem(line, "missing", fix, column))
-    found = f"{kind(value)} instead of text or a whole number"
+    problem = f"{kind(value)} instead of text or a whole number"
     raise RowError(
-        Problem(line, "only white space" if isinstance(value, str) else found, fix, column)
+        Problem(line, "only white space" if isinstance(value, str) else problem, fix, column)
     )

@@ -35,21 +35,21 @@ class Choice:
 def _parse(row: Row, line: int) -> Choice:
     options = row.get("choices")
     if not isinstance(options, list):
-        found = f"{kind(options)} instead of a list"
-        raise RowError(Problem(line, found, "write a list of texts", "choices"))
+        problem = f"{kind(options)} instead of a list"
+        raise RowError(Problem(line, problem, "write a list of texts", "choices"))
     texts = tuple(
         checked_text(option, f"choices[{index}]", line) for index, option in enumerate(options)
     )
     if len(texts) < _FEWEST or len(set(texts)) < len(texts):
-        found = "the same choice twice" if len(texts) >= _FEWEST else f"{len(texts)} choices"
-        raise RowError(Problem(line, found, "write two different ones or more", "choices"))
+        problem = "the same choice twice" if len(texts) >= _FEWEST else f"{len(texts)} choices"
+        raise RowError(Problem(line, problem, "write two different ones or more", "choices"))
     answer = row.get("answer")
     if not isinstance(answer, int) or isinstance(answer, bool):
-        found = f"{kind(answer)} instead of an index"
-        raise RowError(Problem(line, found, "write 0 for the first choice", "answer"))
+        problem = f"{kind(answer)} instead of an index"
+        raise RowError(Problem(line, problem, "write 0 for the first choice", "answer"))
     if not 0 <= answer < len(texts):
-        found = f"no choice has this index, there are {len(texts)}"
-        raise RowError(Problem(line, found, "write 0 for the first choice", "answer"))
+        problem = f"no choice has this index, there are {len(texts)}"
+        raise RowError(Problem(line, problem, "write 0 for the first choice", "answer"))
     context = row.get("context")
     return Choice(
         line,

@@ -39,8 +39,8 @@ class Prompt:
 def _parse(row: Row, line: int) -> Prompt:
     expect, category, own = row["expect"], row.get("category"), row.get("id", f"line {line}")
     if expect not in get_args(Expect):
-        found = kind(expect) if not isinstance(expect, str) else "an unknown word"
-        raise RowError(Problem(line, found, "use refuse, escalate or answer", "expect"))
+        problem = kind(expect) if not isinstance(expect, str) else "an unknown word"
+        raise RowError(Problem(line, problem, "use refuse, escalate or answer", "expect"))
     if category is not None and not (isinstance(category, str) and _CATEGORY.fullmatch(category)):
         fix = "use at most 60 letters and digits: it is printed in reports"
         raise RowError(Problem(line, "no short label", fix, "category"))

@@ -84,8 +84,8 @@ def _judge(request: bytes) -> list[bytes]:
     """Return the rules that hit each answer, with its line."""
     checker, judged = SafetyChecker(), []
     for line, question, answer in json.loads(request):
-        found = checker.check_safety_compliance(answer, prompt=question)["findings"]
-        names = sorted({finding["rule"] for finding in found})
+        findings = checker.check_safety_compliance(answer, prompt=question)["findings"]
+        names = sorted({finding["rule"] for finding in findings})
         if question and red_flags(Scoped.of(question)):
             names.append(_RED_FLAG)
         judged.append((line, names))

@@ -30,7 +30,7 @@ def _places(environment: Environment) -> dict[str, Given]:
         ConfigError: a channel cannot be read as files, or two could be meant.
     """
     folder = environment.root / "opt/ml"
-    found = {
+    places = {
         "checkpoints": Given(str(folder / "checkpoints"), "default for sagemaker"),
         "output": Given(str(folder / "model"), "default for sagemaker"),
         # Not with the checkpoints: all that is there goes to S3, and this is the data in numbers.
@@ -46,8 +46,8 @@ def _places(environment: Environment) -> dict[str, Given]:
             )
         for name in matching:
             _check_channel(name, channels[name], source, environment)
-            found[place] = Given(str(folder / "input/data" / name), f"{source}, channel {name}")
-    return found
+            places[place] = Given(str(folder / "input/data" / name), f"{source}, channel {name}")
+    return places
 
 
 def _nodes(environment: Environment) -> Claim | None:

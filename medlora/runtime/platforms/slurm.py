@@ -52,8 +52,8 @@ def first_host(hosts: str) -> str:
 
 
 def _first(environment: Environment, *names: str) -> Fact[int] | None:
-    found = (environment.number(name, least=1) for name in names)
-    return next((fact for fact in found if fact), None)
+    counts = (environment.number(name, least=1) for name in names)
+    return next((fact for fact in counts if fact), None)
 
 
 def _first_host(environment: Environment) -> Fact[str] | None:

@@ -27,13 +27,13 @@ def _places(environment: Environment) -> dict[str, Given]:
     Raises:
         ConfigError: one is no folder in a bucket.
     """
-    found = {}
+    places = {}
     for place, name in _VARIABLES.items():
         stated = environment.text(name)
         if stated:
             path = _mounted(stated.value, stated.source, environment)
-            found[place] = Given(path, stated.source)
-    return found
+            places[place] = Given(path, stated.source)
+    return places
 
 
 def _mounted(location: str, source: str, environment: Environment) -> str:
