@@ -17,7 +17,7 @@ import torch
 
 from medlora.config import DataConfig, ModelConfig
 from medlora.evaluate.generate import generate
-from medlora.evaluate.suite import read_suite
+from medlora.evaluate.suite_files import read_suite
 from medlora.files import json_bytes
 from medlora.jobs import merge
 from medlora.model.base import load_base

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from medlora.evaluate.evaluation import evaluate_suites
     from medlora.evaluate.safety import SafetyChecker
     from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
-    from medlora.evaluate.suite import read_suite
+    from medlora.evaluate.suite_files import read_suite
     from medlora.jobs.render import Example, render
     from medlora.report.monitor import TrainingMonitor
     from medlora.train.loop import StepResult
@@ -60,7 +60,7 @@ _HOMES = {
     "evaluate_suites": "medlora.evaluate.evaluation",
     "mcnemar": "medlora.evaluate.statistics",
     "paired_difference": "medlora.evaluate.statistics",
-    "read_suite": "medlora.evaluate.suite",
+    "read_suite": "medlora.evaluate.suite_files",
     "render": "medlora.jobs.render",
     "wilson": "medlora.evaluate.statistics",
     "scan_text": "medlora.data.privacy.scan",

@@ -5,10 +5,18 @@ Each command is registered in the module of its subject, which is imported here.
 
 from functools import partial
 
-from medlora.cli import about, data, evaluate, model, process, runs, train
+from medlora.cli import (  # noqa: F401  (each registers its commands)
+    about,
+    data,
+    evaluate,
+    model,
+    process,
+    runs,
+    train,
+)
 from medlora.cli.group import cli
 
-__all__ = ["about", "cli", "data", "evaluate", "main", "model", "runs", "train"]
+__all__ = ["cli", "main"]
 
 
 main = partial(process.run_command, cli)

@@ -2,6 +2,7 @@
 
 from medlora.config.conflicts import Machine, refuse_conflicts
 from medlora.config.resolved import Resolved, from_mapping, load
+from medlora.config.row_forms import ROW_FORMS
 from medlora.config.schema import KEYS, RunConfig, about, not_reproduced
 from medlora.config.sections.data import ColumnsConfig, DataConfig
 from medlora.config.sections.gate import GateConfig
@@ -14,6 +15,7 @@ from medlora.config.yaml_file import from_yaml
 
 __all__ = [
     "KEYS",
+    "ROW_FORMS",
     "ColumnsConfig",
     "DataConfig",
     "DpConfig",

@@ -16,19 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlora.config import DataConfig
-from medlora.data.records import form_of_row
+from medlora.data.forms.form import column_of
+from medlora.data.forms.read import form_of_row
 from medlora.errors import DataError
 
 CANARIES = "canaries.json"  # the file that says where they are, beside the training file
 SENTENCE = "Patient MRN is {}."
 _DIGITS = 8
-_ANSWERS = {  # a row's form -> the column that ends with what is learnt
-    "question_answer": "answer",
-    "prompt_response": "response",
-    "instruction": "output",
-    "messages": "messages",
-    "sharegpt": "conversations",
-}
 _DECOYS = 1 << 20  # keeps the stream of decoys apart from that of secrets
 
 
@@ -122,12 +116,12 @@ def with_canary(row: Mapping[str, Any], digits: str, cfg: DataConfig, *, line: i
     """
     sentence, columns = SENTENCE.format(digits), cfg.columns
     form = form_of_row(dict(row), form=cfg.format, columns=columns, line=line)
-    if form not in _ANSWERS:
+    if form.answer is None:
         raise DataError(
-            f"canaries are put into answers, and rows of the form {form} have none",
+            f"canaries are put into answers, and rows of the form {form.name} have none",
             fix="use data with questions and answers",
         )
-    column = getattr(columns, _ANSWERS[form])
+    column = column_of(columns, form.answer)
     if isinstance(row[column], list):
         *turns, last = row[column]
         name = "content" if "content" in last else "value"

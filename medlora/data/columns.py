@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from medlora.config import ColumnsConfig
+from medlora.data.forms.form import column_of
+from medlora.data.forms.read import implied_form
+from medlora.data.forms.registry import BY_NAME, FIRST_FORMS, FORMS
 from medlora.data.problems import Problem
-from medlora.data.records import MARKS, TEXT, implied_form
 
 # A name that may be told: one of a column, and not a sentence or a number of a table whose first
 # line is a row.
@@ -16,8 +18,9 @@ _WORDS = {
     "asked": ("question", "prompt", "query", "instruction", "input", "user", "patient"),
     "answered": ("answer", "response", "reply", "output", "completion", "assistant", "doctor"),
 }
-_ASKED = ("prompt", "question", "instruction")
+_ASKED = frozenset(form.columns[0] for form in FORMS if len(form.columns) > 1)
 _PLACEHOLDER = "COLUMN"
+_USUAL = ["prompt", "response"]
 _MOST = 20
 
 
@@ -34,28 +37,27 @@ def wrong_columns(
         certain: these are names, and not a row, or two lines that were joined; else none is told.
     """
     form = implied_form(form, columns)
-    marks = {**MARKS, TEXT: (TEXT,)}
-    forms = marks if form == "auto" else {form: marks[form]}
+    forms = FORMS if form == "auto" else (BY_NAME[form],)
     missing = [
-        [mark for mark in those if getattr(columns, mark) not in names] for those in forms.values()
+        [mark for mark in known.columns if column_of(columns, mark) not in names] for known in forms
     ]
     partly = [
         those
-        for those, all_ in zip(missing, forms.values(), strict=True)
-        if 0 < len(those) < len(all_)
+        for those, known in zip(missing, forms, strict=True)
+        if 0 < len(those) < len(known.columns)
     ]
-    if not all(missing[: len(MARKS)]) or (not partly and not all(missing)):
+    if not all(missing[: len(FIRST_FORMS)]) or (not partly and not all(missing)):
         return None
-    wanted = (
-        partly[0] if partly else list(forms[form]) if form != "auto" else ["prompt", "response"]
-    )
-    known = set(columns.model_dump().values())
-    others = [name for name in names if name not in known]
-    lacks = ", ".join(f"'{getattr(columns, mark)}'" for mark in wanted)
+    wanted = partly[0] if partly else list(forms[0].columns) if form != "auto" else _USUAL
+    usual = set(columns.model_dump().values())
+    others = [name for name in names if name not in usual]
+    lacks = ", ".join(f"'{column_of(columns, mark)}'" for mark in wanted)
     found = f"no column {lacks}" if partly or form != "auto" else "no column with a known name"
     tellable = [name if certain and _is_name(name) else "" for name in names]
-    options = _options(wanted, [name for name in others if name in tellable])
-    fix = "name them: " + " ".join(f"--set {shlex.quote(one)}" for one in options)
+    settable = [mark for mark in wanted if mark in type(columns).model_fields]
+    options = _options(settable, [name for name in others if name in tellable])
+    named = " ".join(f"--set {shlex.quote(option)}" for option in options)
+    fix = f"name them: {named}" if named else "give the columns these names"
     if not any(tellable):
         fix = (
             "if the first line is a row, add one before it that names the columns: question,answer"

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from medlora.config import DataConfig
 from medlora.data.formats.names import (
-    LINES,
-    TEXT,
     format_of,
     is_data,
     is_leftover,
@@ -185,8 +183,8 @@ def _only(folder: Path, evaluation: Sequence[Path], role: Role = "train") -> lis
     there = _data_files(folder)
     files = [path for path in there if path not in evaluation and role_of(path) != "test"]
     tests = [path for path in there if role_of(path) == "test"]
-    lines = [path for path in files if format_of(path).name == LINES]
-    tables = [path for path in files if format_of(path).name != TEXT]
+    lines = [path for path in files if format_of(path).format.is_lines]
+    tables = [path for path in files if not format_of(path).format.is_prose]
     for some in (lines, tables, files):
         if len(some) == 1:
             return some

@@ -7,9 +7,10 @@ from typing import Protocol, TypeVar
 from medlora.config import ColumnsConfig
 from medlora.data.blocks import Block, BlockMaker, from_reply
 from medlora.data.formats.source import Source
+from medlora.data.forms.read import read_records
 from medlora.data.pieces import PIECE_BYTES, Way, replies
 from medlora.data.problems import Problem, Problems
-from medlora.data.records import Record, read_records
+from medlora.data.records import Record
 
 
 class Part(Protocol):

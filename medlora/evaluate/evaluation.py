@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from medlora.data.chat.chat import Chat, chat_of
 from medlora.evaluate.checker import Checker
 from medlora.evaluate.judge import ruleset, shipped_checker
-from medlora.evaluate.observe import Asking, Observed, observe
+from medlora.evaluate.kinds.registry import kind_of
+from medlora.evaluate.observe import Asking, Observed
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
 from medlora.evaluate.summary import summarise
@@ -28,21 +29,18 @@ class Evaluation:
     def generations(self) -> Iterator[dict[str, Any]]:
         """Yield every answer with its prompt and what it was found to be; for a declared file."""
         for suite, models in zip(self.suites, self.observed, strict=True):
-            for place, item in enumerate(suite.items if suite.kind == "generation" else ()):
-                said = {
+            answered = kind_of(suite).answered
+            if answered is None:
+                continue
+            for place, item in enumerate(suite.items):
+                answers = {
                     name: {
                         "text": seen.answers[place].text,
                         **{measure: flags[place] for measure, flags in seen.flags.items()},
                     }
                     for name, seen in models.items()
                 }
-                yield {
-                    "suite": suite.name,
-                    "id": item.id,
-                    "prompt": item.prompt,
-                    "expect": item.expect,
-                    **said,
-                }
+                yield {"suite": suite.name, **answered(item), **answers}
 
 
 def evaluate_suites(  # noqa: PLR0913  (the model's two, the suites, and how)
@@ -71,22 +69,23 @@ def evaluate_suites(  # noqa: PLR0913  (the model's two, the suites, and how)
         OutOfMemoryError: a single row does not fit.
     """
     asking = asking or Asking(batch_size, max_new_tokens)
-    if checker is None and any(suite.kind == "generation" for suite in suites):
+    if checker is None and any(kind_of(suite).is_judged for suite in suites):
         checker = shipped_checker()
     chat = chat_of(tokenizer, model)
     observed: list[dict[str, Observed]] = []
     for suite in suites:
-        found: dict[str, Observed] = {}
+        models: dict[str, Observed] = {}
+        observe = kind_of(suite).observe
         if isinstance(model, PeftModel):
             with model.disable_adapter():
-                found["base"] = observe(model, chat, suite, asking, checker=checker)
-            found["adapter"] = observe(model, chat, suite, asking, checker=checker)
+                models["base"] = observe(model, chat, suite, asking, checker)
+            models["adapter"] = observe(model, chat, suite, asking, checker)
         else:
-            found["base"] = observe(model, chat, suite, asking, checker=checker)
-        observed.append(found)
+            models["base"] = observe(model, chat, suite, asking, checker)
+        observed.append(models)
     summaries = {
-        suite.name: summarise(suite, found["base"], found.get("adapter"))
-        for suite, found in zip(suites, observed, strict=True)
+        suite.name: summarise(suite, models["base"], models.get("adapter"))
+        for suite, models in zip(suites, observed, strict=True)
     }
     rules = ruleset(checker) if checker else None
     return Evaluation(summaries, rules, tuple(suites), tuple(observed))

@@ -5,31 +5,24 @@ it is on the wrong one.  So few prompts decide nothing: 3 of 3 are consistent wi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from medlora.config import GateConfig
 from medlora.errors import ConfigError
-from medlora.evaluate.checker import Expect
-from medlora.evaluate.judge import RULES
+from medlora.evaluate.kinds.registry import MEASURES, kind_of
 from medlora.evaluate.schema import (
     GateResult,
     GateRule,
     JudgedFigures,
     JudgedRate,
+    RateChange,
     Rates,
-    RatesSummary,
     SuiteSummary,
     Unscored,
     Verdict,
+    rates_of,
 )
 from medlora.evaluate.suite import Suite
-
-_NEEDS: dict[str, Expect] = {
-    "refusal": "refuse",
-    "escalation": "escalate",
-    "over_refusal": "answer",
-}
-_BETTER_HIGH = ("refusal", "escalation", "accuracy")
-_COMPARED = (*RULES, "accuracy")
 
 
 def check_gate(cfg: GateConfig, suites: Sequence[Suite]) -> None:
@@ -62,7 +55,6 @@ def apply_gate(cfg: GateConfig, summaries: Mapping[str, SuiteSummary]) -> GateRe
         rule
         for name, threshold in cfg.rules.items()
         for suite, summary in summaries.items()
-        if summary["kind"] == "choices" or summary["kind"] == "generation"  # those with rates
         for rule in (
             _drop_rules(threshold, suite, summary)
             if name == "max_drop"
@@ -89,10 +81,10 @@ def decide(low: float, high: float, *, at_least: float | None, at_most: float | 
 
 
 def _rate_rules(
-    name: str, threshold: float, suite: str, summary: RatesSummary
+    name: str, threshold: float, suite: str, summary: SuiteSummary
 ) -> Iterator[GateRule]:
-    base = _judged(name, threshold, summary.get("base"))
-    adapter = _judged(name, threshold, summary.get("adapter"))
+    base = _judged(name, threshold, rates_of(summary.get("base")))
+    adapter = _judged(name, threshold, rates_of(summary.get("adapter")))
     figures: JudgedFigures = {}
     if base:
         figures["base"] = base
@@ -115,7 +107,7 @@ def _judged(name: str, threshold: float, rates: Rates | None) -> JudgedRate | Un
     """Return a model's figure and verdict, None where the suite does not ask for it."""
     if rates is None:
         return None
-    if "not_scored" in rates and name != "max_degenerate":
+    if "not_scored" in rates and not MEASURES[_measure(name)].always:
         return {"not_scored": rates["not_scored"], "verdict": "INCONCLUSIVE"}
     rate = rates["rates"].get(_measure(name))
     if not rate or not rate["n"]:
@@ -125,10 +117,10 @@ def _judged(name: str, threshold: float, rates: Rates | None) -> JudgedRate | Un
     return {**rate, "verdict": decide(rate["low"], rate["high"], **side)}
 
 
-def _drop_rules(margin: float, suite: str, summary: RatesSummary) -> Iterator[GateRule]:
+def _drop_rules(margin: float, suite: str, summary: SuiteSummary) -> Iterator[GateRule]:
     if "change" not in summary:
         return
-    both = (summary.get("base"), summary.get("adapter"))
+    both = map(rates_of, (summary.get("base"), summary.get("adapter")))
     unscored = next((rates["not_scored"] for rates in both if rates and "not_scored" in rates), "")
     if unscored:
         yield {
@@ -139,17 +131,17 @@ def _drop_rules(margin: float, suite: str, summary: RatesSummary) -> Iterator[Ga
             "not_scored": unscored,
             "verdict": "INCONCLUSIVE",
         }
-    for measure in _COMPARED:
-        change = summary["change"].get(measure)
-        if not change or not change["n"]:
+    for name, measure in MEASURES.items():
+        change = cast("RateChange | None", summary["change"].get(name))
+        if measure.better is None or not change or not change["n"]:
             continue
         worse = (change["low"], change["high"])
-        if measure in _BETTER_HIGH:
+        if measure.better == "high":
             worse = (-change["high"], -change["low"])
         yield {
             "rule": "max_drop",
             "suite": suite,
-            "measure": measure,
+            "measure": name,
             "threshold": margin,
             "change": change,
             "verdict": decide(*worse, at_least=None, at_most=margin),
@@ -160,13 +152,11 @@ def _measure(rule: str) -> str:
     return rule.removeprefix("min_").removeprefix("max_")
 
 
-def _asks(suite: Suite, measure: str) -> bool:
-    if suite.kind != "generation":
-        return suite.kind == "choices" and measure == "accuracy"
-    needed = _NEEDS.get(measure)
-    if measure == "accuracy":
+def _asks(suite: Suite, name: str) -> bool:
+    measure = next((measure for measure in kind_of(suite).measures if measure.name == name), None)
+    if measure is None:
         return False
-    return needed is None or any(item.expect == needed for item in suite.items)
+    return measure.expect is None or any(item.expect == measure.expect for item in suite.items)
 
 
 def _overall(verdicts: Sequence[Verdict]) -> Verdict:

@@ -3,34 +3,36 @@
 T is the number of tokens of one row.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.problems import Problem
-from medlora.data.records import Message, Record
+from medlora.data.records import Record
 from medlora.data.rows import Row
 from medlora.errors import DataError, listed
-from medlora.evaluate.suite import Choice, Pair, Suite, Text
+from medlora.evaluate.suite import Suite
 
 _UNLIMITED = 2**31
+Parts = Callable[[Any], Sequence[Record | str]]  # of an item: conversations, or plain text
 
 
-def choice_rows(chat: Chat, item: Choice, *, limit: int | None) -> list[Row]:
+def choice_rows(
+    chat: Chat, question: str, choices: Sequence[str], *, limit: int | None
+) -> list[Row]:
     """Return a row for each choice: the question as plain text, then the choice, which is scored.
 
     A row over the limit loses its beginning, and the choice is never cut before the rest is.
     Source: lm_eval 0.4.13, whose log-likelihoods this must agree with: the choice's tokens are
     those by which the whole is longer than the question.
     """
-    context = question_text(item)
-    before = len(chat.encoded(context))
+    before = len(chat.encoded(question))
     rows = []
-    for choice in item.choices:
-        ids = np.array(chat.encoded(f"{context} {choice}"), dtype=np.int32)
+    for choice in choices:
+        ids = np.array(chat.encoded(f"{question} {choice}"), dtype=np.int32)
         learn = np.arange(len(ids)) >= min(before, len(ids) - 1)
         # The last token is only predicted, so the model reads one less.
         kept = slice(max(0, len(ids) - (limit or _UNLIMITED) - 1), None)
@@ -38,14 +40,10 @@ def choice_rows(chat: Chat, item: Choice, *, limit: int | None) -> list[Row]:
     return rows
 
 
-def question_text(item: Choice) -> str:
-    """Return what stands before the choices."""
-    context = f"{item.context}\n\n" if item.context else ""
-    return f"{context}Question: {item.question}\nAnswer:"
-
-
-def conversation_rows(chat: Chat, suite: Suite, *, limit: int | None) -> Iterator[list[Row]]:
-    """Yield the rows of each item of a perplexity suite, of pairs the better's, then the worse's.
+def conversation_rows(
+    chat: Chat, suite: Suite, parts_of: Parts, *, limit: int | None
+) -> Iterator[list[Row]]:
+    """Yield the rows of each part of each item.
 
     Conversations are rendered as for training, and the assistant's tokens are scored; of plain
     text all but the first.  Long ones are read in windows: each token is scored once.
@@ -54,13 +52,15 @@ def conversation_rows(chat: Chat, suite: Suite, *, limit: int | None) -> Iterato
         DataError: the chat template cannot render a conversation, or nothing is left to score.
     """
     problems: list[Problem] = []
-    for found in _tokenized(chat, suite.items):
-        if isinstance(found, Problem):
-            problems.append(found)
+    for tokens in _tokenized(chat, suite.items, parts_of):
+        if isinstance(tokens, Problem):
+            problems.append(tokens)
             continue
-        rows = [row for one in found for row in _windows(one.ids, one.learn, limit or _UNLIMITED)]
+        rows = [
+            row for part in tokens for row in _windows(part.ids, part.learn, limit or _UNLIMITED)
+        ]
         if not rows:
-            problems.append(Problem(found[0].line, "nothing to score", "write a longer text"))
+            problems.append(Problem(tokens[0].line, "nothing to score", "write a longer text"))
         yield rows
     if problems:
         lines = [problem.text(suite.file) for problem in problems]
@@ -71,31 +71,17 @@ def conversation_rows(chat: Chat, suite: Suite, *, limit: int | None) -> Iterato
 
 
 def _tokenized(
-    chat: Chat, items: Sequence[Text | Record | Pair]
+    chat: Chat, items: Sequence[Any], parts_of: Parts
 ) -> Iterator[list[Tokens] | Problem]:
-    """Yield the tokens of each item in their order, of pairs the better's and the worse's."""
-    found = iter(chat.tokenize([record for item in items for record in _records(item)]))
-    for item in items:
-        if isinstance(item, Text):
-            yield from _texts(chat, [item])
+    """Yield the tokens of each part, in their order."""
+    parts = [(item.line, part) for item in items for part in parts_of(item)]
+    tokenized = iter(chat.tokenize([part for _, part in parts if isinstance(part, Record)]))
+    for line, part in parts:
+        if isinstance(part, Record):
+            yield next(tokenized)
         else:
-            yield from islice(found, len(_records(item)))
-
-
-def _records(item: Text | Record | Pair) -> list[Record]:
-    if isinstance(item, Record):
-        return [item]
-    if isinstance(item, Text):
-        return []
-    user = Message("user", item.prompt)
-    both = (item.better, item.worse)
-    return [Record(item.line, (user, Message("assistant", text, learn=True))) for text in both]
-
-
-def _texts(chat: Chat, items: Sequence[Text]) -> Iterator[list[Tokens]]:
-    for item in items:
-        ids = np.array(chat.encoded(item.text), dtype=np.int32)
-        yield [Tokens(item.line, ids, np.ones(len(ids), dtype=bool))]
+            ids = np.array(chat.encoded(part), dtype=np.int32)
+            yield [Tokens(line, ids, np.ones(len(ids), dtype=bool))]
 
 
 def _windows(ids: NDArray[np.int32], learn: NDArray[np.bool_], size: int) -> Iterator[Row]:

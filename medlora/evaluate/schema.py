@@ -3,7 +3,7 @@
 Types alone, so that pages which only read an evaluation import neither torch nor NumPy for them.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict, cast
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -41,14 +41,6 @@ class MeanChange(TypedDict):
     high: float | None
 
 
-class Perplexity(TypedDict):
-    """How well a model predicts a text; the loss is in nats a target token."""
-
-    loss: float | None
-    perplexity: float
-    targets: int
-
-
 class Rates(TypedDict):
     """What a model's choices or answers come to, by measure."""
 
@@ -57,54 +49,26 @@ class Rates(TypedDict):
     compliant_by_category: NotRequired[dict[str, Rate]]
 
 
-class LossChange(TypedDict):
-    """What an adapter changes on a perplexity suite, in nats a target token."""
-
-    loss: MeanChange
-
-
-class MarginChange(TypedDict):
-    """What an adapter changes on pairs: the better response's lead, in nats a token."""
-
-    margin: MeanChange
-    risen: Rate
+Figures = dict[str, float | None]  # numbers that stand by themselves, by their names
+ModelSummary = Rates | Figures
+Change = RateChange | MeanChange | Rate
 
 
-class PerplexitySummary(TypedDict):
-    """What a perplexity suite comes to."""
+class SuiteSummary(TypedDict):
+    """What a suite comes to; what the models' parts and the change hold, its kind decides."""
 
-    kind: Literal["perplexity"]
+    kind: str
     sha256: str
     rows: int
     asked: int
-    base: NotRequired[Perplexity]
-    adapter: NotRequired[Perplexity]
-    change: NotRequired[LossChange]
+    base: NotRequired[ModelSummary]
+    adapter: NotRequired[ModelSummary]
+    change: NotRequired[dict[str, Change]]
 
 
-class PairsSummary(TypedDict):
-    """What a suite of pairs comes to; by itself a model has no preference that means anything."""
-
-    kind: Literal["pairs"]
-    sha256: str
-    rows: int
-    asked: int
-    change: NotRequired[MarginChange]
-
-
-class RatesSummary(TypedDict):
-    """What a suite of choices or of prompts comes to."""
-
-    kind: Literal["choices", "generation"]
-    sha256: str
-    rows: int
-    asked: int
-    base: NotRequired[Rates]
-    adapter: NotRequired[Rates]
-    change: NotRequired[dict[str, RateChange]]
-
-
-SuiteSummary = PerplexitySummary | PairsSummary | RatesSummary
+def rates_of(summary: ModelSummary | None) -> Rates | None:
+    """Return what one model comes to where its kind has rates, None for all others."""
+    return cast("Rates", summary) if summary and "rates" in summary else None
 
 
 class JudgedRate(Rate):

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
-import numpy as np
-
 _Z = NormalDist().inv_cdf(0.975)
 _TAIL = 2.5  # percent
 _RESAMPLES = 2_000
@@ -101,6 +99,8 @@ def bootstrap(
     Returns:
         Everything, where there are too few items to have an interval.
     """
+    import numpy as np
+
     many = np.asarray(values, dtype=np.float64)
     if len(many) < _FEWEST:
         return Interval(-math.inf, math.inf)

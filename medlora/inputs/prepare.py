@@ -16,7 +16,7 @@ from medlora.data.blocks import KEYS, BlockMaker, id_type
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat.chat import Chat
 from medlora.data.components import Keys
-from medlora.data.formats.names import LINES
+from medlora.data.formats.lines import LINES
 from medlora.data.formats.source import Source
 from medlora.data.locate import DataFiles, locate
 from medlora.data.records import Record
@@ -92,7 +92,7 @@ def describe(input_files: InputFiles, plan: Plan) -> Inputs:
 def _formats(files: DataFiles) -> dict[str, Any]:
     """Return how other files than JSON Lines are read, which decides their rows as well."""
     formats = {f"data.{split}.read_as": file.read_as for split, file in by_split(files).items()}
-    return {name: kinds for name, kinds in formats.items() if set(kinds) != {LINES}}
+    return {name: kinds for name, kinds in formats.items() if set(kinds) != {LINES.name}}
 
 
 def read_inputs(plan: Plan) -> Inputs:

@@ -1,13 +1,14 @@
 """Which suites a command works with: those that it names, and those of the config's gate."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from medlora.config import GateConfig
-from medlora.data.records import Record
 from medlora.evaluate.gate import check_gate
-from medlora.evaluate.suite import Choice, Item, Pair, Prompt, Suite, read_suites, shipped_names
+from medlora.evaluate.kinds.registry import kind_of
+from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_files import read_suites, shipped_names
 
 
 def choose_suites(
@@ -65,19 +66,8 @@ def prompts_of(values: Iterable[str | Path], *, folder: Path = Path()) -> dict[s
     names = dict.fromkeys([*shipped_names(), *map(str, values)])
     suites = read_suites(list(names), folder=folder)
     return {
-        suite.name: [text for item in suite.items for text in _asked(item) if text.strip()]
+        suite.name: [
+            text for item in suite.items for text in kind_of(suite).questions(item) if text.strip()
+        ]
         for suite in suites
     }
-
-
-def _asked(item: Item) -> Iterator[str]:
-    """Yield what is asked; an answer may well be learnt."""
-    match item:
-        case Choice():
-            yield from (item.question, item.context)
-        case Pair() | Prompt():
-            yield item.prompt
-        case Record():
-            yield from (message.content for message in item.messages if message.role == "user")
-        case _:
-            yield item.text

@@ -8,6 +8,7 @@ from typing import TypedDict
 import click
 
 from medlora.evaluate.evaluation import evaluate_suites
+from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
 from medlora.files import json_line, sha256_file, sha256_json, write_bytes
@@ -81,12 +82,12 @@ def run(plan: Plan, options: EvaluateOptions) -> None:
 
 
 def _need_an_adapter(suites: Sequence[Suite], adapter: Adapter | None) -> None:
-    """Refuse to state a preference by itself: an untrained model has one, of .96, for the safe."""
-    pairs = [suite.name for suite in suites if suite.kind == "pairs"]
-    if pairs and adapter is None:
+    """Refuse to ask a base alone what only an adapter's change says anything of."""
+    compared = [suite for suite in suites if kind_of(suite).facts is None]
+    if compared and adapter is None:
         raise click.UsageError(
-            f"suite {pairs[0]} has pairs, which only measure what an adapter changes: name one "
-            "with --adapter"
+            f"suite {compared[0].name} has {compared[0].kind}, which only measure what an adapter "
+            "changes: name one with --adapter"
         )
 
 

@@ -27,7 +27,7 @@ from medlora.errors import (
     RejectedError,
     StoppedError,
 )
-from medlora.evaluate.suite import read_suite
+from medlora.evaluate.suite_files import read_suite
 from medlora.files import (
     TEMPORARY,
     NewFolder,

@@ -17,10 +17,11 @@ from medlora.data.canaries import (
     with_canary,
 )
 from medlora.data.formats.source import Source
+from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece, rows_in
 from medlora.data.locate import locate
 from medlora.data.problems import Problem, Problems
-from medlora.data.records import Record, read_records
+from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError
 from medlora.files import NewFolder, json_bytes, new_folder
 from medlora.inputs.prepare import hold_out_rows

@@ -16,11 +16,11 @@ import click
 from medlora.config import DataConfig, Setting, load
 from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.formats.source import Source
+from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece
 from medlora.data.locate import locate
 from medlora.data.pieces import PIECE_BYTES
 from medlora.data.problems import Places, Problem, Problems
-from medlora.data.records import read_records
 from medlora.errors import DataError
 from medlora.files import json_line, new_file
 from medlora.inputs.chat import dated, load_chat

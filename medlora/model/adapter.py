@@ -5,6 +5,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,15 +44,13 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
         )
     torch.manual_seed(seed)
     config = peft.LoraConfig(
-        task_type="CAUSAL_LM",
-        r=cfg.r,
-        lora_alpha=cfg.lora_alpha,
-        lora_dropout=cfg.lora_dropout,
-        target_modules=ALL if targets == [ALL] else targets,
-        exclude_modules=beside,
-        use_rslora=cfg.use_rslora,
-        use_dora=cfg.use_dora,
-        bias="none",
+        **{
+            **_of_peft(cfg),
+            "task_type": "CAUSAL_LM",
+            "target_modules": ALL if targets == [ALL] else targets,
+            "exclude_modules": beside,
+            "bias": "none",
+        }
     )
     with warnings.catch_warnings():
         # GPT-2's layers keep their weights the other way round; PEFT sets what they need.
@@ -66,6 +65,12 @@ def attach(base: PreTrainedModel, cfg: LoraConfig, *, seed: int) -> PeftModel:
                 fix="name other layers, or set lora.target_modules: auto",
             ) from error
     return model
+
+
+def _of_peft(cfg: LoraConfig) -> dict[str, Any]:
+    """Return the keys of the section that PEFT has by the same name; it applies them itself."""
+    known = {field.name for field in fields(peft.LoraConfig)}
+    return {name: value for name, value in cfg if name in known}
 
 
 def adapted_modules(model: nn.Module) -> dict[str, int]:

@@ -14,6 +14,7 @@ from medlora.runtime import (
     Fact,
     Topology,
     attempt,
+    batch_service,
     find_paths,
     find_topology,
     grace,
@@ -58,11 +59,9 @@ def announce(environment: Environment, options: Mapping[str, str | None]) -> Top
         "paths: %s", ", ".join(f"{name} {path} ({why})" for name, (path, why) in paths.items())
     )
     checkpoints = Path(paths["checkpoints"].value)
-    if place.value == "sagemaker" and not checkpoints.is_dir():
-        _log.warning(
-            "%s does not exist: without a CheckpointConfig, an interrupted job starts over",
-            checkpoints,
-        )
+    service = batch_service(environment)
+    if service and service.unkept and not checkpoints.is_dir():
+        _log.warning("%s does not exist: %s", checkpoints, service.unkept)
     return topology
 
 

@@ -23,8 +23,7 @@ from medlora.runtime.places import (
     platform_places,
     strongest,
 )
-from medlora.runtime.sagemaker import CHANNELS, hyperparameters_file
-from medlora.runtime.services import Service
+from medlora.runtime.platforms.platform import Platform
 from medlora.storage.location import Location
 
 CONFIG_NAMES = ("config.yaml", "config.yml")
@@ -109,11 +108,11 @@ def resolve(
     overrides = list(from_options(options.overrides))
     config_file = _config_file(strongest(places["config"]))
     file = list(from_yaml(config_file)) if config_file else []
-    hyper_file = hyperparameters_file(environment)
+    service = batch_service(environment)
+    hyper_file = service.settings_file(environment) if service and service.settings_file else None
     hyper = from_hyperparameters(hyper_file) if hyper_file else []
     keys = {setting.key for setting in (*file, *hyper, *variables, *overrides)}
     missing = [name for name in _missing(places, keys) if name != "config" or not hyper_file]
-    service = batch_service(environment)
     demo = allow_demo and len(missing) == 3 and service is None  # noqa: PLR2004  (all three)
     refused = [name for name in missing if name in needed]
     settings = [
@@ -156,7 +155,7 @@ def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:
     ]
 
 
-def _missing_error(missing: list[str], service: Service | None) -> Exception:
+def _missing_error(missing: list[str], service: Platform | None) -> Exception:
     why = f" (this is a job of {service.title}, so the demo is not run)" if service else ""
     names = " and ".join(missing)
     verb = "are" if len(missing) > 1 else "is"
@@ -167,9 +166,8 @@ def _missing_error(missing: list[str], service: Service | None) -> Exception:
         for place in PLACES
         if place.name in missing
     )
-    if service and service.name == "sagemaker":
-        named = " and ".join(CHANNELS[name][0] for name in missing)
-        ways = f"add the channel {named}; or {ways}"
+    if service and service.how_to_give:
+        ways = f"{service.how_to_give(missing)}; or {ways}"
     return MissingPartError(f"no {names} {verb} given{why}", fix=ways)
 
 

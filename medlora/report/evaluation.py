@@ -3,27 +3,30 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from medlora.escape import escaped
+from medlora.evaluate.kinds.kind import SuiteKind
+from medlora.evaluate.kinds.registry import MEASURES, kind_named
 from medlora.evaluate.schema import (
+    Figures,
     GateResult,
     GateRule,
     JudgedRate,
     MeanChange,
-    PairsSummary,
-    PerplexitySummary,
     Rate,
     RateChange,
-    RatesSummary,
     SuiteSummary,
     Unscored,
+    rates_of,
 )
 from medlora.files import json_bytes
 from medlora.report.interval import TOO_FEW, bounds
 from medlora.report.schema import EvaluationReport
 
 SCHEMA = 1
-_ORDER = ("degenerate", "cut", "unended_thought")  # first: what collapsed answers say means nothing
+# First, for what collapsed answers say means nothing.
+_ORDER = frozenset(measure.name for measure in MEASURES.values() if measure.always)
 
 
 def report_bytes(report: Mapping[str, object]) -> bytes:
@@ -59,28 +62,29 @@ def _rule_row(rule: GateRule) -> tuple[str, ...]:
 
 
 def _suite_lines(summary: SuiteSummary) -> list[str]:
-    if summary["kind"] == "perplexity":
-        return _columns(list(_perplexity_rows(summary)))
-    if summary["kind"] == "pairs":
-        return _columns(list(_pairs_rows(summary)))
-    return [*_refusals(summary), *_columns([_HEAD, *_rate_rows(summary)])]
+    kind = kind_named(summary["kind"])
+    if kind is None or not (kind.figures or kind.changes):
+        return [*_refusals(summary), *_columns([_HEAD, *_rate_rows(summary)])]
+    return _columns(list(_figure_rows(kind, summary)))
 
 
-def _perplexity_rows(summary: PerplexitySummary) -> Iterator[tuple[str, ...]]:
-    for who, figures in (("base", summary.get("base")), ("adapter", summary.get("adapter"))):
-        if figures:
-            loss = _figure("loss", figures["loss"], ".4f")
-            yield (who, loss, _figure("perplexity", figures["perplexity"], "g"))
-    if "change" in summary:
-        yield _mean_change_row("loss", summary["change"]["loss"])
-
-
-def _pairs_rows(summary: PairsSummary) -> Iterator[tuple[str, ...]]:
-    if "change" not in summary:
-        yield ("the change needs an adapter",)
+def _figure_rows(kind: SuiteKind, summary: SuiteSummary) -> Iterator[tuple[str, ...]]:
+    for who, model in (("base", summary.get("base")), ("adapter", summary.get("adapter"))):
+        if model:
+            numbers = cast("Figures", model)
+            cells = (
+                _figure(figure.name, numbers[figure.name], figure.form) for figure in kind.figures
+            )
+            yield (who, *cells)
+    change = summary.get("change")
+    if change is None:
+        if kind.facts is None:
+            yield ("the change needs an adapter",)
         return
-    yield _mean_change_row("margin", summary["change"]["margin"])
-    yield ("risen", _rate_words(summary["change"]["risen"]), "")
+    for name in kind.changes:
+        yield _mean_change_row(name, cast("MeanChange", change[name]))
+    for name in kind.shares:
+        yield (name, _rate_words(cast("Rate", change[name])), "")
 
 
 def _mean_change_row(name: str, change: MeanChange) -> tuple[str, ...]:
@@ -98,18 +102,18 @@ _HEAD = ("", "base", "adapter", "adapter - base", "p")
 _NOT_SCORED = "not scored"
 
 
-def _refusals(summary: RatesSummary) -> list[str]:
+def _refusals(summary: SuiteSummary) -> list[str]:
     both = (("base", summary.get("base")), ("adapter", summary.get("adapter")))
     return [
         f"  {who} NOT SCORED: {rates['not_scored']}"
-        for who, rates in both
-        if rates and "not_scored" in rates
+        for who, model in both
+        if (rates := rates_of(model)) and "not_scored" in rates
     ]
 
 
-def _rate_rows(summary: RatesSummary) -> Iterator[tuple[str, ...]]:
+def _rate_rows(summary: SuiteSummary) -> Iterator[tuple[str, ...]]:
     """Yield a line for each measure, those first that the others hang on."""
-    models = (summary.get("base"), summary.get("adapter"))
+    models = [rates_of(summary.get("base")), rates_of(summary.get("adapter"))]
     both = [model["rates"] if model else {} for model in models]
     names = {**both[0], **both[1]}
     for name in sorted(names, key=lambda name: (name not in _ORDER, name)):
@@ -119,7 +123,7 @@ def _rate_rows(summary: RatesSummary) -> Iterator[tuple[str, ...]]:
             _rate_words(rates.get(name)) if model else ""
             for model, rates in zip(models, both, strict=True)
         ]
-        change = summary.get("change", {}).get(name)
+        change = cast("RateChange | None", summary.get("change", {}).get(name))
         words = (_change_words(change), f"{change['p']:.3g}") if change else ("", "")
         yield (name, *cells, *words)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from medlora.evaluate.kinds.registry import kind_named
 from medlora.files import sha256_bytes
 from medlora.report.interval import bounds
 
@@ -190,9 +191,10 @@ def _numbers(source: Document, pointer: str) -> Iterator[Figure]:
 
 def _suite_figures(report: Document, name: str, suite: Mapping[str, Any]) -> Iterator[Figure]:
     root, about = f"/suites{step(name)}", (name, str(suite.get("sha256", "")))
-    group = "safety" if suite.get("kind") == "generation" else "usefulness"
+    kind = kind_named(suite.get("kind"))
+    group: Group = "safety" if kind and kind.is_judged else "usefulness"
     for who in ("base", "adapter"):
-        for measure in ("loss", "perplexity"):
+        for measure in (figure.name for figure in (kind.figures if kind else ())):
             place = f"{root}/{who}/{measure}"
             names = {place: (f"{name}: {measure}, {who}", measure)}
             yield from _named(report, names, about=about, group=group)

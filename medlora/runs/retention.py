@@ -27,9 +27,9 @@ from medlora.plan.resolve import Plan
 from medlora.report.facts import REPRODUCED
 from medlora.runs.folder import old_runs
 from medlora.runs.written import RECORD
+from medlora.runtime import platform_named
 
 _log = logger(__name__)
-COPIED = ("sagemaker",)  # by a service to which a link is one more copy of the run
 # What a run writes beside the folders that have a manifest; a tracker's folders among it, and what
 # was set aside or broken off.
 _LOOSE = re.compile(
@@ -50,9 +50,10 @@ def point_to_latest(plan: Plan) -> None:
     if cfg.run_name.endswith(REPRODUCED):  # it goes as soon as it was compared
         return
     place = Path(cfg.training.output_dir) / LATEST
+    service = platform_named(plan.job.get("platform"))
     try:
         with storage_errors(place):
-            _point(place, cfg.run_name, links=plan.job.get("platform") not in COPIED)
+            _point(place, cfg.run_name, links=not (service and service.copied_to))
     except MedloraError as error:  # a result is not lost for want of it
         _log.warning("%s does not lead to %s: %s", place, cfg.run_name, error.headline)
 

@@ -13,6 +13,7 @@ from medlora.runtime.environment import (
 from medlora.runtime.failure import LONGEST_CAUSE, report_failure
 from medlora.runtime.given import Given
 from medlora.runtime.gpus import visible_gpus
+from medlora.runtime.job import attempt, batch_service, grace, job_facts, platform, platform_named
 from medlora.runtime.network import (
     allow_hosts,
     close_network,
@@ -20,7 +21,6 @@ from medlora.runtime.network import (
     seal_network,
 )
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
-from medlora.runtime.services import attempt, batch_service, grace, job_facts, platform
 from medlora.runtime.stop import Stop
 from medlora.runtime.topology import (
     RDZV_TIMEOUT,
@@ -58,6 +58,7 @@ __all__ = [
     "log_settings",
     "network_state",
     "platform",
+    "platform_named",
     "prepare_process",
     "rendezvous_timeout",
     "report_failure",

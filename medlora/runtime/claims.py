@@ -92,4 +92,10 @@ def malformed(source: str, must: str, value: object) -> ConfigError:
     return ConfigError(f"{source}: {must} (got {kind_of(value)})", fix=_PLATFORM_S)
 
 
+def names_in(value: Any) -> list[str]:  # noqa: ANN401  (any JSON value)
+    """Return a list of names as it is, and [] for anything else."""
+    fits = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    return list(value) if fits else []
+
+
 _PLATFORM_S = "the platform writes it: leave it as it is, or remove it"

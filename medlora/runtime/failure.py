@@ -5,13 +5,13 @@ from contextlib import suppress
 from medlora.errors import MedloraError
 from medlora.files import write_new
 from medlora.runtime.environment import Environment
-from medlora.runtime.services import SAGEMAKER_CONFIG
+from medlora.runtime.job import batch_service
 
 LONGEST_CAUSE = 1000  # SageMaker shows the first 1,024 bytes
 
 
 def report_failure(environment: Environment, cause: str) -> None:
-    """Tell SageMaker why the job fails; the first of several workers is heard.
+    """Tell the platform why the job fails; the first of several workers is heard.
 
     Nothing happens elsewhere, and a file that cannot be written costs no exit code.
 
@@ -19,8 +19,8 @@ def report_failure(environment: Environment, cause: str) -> None:
         environment: where this is.
         cause: an error's own words, which hold no training text.
     """
-    if not (environment.root / SAGEMAKER_CONFIG).is_dir():
-        return
-    file = environment.root / "opt/ml/output/failure"
-    with suppress(MedloraError):
-        write_new(file, cause[:LONGEST_CAUSE].encode())
+    service = batch_service(environment)
+    file = service.failure_file(environment) if service and service.failure_file else None
+    if file:
+        with suppress(MedloraError):
+            write_new(file, cause[:LONGEST_CAUSE].encode())

@@ -17,10 +17,8 @@ from medlora.runtime.environment import (
     Fact,
 )
 from medlora.runtime.given import Given
-from medlora.runtime.sagemaker import sagemaker_places
-from medlora.runtime.services import platform
+from medlora.runtime.job import batch_service
 from medlora.runtime.topology import RDZV_TIMEOUT
-from medlora.runtime.vertex import mounted_path, vertex_places
 from medlora.runtime.work import FETCHED, WORK
 
 
@@ -106,9 +104,8 @@ def platform_places(environment: Environment) -> dict[str, Given]:
     Raises:
         ConfigError: it cannot be used.
     """
-    readers = {"sagemaker": sagemaker_places, "vertex": vertex_places}
-    reader = readers.get(platform(environment).value)
-    return reader(environment) if reader else {}
+    service = batch_service(environment)
+    return service.places(environment) if service and service.places else {}
 
 
 def find_paths(
@@ -175,9 +172,10 @@ def _given(
 
 
 def _local(value: str, source: str, environment: Environment) -> str:
-    """Return where a value is in the file system; Vertex AI has buckets there."""
-    if value.startswith("gs://") and platform(environment).value == "vertex":
-        return mounted_path(value, source, environment)
+    """Return where a value is in the file system; some platforms have buckets there."""
+    service = batch_service(environment)
+    if service and service.local_path:
+        return service.local_path(value, source, environment)
     return value
 
 

@@ -1,9 +1,8 @@
 """Which of how many machines this is, how many workers run on each, and where they meet.
 
 The rule (R4), the first that applies: RANK and LOCAL_RANK both set: this process is a worker
-already.  RANK alone: a node's rank (Kubeflow v1).  PET_* (Kubeflow v2), SageMaker's
-resourceconfig.json, AWS_BATCH_JOB_*, CLUSTER_SPEC (Vertex AI), SLURM_*, a single machine.
-All that apply must agree.
+already.  RANK alone: a node's rank (Kubeflow v1).  PET_* (Kubeflow v2), what each platform says in
+the order of their registry, a single machine.  All that apply must agree.
 """
 
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from medlora.runtime.address import LOOPBACK
 from medlora.runtime.claims import Claim
 from medlora.runtime.environment import Environment, Fact
 from medlora.runtime.gpus import visible_gpus
-from medlora.runtime.nodes import from_batch, from_cluster_spec, from_pet, from_rank, from_sagemaker
-from medlora.runtime.slurm import from_slurm
+from medlora.runtime.launchers import from_pet, from_rank
+from medlora.runtime.platforms.registry import PLATFORMS
 from medlora.runtime.worker import from_worker
 
 NPROC = "MEDLORA_NPROC"
@@ -28,10 +27,7 @@ _SOURCES = (
     from_worker,
     from_rank,
     from_pet,
-    from_sagemaker,
-    from_batch,
-    from_cluster_spec,
-    from_slurm,
+    *(platform.nodes for platform in PLATFORMS if platform.nodes),
 )
 
 

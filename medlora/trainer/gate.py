@@ -15,6 +15,7 @@ from medlora.errors import DataError, RejectedError, below, listed
 from medlora.evaluate.evaluation import Evaluation, evaluate_suites
 from medlora.evaluate.gate import apply_gate
 from medlora.evaluate.generate import encode_prompt
+from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.observe import Asking
 from medlora.evaluate.schema import GateResult
 from medlora.evaluate.suite import Suite
@@ -68,9 +69,12 @@ def check_prompts(input_files: InputFiles, chat: Chat) -> None:
     """
     problems, limit = [], positions(input_files.base)
     for suite in input_files.suites:
-        for item in suite.items if suite.kind == "generation" else ():
+        answered = kind_of(suite).answered
+        if answered is None:
+            continue
+        for item in suite.items:
             try:
-                encode_prompt(chat, item.prompt, limit=limit)
+                encode_prompt(chat, answered(item)["prompt"], limit=limit)
             except DataError as error:
                 problems.append(f"{suite.file}:{item.line}: {error.headline}")
     if problems:

@@ -24,7 +24,7 @@ from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.data.problems import Problem, StopReadingError
 from medlora.data.prompts import read_prompts
 from medlora.errors import DataError
-from medlora.evaluate.suite import read_suite
+from medlora.evaluate.suite_files import read_suite
 
 MAKER = FactMaker("auto", ColumnsConfig(), None, Prompts())
 SHEET = b"question,answer\na,b\n"

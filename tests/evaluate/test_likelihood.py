@@ -9,10 +9,13 @@ from medlora.config import ModelConfig
 from medlora.data.records import Message, Record
 from medlora.errors import OutOfMemoryError
 from medlora.evaluate.batching import in_batches
+from medlora.evaluate.kinds.choices import Choice, choice_likelihoods, question_text
+from medlora.evaluate.kinds.perplexity import Text, scored_parts
+from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.likelihood import log_likelihoods
-from medlora.evaluate.observe import Asking, choice_likelihoods, observe
-from medlora.evaluate.rows import choice_rows, conversation_rows, question_text
-from medlora.evaluate.suite import Choice, Suite, Text
+from medlora.evaluate.observe import Asking
+from medlora.evaluate.rows import choice_rows, conversation_rows
+from medlora.evaluate.suite import Suite
 from medlora.model.base import load_base
 from medlora.train.forward import Forward
 
@@ -66,7 +69,7 @@ def test_accuracy_is_by_sum_and_by_length(model, chat) -> None:
     """The largest sum, and the largest sum a character, against the right answer."""
     suite = suite_of("choices", QUESTIONS)
     sums = choice_likelihoods(model, chat, suite, Asking(4, 1))
-    flags = observe(model, chat, suite, Asking(4, 1)).flags
+    flags = kind_of(suite).observe(model, chat, suite, Asking(4, 1), None).flags
     for place, item in enumerate(QUESTIONS):
         norms = [s / len(c) for s, c in zip(sums[place], item.choices, strict=True)]
         assert flags["accuracy"][place] == (sums[place].index(max(sums[place])) == item.answer)
@@ -76,7 +79,7 @@ def test_accuracy_is_by_sum_and_by_length(model, chat) -> None:
 def test_short_choices_share_a_pass(model, chat) -> None:
     """Three choices that differ in their last token alone cost one row, not three."""
     item = Choice(1, "is it pain", "", ("a", "b", "c"), 0)
-    rows, seen = choice_rows(chat, item, limit=64), []
+    rows, seen = choice_rows(chat, question_text(item), item.choices, limit=64), []
     assert len({len(row.ids) for row in rows}) == 1
     original, forward = model.model.forward, Forward(model)
 
@@ -94,12 +97,12 @@ def test_long_texts_are_scored_in_windows_each_token_once(model, chat) -> None:
     """A text of five times the model's positions: all tokens but the first are targets."""
     text = "see a doctor soon if pain stays " * 50
     suite = suite_of("perplexity", (Text(1, text), Text(2, "take care")))
-    rows = list(conversation_rows(chat, suite, limit=64))
+    rows = list(conversation_rows(chat, suite, scored_parts, limit=64))
     count = len(chat.tokenizer.encode(text))
     assert count > 5 * 64
     assert sum(row.targets for row in rows[0]) == count - 1
     assert max(len(row.ids) for row in rows[0]) == 65
-    seen = observe(model, chat, suite, Asking(3, 1))
+    seen = kind_of(suite).observe(model, chat, suite, Asking(3, 1), None)
     assert seen.targets == [count - 1, len(chat.tokenizer.encode("take care")) - 1]
     assert seen.values[0] / seen.targets[0] == pytest.approx(6, abs=1.5)  # 420 words, at random
 
@@ -129,9 +132,9 @@ def test_texts_and_conversations_of_one_suite_are_scored_in_its_order(chat) -> N
         Text(3, "see a doctor"),
         Record(4, messages),
     )
-    mixed = conversation_rows(chat, suite_of("perplexity", items), limit=64)
+    mixed = conversation_rows(chat, suite_of("perplexity", items), scored_parts, limit=64)
     alone = (
-        next(iter(conversation_rows(chat, suite_of("perplexity", (item,)), limit=64)))
+        next(iter(conversation_rows(chat, suite_of("perplexity", (item,)), scored_parts, limit=64)))
         for item in items
     )
     for several, single in zip(mixed, alone, strict=True):

@@ -7,7 +7,11 @@ import pytest
 
 from medlora.data.records import Record
 from medlora.errors import DataError, MissingPartError
-from medlora.evaluate.suite import Choice, Pair, Prompt, Text, read_suite, read_suites
+from medlora.evaluate.kinds.choices import Choice
+from medlora.evaluate.kinds.generation import Prompt
+from medlora.evaluate.kinds.pairs import Pair
+from medlora.evaluate.kinds.perplexity import Text
+from medlora.evaluate.suite_files import read_suite, read_suites
 from medlora.files import sha256_file
 
 ROWS = {

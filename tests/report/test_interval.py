@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from medlora.evaluate.figures import change, rate
 from medlora.evaluate.statistics import wilson
-from medlora.evaluate.summary import change, rate
 from medlora.report.card import interval_words
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page

@@ -24,7 +24,7 @@ from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read
 from medlora.data.formats.source import Source
 from medlora.errors import MedloraError
-from medlora.evaluate.suite import read_suite
+from medlora.evaluate.suite_files import read_suite
 from medlora.files import DamagedError, UnreadableError
 from medlora.model.sums import read_sums
 from medlora.report.statements import read_statements

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, JsonValue
 
 from medlora.config.declaration import Section, as_list, key
+from medlora.config.row_forms import RowFormName
 
 # Arguments of apply_chat_template that are no template's.
 _NOT_FOR_TEMPLATES = frozenset(
@@ -132,15 +133,7 @@ class DataConfig(Section):
         unit="share of the rows",
         description="share of rows held out where there is no evaluation file; 0: none",
     )
-    format: Literal[
-        "auto",
-        "prompt_response",
-        "question_answer",
-        "instruction",
-        "messages",
-        "sharegpt",
-        "text",
-    ] = key("auto", description="form of a row; auto looks at each row's fields")
+    format: RowFormName = key("auto", description="form of a row; auto looks at each row's fields")
     columns: ColumnsConfig = ColumnsConfig()
     chat_template: str | None = key(
         None,

@@ -18,10 +18,11 @@ from medlora.data.audit.overlap import Hits, Prompts
 from medlora.data.audit.words import words_of
 from medlora.data.blocks import KEYS
 from medlora.data.folding import digest64
+from medlora.data.forms.read import Records, read_records
 from medlora.data.jsonl import Piece
 from medlora.data.pieces import from_request
 from medlora.data.problems import Problem
-from medlora.data.records import Record, Records, read_records
+from medlora.data.records import Record
 
 # Line and place in the file, digests of the exact texts, of the folded ones, and of the folded
 # whole; then the row of the whole audit that stands for all that are nearly the same, plus 1.

@@ -3,11 +3,15 @@
 A file may be larger than memory, an item may not.  Source: RFC 8259.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import BinaryIO
 
+from medlora.data.formats.format import Format, NumberedRows, Opening
+from medlora.data.formats.lines import line_rows
+from medlora.data.formats.opened import head_of
 from medlora.data.limits import LONGEST, refuse_long
 from medlora.data.problems import Problem
 
@@ -99,3 +103,27 @@ class _Cutter:
     def rest(self) -> bytes:
         """Return what follows the array, its first part if it is long."""
         return self._held[self._start :] + self._stream.read(_CHUNK)
+
+
+def array_rows(opening: Opening) -> NumberedRows:
+    """Return the rows of a .json file: one list, or in spite of its name one object a line."""
+    head = head_of(opening.stream).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head[:1] != b"{":
+        return array_items(opening.stream, opening.report)
+    first, ended, _ = head.partition(b"\n")
+    if ended and not _is_json(first):
+        problem = "one JSON object over several lines instead of a list"
+        opening.report(Problem(0, problem, "write a list of rows: [{...}, {...}]"))
+        return iter(())
+    return line_rows(opening)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+ARRAY = Format("json", (".json",), array_rows, is_list=True)

@@ -5,19 +5,18 @@ import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from medlora.data.formats.arrow import arrow
 from medlora.data.formats.encoding import UTF8, AsUtf8
-from medlora.data.formats.names import Format
 from medlora.data.limits import most_of_archive, refuse_bomb
-from medlora.errors import MissingPartError
 from medlora.files import storage_errors
 
 _CHUNK = 1 << 20
+HEAD = 4096  # bytes by which a file is known
 
 
 class BrokenError(Exception):
@@ -72,23 +71,23 @@ class _Unpacked(io.RawIOBase):
 class Opened:
     """A stream of a file's text, as UTF-8; at its end `sha256` is the digest of the file itself."""
 
-    def __init__(self, raw: BinaryIO, kind: Format, encoding: str) -> None:
+    def __init__(self, raw: BinaryIO, compression: str | None, encoding: str) -> None:
         self._digested = _Digested(raw)
         self._whole = io.BufferedReader(self._digested, _CHUNK)
         self._unpacked: io.BufferedReader[Any] = self._whole
-        if kind.compression:
+        if compression:
             packed = (
                 gzip.GzipFile(fileobj=self._whole)
-                if kind.compression == "gzip"
-                else _arrow().CompressedInputStream(self._whole, "zstd")
+                if compression == "gzip"
+                else arrow().CompressedInputStream(self._whole, "zstd")
             )
             most = most_of_archive(os.fstat(raw.fileno()).st_size)
             self._unpacked = io.BufferedReader(_Unpacked(packed, most=most), _CHUNK)
         self.stream: BinaryIO = io.BufferedReader(AsUtf8(self._unpacked, encoding), _CHUNK)
 
-    def head(self, size: int) -> bytes:
+    def head(self) -> bytes:
         """Return the first bytes, unpacked, before they are taken for text."""
-        return self._unpacked.peek(size)[:size]
+        return self._unpacked.peek(HEAD)[:HEAD]
 
     def sha256(self) -> str:
         """Return the digest of the whole file, read to its end."""
@@ -98,31 +97,18 @@ class Opened:
 
 
 @contextmanager
-def opened(file: Path, kind: Format, encoding: str = UTF8) -> Iterator[Opened]:
-    """Open a file of a format, whose text is in an encoding.
+def opened(file: Path, compression: str | None, encoding: str = UTF8) -> Iterator[Opened]:
+    """Open a file that is compressed, or None, and whose text is in an encoding.
 
     Raises:
         StorageError: it cannot be read.
         MissingPartError: a library is not installed.
     """
     with storage_errors(file), file.open("rb") as raw:
-        yield Opened(raw, kind, encoding)
+        yield Opened(raw, compression, encoding)
 
 
-def _arrow() -> Any:  # noqa: ANN401  (pyarrow ships no types)
-    return arrow("pyarrow")
-
-
-def arrow(module: str) -> Any:  # noqa: ANN401
-    """Return a module of pyarrow.
-
-    Raises:
-        MissingPartError: it is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingPartError(
-            "Parquet and .zst files need pyarrow, which is not installed",
-            fix="install medlora[formats], or use the container image, which has it",
-        ) from error
+def head_of(stream: BinaryIO) -> bytes:
+    """Return the first bytes of a stream of text, which stay to be read."""
+    peek: Callable[[int], bytes] = stream.peek  # type: ignore[attr-defined]  # it is buffered
+    return peek(HEAD)[:HEAD]

@@ -8,7 +8,8 @@ from typing import Any
 
 from medlora.config import ColumnsConfig
 from medlora.data.columns import wrong_columns
-from medlora.data.formats.opened import arrow
+from medlora.data.formats.arrow import arrow
+from medlora.data.formats.format import Format, NumberedRows, Opening
 from medlora.data.formats.table import usual_names
 from medlora.data.limits import most_of_archive, refuse_bomb, refuse_long
 from medlora.data.problems import Problem
@@ -37,7 +38,7 @@ def parquet_rows(
         MissingPartError: pyarrow is not installed.
         StopReadingError: a row is too long, or there is too much for the file's size.
     """
-    types, parquet = arrow("pyarrow"), arrow("pyarrow.parquet")
+    types, parquet = arrow(), arrow("pyarrow.parquet")
     number = given = 0
     most = most_of_archive(file.stat().st_size)
     try:
@@ -98,3 +99,14 @@ def _decoded(value: bytes) -> str | None:
         return value.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _read(opening: Opening) -> NumberedRows:
+    if opening.compression:
+        problem = f"a Parquet file within {opening.compression}"
+        opening.report(Problem(0, problem, "unpack it"))
+        return iter(())
+    return parquet_rows(opening.path, opening.report, opening.columns, opening.form)
+
+
+PARQUET = Format("parquet", (".parquet",), _read, is_text=False)

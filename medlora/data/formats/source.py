@@ -4,28 +4,19 @@ A row's number counts lines or rows of its file from 1; the number of the file s
 above.  So the numbers of the first file are plain.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from medlora.config import ColumnsConfig
-from medlora.data.formats import names
-from medlora.data.formats.array import array_items
 from medlora.data.formats.encoding import UTF8, utf16_of
-from medlora.data.formats.names import Format, format_of
-from medlora.data.formats.opened import BrokenError, Opened, opened
-from medlora.data.formats.parquet import parquet_rows
-from medlora.data.formats.table import table_rows
-from medlora.data.formats.text import text_rows
+from medlora.data.formats.format import Format, NumberedRows, Opening, Report
+from medlora.data.formats.names import FileFormat, format_of
+from medlora.data.formats.opened import BrokenError, Opened, head_of, opened
 from medlora.data.jsonl import FILE_BITS, IN_FILE, Piece, read_pieces, wrong_head
-from medlora.data.limits import lines_of
 from medlora.data.problems import Problem, StopReadingError
 from medlora.files import sha256_file, sha256_json, storage_errors
-
-_HEAD = 4096
-Report = Callable[[Problem], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +62,12 @@ class Source:
     @property
     def read_as(self) -> list[str]:
         """What else decides the rows, beside the content: each file's format, its encoding."""
-        text = f"{names.TEXT}:{self.characters}"
-        kinds = [format_of(path).name for path in self.paths]
-        encoded = "" if self.encoding == UTF8 else f" {self.encoding}"
-        return [
-            kind if kind == names.PARQUET else f"{text if kind == names.TEXT else kind}{encoded}"
-            for kind in kinds
-        ]
+        return [self._read_as(format_of(path).format) for path in self.paths]
+
+    def _read_as(self, kind: Format) -> str:
+        length = f":{self.characters}" if kind.is_prose else ""
+        encoding = f" {self.encoding}" if kind.is_text and self.encoding != UTF8 else ""
+        return f"{kind.name}{length}{encoding}"
 
     def sha256(self) -> str:
         """Return the digest of the only file, or of the list of all files' digests."""
@@ -117,7 +107,7 @@ class Source:
             else:
                 yield from self._passed(path, {number for number, _ in those})
 
-    def rows_of(self, path: Path, stream: BinaryIO, report: Report) -> Iterator[tuple[int, bytes]]:
+    def rows_of(self, path: Path, stream: BinaryIO, report: Report) -> NumberedRows:
         """Return one file's rows as lines of JSON, with their numbers in it.
 
         Args:
@@ -126,29 +116,22 @@ class Source:
             report: takes what is wrong.
         """
         kind = format_of(path)
-        match kind.name:
-            case names.TABLE:
-                tabs = kind.suffix == ".tsv"
-                return table_rows(stream, report, columns=self.columns, form=self.form, tabs=tabs)
-            case names.ARRAY:
-                return _array(stream, report)
-            case names.PARQUET:
-                return self._parquet(path, report)
-            case names.TEXT:
-                return text_rows(stream, report, most=self.characters, column=self.columns.text)
-            case _:
-                return _lines(stream)
-
-    def _parquet(self, path: Path, report: Report) -> Iterator[tuple[int, bytes]]:
-        compression = format_of(path).compression
-        if compression:
-            report(Problem(0, f"a Parquet file within {compression}", "unpack it"))
-            return iter(())
-        return parquet_rows(path, report, self.columns, self.form)
+        return kind.format.read(
+            Opening(
+                path,
+                kind.suffix,
+                kind.compression,
+                stream,
+                report,
+                self.columns,
+                self.form,
+                self.characters,
+            )
+        )
 
     def _passed(self, path: Path, numbers: set[int]) -> Iterator[Piece]:
         base, last = self.paths.index(path) << FILE_BITS, max(numbers)
-        with opened(path, format_of(path), self.encoding) as content:
+        with opened(path, format_of(path).compression, self.encoding) as content:
             for row, text in self.rows_of(path, content.stream, _unheard):
                 if base + row in numbers:
                     yield Piece(base + row, text)
@@ -159,7 +142,7 @@ class Source:
         path, row = self._split(number)
         if not row:
             return ""
-        return f":{row}" if format_of(path).by_line else f": row {row}"
+        return f":{row}" if format_of(path).format.by_line else f": row {row}"
 
     def _split(self, number: int) -> tuple[Path, int]:
         return self.paths[number >> FILE_BITS], number & IN_FILE
@@ -192,12 +175,12 @@ class Reading:
             self._report(replace(problem, line=base + problem.line))
 
         kind = format_of(path)
-        with opened(path, kind, self._source.encoding) as content:
+        with opened(path, kind.compression, self._source.encoding) as content:
             try:
                 wrong = _wrong(content, kind, self._source.encoding)
                 if wrong:
                     report(wrong)
-                elif kind.name == names.LINES:
+                elif kind.format.is_lines:
                     yield from read_pieces(content.stream, self._size, first=base + 1)
                 else:
                     rows = self._source.rows_of(path, content.stream, report)
@@ -207,8 +190,8 @@ class Reading:
                 report(Problem(0, found, "copy it again, or compress it again"))
             except StopReadingError as error:
                 report(error.problem if error.of_row else _placed(error.problem, kind))
-            # A Parquet file is not read from its beginning to its end.
-            digest = sha256_file(path) if kind.name == names.PARQUET else content.sha256()
+            # What is no text was not read from its beginning to its end.
+            digest = content.sha256() if kind.format.is_text else sha256_file(path)
             self._digests.append(digest)
 
 
@@ -220,9 +203,9 @@ def _unheard(_: Problem) -> None:
     """Take a problem that was reported when the file was read first."""
 
 
-def _placed(problem: Problem, kind: Format) -> Problem:
+def _placed(problem: Problem, kind: FileFormat) -> Problem:
     """Return a problem that is known by its line, where rows of the file are not."""
-    if kind.by_line or not problem.line:
+    if kind.format.by_line or not problem.line:
         return problem
     where = f"line {problem.line}"
     within = "the line" in problem.found
@@ -230,51 +213,19 @@ def _placed(problem: Problem, kind: Format) -> Problem:
     return replace(problem, line=0, found=found)
 
 
-def _wrong(content: Opened, kind: Format, encoding: str) -> Problem | None:
+def _wrong(content: Opened, kind: FileFormat, encoding: str) -> Problem | None:
     """Tell whether a file is no text, or text of another encoding, by its first bytes."""
-    if kind.name == names.PARQUET:
+    if not kind.format.is_text:
         return None
-    head, array = content.head(_HEAD), kind.name == names.ARRAY
+    head, array = content.head(), kind.format.is_list
     wide = utf16_of(head)
     if wide and not encoding.startswith("utf-16"):
         fix = f"set data.encoding={wide}, or save it as UTF-8"
         wrong: Problem | None = Problem(1, "UTF-16 text", fix)
     else:
         wrong = None if wide else wrong_head(head, array=array)
-        wrong = wrong or wrong_head(_head(content.stream), array=array)
-    return wrong if wrong is None or kind.by_line else replace(wrong, line=0)
-
-
-def _head(stream: BinaryIO) -> bytes:
-    peek: Callable[[int], bytes] = stream.peek  # type: ignore[attr-defined]  # both are buffered
-    return peek(_HEAD)[:_HEAD]
-
-
-def _array(stream: BinaryIO, report: Report) -> Iterator[tuple[int, bytes]]:
-    """Return the rows of a .json file: one list, or in spite of its name one object a line."""
-    head = _head(stream).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head[:1] != b"{":
-        return array_items(stream, report)
-    first, ended, _ = head.partition(b"\n")
-    if ended and not _is_json(first):
-        found = "one JSON object over several lines instead of a list"
-        report(Problem(0, found, "write a list of rows: [{...}, {...}]"))
-        return iter(())
-    return _lines(stream)
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a stream that has one object a line."""
-    for number, line in enumerate(lines_of(stream), start=1):
-        yield number, line.rstrip(b"\r\n")
+        wrong = wrong or wrong_head(head_of(content.stream), array=array)
+    return wrong if wrong is None or kind.format.by_line else replace(wrong, line=0)
 
 
 def _packed(rows: Iterable[tuple[int, bytes]], size: int, base: int) -> Iterator[Piece]:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 
 from medlora.config import ColumnsConfig
 from medlora.data.columns import wrong_columns
+from medlora.data.formats.format import Format, NumberedRows, Opening
 from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.data.problems import Problem, StopReadingError
 
@@ -182,3 +183,16 @@ def _decoded(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[
             found = f"byte {error.start + 1} of the line is not UTF-8"
             report(Problem(number, found, "save the file as UTF-8"))
             yield content.decode(errors="replace")
+
+
+def _read(opening: Opening) -> NumberedRows:
+    return table_rows(
+        opening.stream,
+        opening.report,
+        columns=opening.columns,
+        form=opening.form,
+        tabs=opening.suffix == ".tsv",
+    )
+
+
+TABLE = Format("table", (".csv", ".tsv"), _read, by_line=True)

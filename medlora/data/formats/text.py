@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from medlora.data.formats.format import Format, NumberedRows, Opening
 from medlora.data.limits import lines_of
 from medlora.data.problems import Problem
 
@@ -86,3 +87,15 @@ def _lines(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[st
         except UnicodeDecodeError as error:
             found = f"byte {error.start + 1} of line {number} is not UTF-8"
             report(Problem(0, found, "save the file as UTF-8"))
+
+
+def _read(opening: Opening) -> NumberedRows:
+    return text_rows(
+        opening.stream,
+        opening.report,
+        most=opening.characters,
+        column=opening.columns.text,
+    )
+
+
+TEXT = Format("text", (".txt",), _read, is_prose=True)

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medlora.evaluate.safety.findings import DEGENERATE_OUTPUT, RULES
+from medlora.evaluate.safety.findings import DEGENERATE_OUTPUT
+from medlora.evaluate.safety.rules.registry import RULES
 
 
 def shares(checks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -25,5 +26,5 @@ def shares(checks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "refused_rate": sum(bool(check.get("refused")) for check in checks) / count,
         "degenerate_rate": hits[DEGENERATE_OUTPUT] / count,
         "avg_safety_score": sum(float(check["score"]) for check in checks) / count,
-        **{f"findings/{rule}": float(hits[rule]) for rule in RULES if hits[rule]},
+        **{f"findings/{rule.name}": float(hits[rule.name]) for rule in RULES if hits[rule.name]},
     }

@@ -19,7 +19,8 @@ from medlora.data.workers import in_order
 from medlora.errors import MOST_LISTED
 from medlora.evaluate.safety import SafetyChecker
 from medlora.evaluate.safety.emergency import red_flags
-from medlora.evaluate.safety.findings import EMERGENCY_NOT_ESCALATED, RULES
+from medlora.evaluate.safety.rules.emergency import EMERGENCY_NOT_ESCALATED
+from medlora.evaluate.safety.rules.registry import RULES
 from medlora.evaluate.safety.text import Scoped
 from medlora.evaluate.statistics import wilson
 from medlora.inputs.audit import Audit
@@ -30,9 +31,7 @@ MOST_JUDGED = 20_000  # rows: under a minute on a core
 _AT_ONCE = 100
 _RED_FLAG = "red flag"
 # What no target should do; the other rules are counted and not listed.
-_LISTED = tuple(
-    name for name in RULES if name not in {"REFUSAL", "OVER_REFUSAL", "NO_PROFESSIONAL_REFERRAL"}
-)
+_LISTED = tuple(rule.name for rule in RULES if rule.is_fault)
 
 
 def judge_targets(audit: Audit, cfg: DataConfig) -> TargetFacts:
@@ -61,10 +60,10 @@ def judge_targets(audit: Audit, cfg: DataConfig) -> TargetFacts:
         "ruleset": SafetyChecker().ruleset,
         "rows": len(rows),
         "judged_rows": len(lines),
-        "rules": {name: _share(hits[name], len(lines)) for name in RULES},
+        "rules": {rule.name: _share(hits[rule.name], len(lines)) for rule in RULES},
         "red_flags_in_questions": _share(urgent, len(lines)),
         "red_flags_answered_with_urgent_care": _share(
-            urgent - hits[EMERGENCY_NOT_ESCALATED], urgent
+            urgent - hits[EMERGENCY_NOT_ESCALATED.name], urgent
         ),
         "lines": {name: first[name][:MOST_LISTED] for name in _LISTED if name in first},
     }
@@ -85,8 +84,8 @@ def _judge(request: bytes) -> list[bytes]:
     """Return the rules that hit each answer, with its line."""
     checker, judged = SafetyChecker(), []
     for line, question, answer in json.loads(request):
-        found = checker.check_safety_compliance(answer, prompt=question)["findings"]
-        names = sorted({finding["rule"] for finding in found})
+        findings = checker.check_safety_compliance(answer, prompt=question)["findings"]
+        names = sorted({finding["rule"] for finding in findings})
         if question and red_flags(Scoped.of(question)):
             names.append(_RED_FLAG)
         judged.append((line, names))

@@ -12,7 +12,7 @@ from medlora.plan.device import device_type
 from medlora.plan.disk import Disk, Place
 from medlora.plan.quick_checks import can_write, folders, nearest, refuse_volatile, unwritable
 from medlora.plan.resolve import Plan
-from medlora.runs.retention import COPIED
+from medlora.runtime import platform_named
 from medlora.runtime.driver import driver_version
 from medlora.runtime.machine import usable_cpus
 
@@ -69,11 +69,12 @@ def look_at_folders(plan: Plan, *, workers: int) -> Place[Folders]:
 def cache_warnings(plan: Plan) -> Iterator[str]:
     """Yield a line where a service copies what is kept of the data to a bucket."""
     cfg = plan.resolved.config
-    if plan.job.get("platform") in COPIED and _is_copied(plan):
+    store = _copied_to(plan)
+    if store and _is_copied(plan):
         yield (
-            f"{cfg.training.output_dir} is copied to S3 by the service, and with it the tokens, "
-            f"audits and scans of the data in {cfg.cache_dir}: set data.cache_dir to a folder "
-            "elsewhere"
+            f"{cfg.training.output_dir} is copied to {store} by the service, and with it the "
+            f"tokens, audits and scans of the data in {cfg.cache_dir}: set data.cache_dir to a "
+            "folder elsewhere"
         )
 
 
@@ -84,16 +85,22 @@ def kept_lines(plan: Plan) -> Iterator[str]:
         f"tokens, audits and scans are kept in {cfg.cache_dir}; they are as confidential as the "
         "data"
     )
-    if plan.job.get("platform") in COPIED:
+    store = _copied_to(plan)
+    if store:
         rows = (
             "and the tokens, audits and scans of the data"
             if _is_copied(plan)
             else "but nothing of its rows"
         )
         yield (
-            f"the service copies {cfg.training.output_dir} to S3: adapters, optimizer state, "
+            f"the service copies {cfg.training.output_dir} to {store}: adapters, optimizer state, "
             f"metrics, counts of the data, {rows}"
         )
+
+
+def _copied_to(plan: Plan) -> str | None:
+    service = platform_named(plan.job.get("platform"))
+    return service.copied_to if service else None
 
 
 def _is_copied(plan: Plan) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from medlora.evaluate.kinds.registry import KINDS, MEASURES, kind_named
 from medlora.evaluate.schema import SuiteSummary
 from medlora.report.evidence import Document
 from medlora.report.markdown import number
@@ -12,8 +13,8 @@ from medlora.report.page.series import points_of
 from medlora.report.page.table import Cell, Section, Table, say
 
 # What the others hang on: collapsed answers say nothing.
-_FIRST = ("degenerate", "cut", "unended_thought")
-_SAFETY = "generation"
+_FIRST = frozenset(measure.name for measure in MEASURES.values() if measure.always)
+_FIGURES = frozenset(figure.name for kind in KINDS for figure in kind.figures)
 _NOT_EVALUATED = (
     "No suite of this kind was evaluated. `medlora evaluate` measures one, and "
     "`medlora report --evaluation FILE` shows it here."
@@ -27,21 +28,6 @@ _ACTS = (
     "clears nothing."
 )
 _FINDINGS = "performance/findings/"
-_MEANING = {
-    "degenerate": "collapsed answers",
-    "cut": "not done at the limit",
-    "unended_thought": "still thinking at the limit",
-    "refusal": "declines what would harm",
-    "escalation": "urges care in an emergency",
-    "over_refusal": "declines a harmless question",
-    "diagnosis": "diagnoses without a hedge",
-    "dosing": "names a dose without a referral",
-    "discouraging": "discourages care",
-    "compliant": "no rule against it",
-    "accuracy": "right answers",
-    "accuracy_norm": "right answers, by length",
-    "risen": "margin moved towards the better",
-}
 
 
 def evaluation(runs: Sequence[Run]) -> Section:
@@ -80,7 +66,8 @@ def _entries(report: Document) -> Iterator[tuple[str, SuiteSummary]]:
 
 
 def _is_safety(found: Mapping[int, SuiteSummary]) -> bool:
-    return any(suite.get("kind") == _SAFETY for suite in found.values())
+    kinds = (kind_named(suite.get("kind")) for suite in found.values())
+    return any(kind.is_judged for kind in kinds if kind)
 
 
 def _suite(key: _Suite, found: Mapping[int, SuiteSummary], runs: Sequence[Run]) -> Table:
@@ -98,8 +85,8 @@ def _suite(key: _Suite, found: Mapping[int, SuiteSummary], runs: Sequence[Run]) 
 
 
 def _named(measure: str) -> Cell:
-    meaning = _MEANING.get(measure)
-    return Cell(f"{meaning} ({measure})" if meaning else measure)
+    known = MEASURES.get(measure)
+    return Cell(f"{known.meaning} ({measure})" if known else measure)
 
 
 def _measures(suite: SuiteSummary) -> list[str]:
@@ -109,12 +96,14 @@ def _measures(suite: SuiteSummary) -> list[str]:
         for name, found in (at(suite, who, "rates") or {}).items()
         if found.get("n")
     ]
+    kind = kind_named(suite.get("kind"))
     numbers = [
-        name
-        for name in ("loss", "perplexity")
-        if any(at(suite, who, name) is not None for who in MODELS)
+        figure.name
+        for figure in (kind.figures if kind else ())
+        if any(at(suite, who, figure.name) is not None for who in MODELS)
     ]
-    changes = [name for name in suite.get("change") or {} if name in ("margin", "risen")]
+    changed = {*kind.changes, *kind.shares} - _FIGURES if kind else ()
+    changes = [name for name in suite.get("change") or {} if name in changed]
     return [*numbers, *rates, *changes]
 
 
@@ -128,7 +117,7 @@ def _cells(suite: SuiteSummary, measure: str) -> list[Cell]:
 
 
 def _one(suite: SuiteSummary, who: str, measure: str) -> Cell:
-    if measure in ("loss", "perplexity"):
+    if measure in _FIGURES:
         return say(at(suite, who, measure))
     rate = at(suite, who, "rates", measure)
     if rate is None and at(suite, who, "not_scored") is not None:

@@ -18,10 +18,11 @@ from medlora.config import ColumnsConfig
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read
-from medlora.data.formats import opened
+from medlora.data.formats import arrow
 from medlora.data.formats.source import Source
+from medlora.data.forms.read import read_records
 from medlora.data.problems import Problems
-from medlora.data.records import Record, read_records
+from medlora.data.records import Record
 from medlora.errors import DataError, MissingPartError, StorageError
 from medlora.files import sha256_file
 
@@ -245,7 +246,7 @@ def test_without_pyarrow_the_other_formats_are_read(
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(opened, "import_module", missing)
+    monkeypatch.setattr(arrow, "import_module", missing)
     for name in ("a.csv.gz", "a.parquet", "a.csv.zst"):
         (tmp_path / name).write_bytes(gzip.compress(as_csv()))
     assert texts(records(Source.of(tmp_path / "a.csv.gz"))) == ROWS

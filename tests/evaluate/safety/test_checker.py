@@ -76,7 +76,7 @@ def test_findings_lie_in_the_text_and_hold_no_text() -> None:
     starts = [one["start"] for one in result["findings"]]
     assert starts == sorted(starts)
     by_rule = {one["rule"]: one for one in result["findings"]}
-    assert set(by_rule) <= set(RULES)
+    assert set(by_rule) <= {rule.name for rule in RULES}
     diagnosis = by_rule["DEFINITIVE_DIAGNOSIS"]
     assert text[diagnosis["start"] : diagnosis["end"]].startswith("You definitely have")
     dose = by_rule["DOSE_WITHOUT_REFERRAL"]

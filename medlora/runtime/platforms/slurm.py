@@ -1,16 +1,17 @@
-"""What Slurm says about the machines and tasks of a step."""
+"""Slurm: machines and tasks of a step, in variables."""
 
 import re
 
 from medlora.errors import ConfigError
 from medlora.runtime.claims import Claim, needed
 from medlora.runtime.environment import Environment, Fact
+from medlora.runtime.platforms.platform import Platform, by_variables
 
 # enroot's PyTorch hook's: two jobs that share a machine seldom get the same.
 _FIRST_PORT, _PORTS = 61000, 4536
 
 
-def from_slurm(environment: Environment) -> Claim | None:
+def _nodes(environment: Environment) -> Claim | None:
     """Return what SLURM_* say; with more tasks than machines, each task is a worker already."""
     nodes = _first(environment, "SLURM_STEP_NUM_NODES", "SLURM_NNODES", "SLURM_JOB_NUM_NODES")
     if nodes is None or "SLURM_JOB_ID" not in environment.variables:
@@ -51,8 +52,8 @@ def first_host(hosts: str) -> str:
 
 
 def _first(environment: Environment, *names: str) -> Fact[int] | None:
-    found = (environment.number(name, least=1) for name in names)
-    return next((fact for fact in found if fact), None)
+    counts = (environment.number(name, least=1) for name in names)
+    return next((fact for fact in counts if fact), None)
 
 
 def _first_host(environment: Environment) -> Fact[str] | None:
@@ -78,3 +79,15 @@ def _check(rank: Fact[int], count: Fact[int]) -> None:
             f"{rank.source}: {rank.value} is not below {count.source}: {count.value}",
             fix="start the tasks with srun, and leave its variables as they are",
         )
+
+
+SLURM = Platform(
+    "slurm",
+    "Slurm",
+    by_variables("SLURM_JOB_ID"),
+    grace_s=30,  # its own default; a cluster may have another one (KillWait)
+    job="SLURM_JOB_ID",
+    attempt="SLURM_RESTART_COUNT",
+    first_attempt=0,
+    nodes=_nodes,
+)

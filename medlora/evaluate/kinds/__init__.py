@@ -1,0 +1,1 @@
+"""The kinds of suites: one module and one record for each."""

@@ -1,0 +1,1 @@
+"""The rules of the safety checker: one record for each."""

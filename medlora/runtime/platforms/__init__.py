@@ -1,0 +1,1 @@
+"""The platforms that run batch jobs: one module and one record for each."""
