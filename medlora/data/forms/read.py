@@ -78,16 +78,20 @@ def implied_form(form: str, columns: ColumnsConfig) -> str:
 
 def _form_of(row: Row, columns: ColumnsConfig, line: int) -> RowForm:
     for form in reversed(FIRST_FORMS):
-        if not _lacking(form, row, columns):
+        if _is_of(form, row, columns):
             return form
     for form in FIRST_FORMS:
         lacking = _lacking(form, row, columns)
         if len(lacking) < len(form.columns):
             raise missing(columns, lacking[0], line)
     for form in FORMS:
-        if not _lacking(form, row, columns):
+        if _is_of(form, row, columns):
             return form
     raise RowError(_unknown(row, columns, line))
+
+
+def _is_of(form: RowForm, row: Row, columns: ColumnsConfig) -> bool:
+    return all(column_of(columns, name) in row for name in form.columns)
 
 
 def _lacking(form: RowForm, row: Row, columns: ColumnsConfig) -> list[str]:
