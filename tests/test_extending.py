@@ -14,6 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from medlora.data.formats.registry import FORMATS
+from medlora.data.forms.registry import BY_NAME, FORMS
+from medlora.evaluate.kinds.registry import KINDS
+from medlora.evaluate.safety import RULES
+from medlora.runtime.platforms.registry import PLATFORMS
 from tests.documented import ROOT, TEXTS
 
 _BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -123,6 +128,18 @@ def _slow(titles: set[str]) -> list[object]:
         pytest.param(recipe, id=title, marks=[pytest.mark.slow] if title in titles else [])
         for title, recipe in RECIPES.items()
     ]
+
+
+def test_no_two_records_of_a_registry_share_a_name() -> None:
+    """Nor an ending or a measure; a form has the name by which it is registered."""
+    names = [
+        [record.name for record in registry]
+        for registry in (PLATFORMS, FORMATS, FORMS, KINDS, RULES)
+    ]
+    names.append([suffix for format_ in FORMATS for suffix in format_.suffixes])
+    names.append([measure.name for kind in KINDS for measure in kind.measures])
+    assert [len(set(those)) for those in names] == [len(those) for those in names]
+    assert {name: form.name for name, form in BY_NAME.items()} == {name: name for name in BY_NAME}
 
 
 def test_every_kind_of_extension_has_a_recipe() -> None:
