@@ -8,8 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,13 @@ RECIPES = {recipe.title: recipe for recipe in _recipes()}
 EACH = pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
 
 
+Follow = Callable[[str], Path]
+
+
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A copy of the package for each recipe, in which it was followed."""
-    return {
-        title: _follow(recipe, tmp_path_factory.mktemp("copy")) for title, recipe in RECIPES.items()
-    }
+def follow(tmp_path_factory: pytest.TempPathFactory) -> Follow:
+    """Return a copy of the package in which a recipe was followed, one for each recipe."""
+    return cache(lambda title: _follow(RECIPES[title], tmp_path_factory.mktemp("copy")))
 
 
 def _follow(recipe: Recipe, copy: Path) -> Path:
@@ -164,11 +166,9 @@ def test_a_recipe_is_one_module_and_one_registration(recipe: Recipe) -> None:
 
 
 @EACH
-def test_only_the_module_and_its_registration_are_touched(
-    recipe: Recipe, followed: dict[str, Path]
-) -> None:
+def test_only_the_module_and_its_registration_are_touched(recipe: Recipe, follow: Follow) -> None:
     """All else in the copy is what stands here, by links."""
-    copy = followed[recipe.title]
+    copy = follow(recipe.title)
     own = {
         str(path.relative_to(copy))
         for path in copy.glob("medlora/**/*")
@@ -178,20 +178,18 @@ def test_only_the_module_and_its_registration_are_touched(
 
 
 @pytest.mark.parametrize("recipe", _slow({"A LoRA variant"}))
-def test_the_recipe_s_own_test_passes(recipe: Recipe, followed: dict[str, Path]) -> None:
+def test_the_recipe_s_own_test_passes(recipe: Recipe, follow: Follow) -> None:
     """With the settings of this project."""
-    copy = followed[recipe.title]
+    copy = follow(recipe.title)
     options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(copy), "-c", "pyproject.toml"]
     result = _run([sys.executable, "-m", "pytest", *options, *recipe.tests], copy)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("recipe", _slow(LOADS_A_MODEL - {"A LoRA variant"}))
-def test_the_recipe_s_command_prints_what_the_page_says(
-    recipe: Recipe, followed: dict[str, Path]
-) -> None:
+def test_the_recipe_s_command_prints_what_the_page_says(recipe: Recipe, follow: Follow) -> None:
     """From outside, as a person would look at it."""
-    result = _run(["sh", "-ec", recipe.command], followed[recipe.title])
+    result = _run(["sh", "-ec", recipe.command], follow(recipe.title))
     assert result.returncode == 0, result.stderr
     for line in recipe.printed:
         assert line in result.stdout
