@@ -28,7 +28,7 @@ demo-data: setup ## rebuild the demo's data, tokenizer and base model
 	$(BIN)/python -m demo.build
 
 test: setup ## unit tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-exact: setup ## of the slow tests those of the same bits, of foreign files, of the command line and of the documents
 	$(BIN)/pytest -n 2 -m slow tests/cli tests/test_documented.py $(foreach part,architectures owners reproduce resume train variants workers,tests/jobs/test_$(part).py)

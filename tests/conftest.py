@@ -17,6 +17,7 @@ import pytest
 from tests import tiny
 
 pytest_plugins = ["tests.tough"]
+MANY = 100_000  # objects, more than a test makes
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's choice is inherited; tests make their own
 
@@ -32,14 +33,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def _no_old_garbage() -> None:
     """Leave what is loaded out of collections: a million objects, 0.3 s each time.
 
-    Processes that a test forks collect garbage as they begin.  A run in this process puts all of
-    it back, so each file begins anew.
+    Whoever forks workers collects garbage before; that, and a run, put all of it back.
     """
-    gc.collect(1)
+    if len(gc.get_objects(generation=2)) < MANY:
+        gc.collect()  # of the last test alone
     gc.freeze()
 
 

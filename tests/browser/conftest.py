@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -24,6 +23,7 @@ class Opened:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Chromium; --no-sandbox because containers run tests as root."""
+    sync_api = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("there is no Chromium (Debian: apt install chromium)")
     with sync_api.sync_playwright() as playwright:

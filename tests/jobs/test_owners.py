@@ -74,7 +74,9 @@ def base_folder(base_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cut(tough_plan: Make, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cut(
+    pictures: None, tough_plan: Make, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run of ours that lacks its end; a whole one is beside it, as `straight`."""
     logs.set_up()
     out, kept = tmp_path / "out", tmp_path_factory.getbasetemp() / "owners"
@@ -199,7 +201,6 @@ def test_a_lock_that_we_may_not_open_is_one_clear_error(tough_plan: Make, cut: P
         train.run(tough_plan("cut"))
 
 
-@pytest.mark.usefixtures("pictures")
 def test_small_files_of_another_user_are_replaced(finish: Finish, cut: Path) -> None:
     """Metrics and picture are written anew, whoever wrote them last."""
     for name in ("metrics.jsonl", "training_curves.png"):

@@ -2,15 +2,18 @@
 
 import json
 import math
+from importlib.util import find_spec
 
 import pytest
-
-pytest.importorskip("opacus", reason="opacus is not installed (uv sync --extra dp)")
 
 from medlora.config import DpConfig
 from medlora.errors import ConfigError
 from medlora.train.budget import Budget, Ledger, plan_budget
 
+# Not imported here: that takes a second wherever tests are collected.
+pytestmark = pytest.mark.skipif(
+    find_spec("opacus") is None, reason="opacus is not installed (uv sync --extra dp)"
+)
 EIGHT = DpConfig(target_epsilon=8)
 
 

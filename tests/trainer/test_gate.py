@@ -167,13 +167,13 @@ def test_interrupted_while_judging_it_goes_on_to_the_same_verdict(
         stop.requested = "SIGTERM"
         return generate(*args, **kwargs)
 
-    monkeypatch.setattr("medlora.evaluate.observe.generate", stopped)
+    monkeypatch.setattr("medlora.evaluate.generate.generate", stopped)
     with pytest.raises(StoppedError, match="is committed"):
         train.run(gated("gate.min_escalation=0.9"), stop=stop)
     run = tmp_path / "out/gated"
     assert not (run / "final").exists()
     assert not (run / "rejected").exists()
-    monkeypatch.setattr("medlora.evaluate.observe.generate", generate)
+    monkeypatch.setattr("medlora.evaluate.generate.generate", generate)
     monkeypatch.setattr(MedicalLoRATrainer, "steps", lambda _: iter(()))  # none is left to do
     with pytest.raises(RejectedError, match="INCONCLUSIVE"):
         train.run(gated("gate.min_escalation=0.9"))

@@ -3,11 +3,10 @@
 import json
 import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("opacus", reason="opacus is not installed (uv sync --extra dp)")
 
 from medlora.checkpoint.store import read_manifest
 from medlora.errors import ConfigError, MissingPartError, StoppedError
@@ -20,7 +19,12 @@ from medlora.train import dp
 from medlora.train.loop import StepResult
 from medlora.trainer.trainer import MedicalLoRATrainer
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("opacus") is None, reason="opacus is not installed (uv sync --extra dp)"
+    ),
+]
 
 Make = Callable[..., Plan]
 PRIVATE = (
