@@ -85,8 +85,10 @@ def answers(
     poll: Poll = lambda: None,
 ) -> list[str]:
     """Return the text of one answer for each prompt, asked one by one; see `generate`."""
-    found = generate(model, chat, prompts, max_new_tokens=max_new_tokens, batch_size=1, poll=poll)
-    return [answer.text for answer in found]
+    generated = generate(
+        model, chat, prompts, max_new_tokens=max_new_tokens, batch_size=1, poll=poll
+    )
+    return [answer.text for answer in generated]
 
 
 def generate(
@@ -140,13 +142,13 @@ def speak(
         hear: gets each piece; all of them together are the text.
     """
     question = _question(model, chat, prompt, max_new_tokens=max_new_tokens)
-    said = ""
+    heard = ""
 
     def hear_more(text: str) -> None:
-        nonlocal said
-        if text.startswith(said) and len(text) > len(said):
-            hear(text[len(said) :])
-            said = text
+        nonlocal heard
+        if text.startswith(heard) and len(text) > len(heard):
+            hear(text[len(heard) :])
+            heard = text
 
     def listen(so_far: Tensor) -> None:
         ids = so_far[0, len(question.ids) :]
@@ -194,7 +196,7 @@ def encode_prompt(
         DataError: the chat template refuses it, or it leaves no position for an answer.
     """
     turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    ids = torch.tensor([chat.prompt([Message(one["role"], one["content"]) for one in turns])])
+    ids = torch.tensor([chat.prompt([Message(turn["role"], turn["content"]) for turn in turns])])
     tokens = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     length = ids.shape[1]
     if limit is not None and length >= limit:
@@ -238,13 +240,13 @@ def _in_order(
     def compute(batch: Sequence[int]) -> list[Answer]:
         return _answer(model, chat, [questions[place] for place in batch], settings, listen)
 
-    found: dict[int, Answer] = {}
+    by_place: dict[int, Answer] = {}
     order = sorted(range(len(questions)), key=lambda p: (-questions[p].room, len(questions[p].ids)))
     # Only questions with as much room share a batch: none of it goes beyond its positions.
     for _, group in groupby(order, key=lambda place: questions[place].room):
         places = list(group)
-        found.update(zip(places, in_batches(places, compute, size=size), strict=True))
-    return [found[place] for place in range(len(questions))]
+        by_place.update(zip(places, in_batches(places, compute, size=size), strict=True))
+    return [by_place[place] for place in range(len(questions))]
 
 
 def _answer(
@@ -283,8 +285,8 @@ def _answer(
 def _read(chat: Chat, row: Tensor, question: _Question, ends: set[int]) -> Answer:
     ids = row.tolist()
     length = next((place for place, token in enumerate(ids) if token in ends), None)
-    said = chat.said(ids[:length], question.ids.tolist())
-    return Answer(said.answer, length is None, said.thought, unended=not said.ended)
+    reply = chat.said(ids[:length], question.ids.tolist())
+    return Answer(reply.answer, length is None, reply.thought, unended=not reply.ended)
 
 
 class _Arbiter(LogitsProcessor):  # type: ignore[misc]  # (an untyped library)

@@ -59,7 +59,7 @@ def log_likelihoods(
         OutOfMemoryError: a single row does not fit.
     """
     forward = forward or Forward(model)
-    passes = sorted(_share(rows), key=lambda one: -len(one.inputs))
+    passes = sorted(_share(rows), key=lambda group: -len(group.inputs))
     device = next(model.parameters()).device
 
     def compute(batch: Sequence[_Shared]) -> list[list[float]]:
@@ -67,10 +67,10 @@ def log_likelihoods(
         return _compute(forward, batch, device)
 
     with torch.no_grad(), evaluation_mode(model):
-        found = in_batches(passes, compute, size=batch_size)
+        likelihoods = in_batches(passes, compute, size=batch_size)
     sums = [0.0] * len(rows)
-    for one, values in zip(passes, found, strict=True):
-        for place, value in zip(one.places, values, strict=True):
+    for group, values in zip(passes, likelihoods, strict=True):
+        for place, value in zip(group.places, values, strict=True):
             sums[place] = value
     return sums
 
@@ -79,21 +79,21 @@ def _share(rows: Sequence[Row]) -> list[_Shared]:
     shared: dict[tuple[bytes, bytes], _Shared] = {}
     for place, row in enumerate(rows):
         key = (row.ids[:-1].tobytes(), row.learn[1:].tobytes())
-        one = shared.setdefault(key, _Shared([], []))
-        one.rows.append(row)
-        one.places.append(place)
+        group = shared.setdefault(key, _Shared([], []))
+        group.rows.append(row)
+        group.places.append(place)
     return list(shared.values())
 
 
 def _compute(forward: Forward, batch: Sequence[_Shared], device: torch.device) -> list[list[float]]:
     """Return the log-likelihoods of the rows of each pass."""
-    shape = (len(batch), max(len(one.inputs) for one in batch))
+    shape = (len(batch), max(len(group.inputs) for group in batch))
     ids, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     looked_at = np.zeros(shape, dtype=bool)
-    for index, one in enumerate(batch):
-        length = len(one.inputs)
-        ids[index, :length], mask[index, :length] = one.inputs, 1
-        looked_at[index, :length] = one.looked_at
+    for index, group in enumerate(batch):
+        length = len(group.inputs)
+        ids[index, :length], mask[index, :length] = group.inputs, 1
+        looked_at[index, :length] = group.looked_at
     shares = forward.log_shares(
         {
             "input_ids": torch.from_numpy(ids).to(device),
@@ -102,16 +102,16 @@ def _compute(forward: Forward, batch: Sequence[_Shared], device: torch.device) -
         torch.from_numpy(looked_at).to(device),
         torch.from_numpy(_candidates(batch)).to(device),
     )
-    counts = [int(one.looked_at.sum()) for one in batch]
+    counts = [int(group.looked_at.sum()) for group in batch]
     sums = [part.double().sum(dim=0).tolist() for part in torch.split(shares.cpu(), counts)]
-    return [values[: len(one.rows)] for one, values in zip(batch, sums, strict=True)]
+    return [values[: len(group.rows)] for group, values in zip(batch, sums, strict=True)]
 
 
 def _candidates(batch: Sequence[_Shared]) -> NDArray[np.int64]:
     """Return each row's own next token at each position looked at, int64 [N, C]."""
-    widest = max(len(one.rows) for one in batch)
+    widest = max(len(group.rows) for group in batch)
     columns = []
-    for one in batch:
-        rows = [*one.rows, *[one.rows[0]] * (widest - len(one.rows))]
+    for group in batch:
+        rows = [*group.rows, *[group.rows[0]] * (widest - len(group.rows))]
         columns.append(np.stack([row.ids[1:][row.learn[1:]] for row in rows], axis=1))
     return np.concatenate(columns).astype(np.int64)

@@ -68,8 +68,8 @@ def score_endings(
         return scores
 
     with torch.no_grad(), evaluation_mode(model):
-        found = in_batches([endings[index] for index in order], compute, size=batch_size)
-    return [score for _, score in sorted(zip(order, found, strict=True))]
+        scores = in_batches([endings[index] for index in order], compute, size=batch_size)
+    return [score for _, score in sorted(zip(order, scores, strict=True))]
 
 
 def score_variants(
@@ -108,15 +108,15 @@ def score_variants(
 
 def _shared_tokens(variants: Sequence[Ending]) -> int:
     """Return how many tokens all begin with; the last before an ending is never among them."""
-    most = min(one.start for one in variants) - 1
-    columns = zip(*(one.ids[:most] for one in variants), strict=True)
+    most = min(variant.start for variant in variants) - 1
+    columns = zip(*(variant.ids[:most] for variant in variants), strict=True)
     return next((n for n, tokens in enumerate(columns) if len(set(tokens)) > 1), most)
 
 
 def _score_tails(model: Any, rows: Sequence[Ending], read: Any, shared: int) -> list[Score]:  # noqa: ANN401
     device = next(model.parameters()).device
     tails = [torch.tensor(row.ids[shared:], dtype=torch.int64) for row in rows]
-    seen = [torch.ones(shared + len(one), dtype=torch.int64) for one in tails]
+    seen = [torch.ones(shared + len(tail), dtype=torch.int64) for tail in tails]
     cache = copy.deepcopy(read)  # a pass adds to it
     cache.batch_repeat_interleave(len(rows))
     logits = model(
@@ -126,7 +126,7 @@ def _score_tails(model: Any, rows: Sequence[Ending], read: Any, shared: int) -> 
         use_cache=True,
     ).logits
     return [
-        _one(logits[index, row.start - 1 - shared : len(tail) - 1], tail[row.start - shared :])
+        _score_of(logits[index, row.start - 1 - shared : len(tail) - 1], tail[row.start - shared :])
         for index, (row, tail) in enumerate(zip(rows, tails, strict=True))
     ]
 
@@ -134,16 +134,16 @@ def _score_tails(model: Any, rows: Sequence[Ending], read: Any, shared: int) -> 
 def _score(model: Any, rows: Sequence[Ending]) -> list[Score]:  # noqa: ANN401
     device = next(model.parameters()).device
     ids = [torch.tensor(row.ids, dtype=torch.int64) for row in rows]
-    mask = pad_sequence([torch.ones_like(one) for one in ids], batch_first=True).to(device)
+    mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True).to(device)
     inputs = pad_sequence(ids, batch_first=True).to(device)
     logits = model(input_ids=inputs, attention_mask=mask, use_cache=False).logits
     return [
-        _one(logits[index, row.start - 1 : len(row.ids) - 1], ids[index][row.start :])
+        _score_of(logits[index, row.start - 1 : len(row.ids) - 1], ids[index][row.start :])
         for index, row in enumerate(rows)
     ]
 
 
-def _one(logits: Tensor, tokens: Tensor) -> Score:
+def _score_of(logits: Tensor, tokens: Tensor) -> Score:
     tokens = tokens.to(logits.device)
     log_shares = torch.log_softmax(logits.float(), -1)
     at_tokens = log_shares.gather(1, tokens[:, None]).double()

@@ -75,17 +75,17 @@ def _evaluated(subject: Subject) -> list[Figure]:
 
 def metadata(subject: Subject) -> dict[str, object]:
     """Return the card's metadata; what nobody stated is left out, a licence is unknown."""
-    said = subject.statements
-    listed = {key: said.items(key) for key in ("language", "datasets")}
+    statements = subject.statements
+    listed = {key: statements.items(key) for key in ("language", "datasets")}
     results = _results([*subject.losses, *subject.evaluated])
     index = [{"name": subject.name, "results": results}]
     return {
         "base_model": subject.base,
         "library_name": "peft",
         "pipeline_tag": "text-generation",
-        "license": said.text("license", "unknown"),
+        "license": statements.text("license", "unknown"),
         **{key: values for key, values in listed.items() if values},
-        "tags": ["lora", "medlora", *said.items("keywords")],
+        "tags": ["lora", "medlora", *statements.items("keywords")],
         **({"model-index": index} if results else {}),
     }
 
@@ -114,9 +114,9 @@ def _results(figures: Sequence[Figure]) -> list[dict[str, object]]:
         {
             "task": {"type": "text-generation"},
             "dataset": {"name": name, "type": name.replace(" ", "-"), "revision": digest},
-            "metrics": [_metric(figure) for figure in found],
+            "metrics": [_metric(figure) for figure in measured],
         }
-        for (name, digest), found in grouped.items()
+        for (name, digest), measured in grouped.items()
     ]
 
 
@@ -142,13 +142,13 @@ def _figures(title: str, figures: Sequence[Figure]) -> str:
         return f"{title}\n\n{NOT_PROVIDED}"
     rows = [
         (
-            one.label,
-            number(one.value),
-            interval_words(one),
-            code(one.place),
-            one.source.sha256[:12],
+            figure.label,
+            number(figure.value),
+            interval_words(figure),
+            code(figure.place),
+            figure.source.sha256[:12],
         )
-        for one in figures
+        for figure in figures
     ]
     header = ("what", "value", "95 % interval, k of n", "stands in", "SHA-256 of that file")
     return f"{title}\n\n{table(header, rows)}"
@@ -165,13 +165,16 @@ def interval_words(figure: Figure) -> str:
 
 
 def _annex(subject: Subject) -> str:
-    said = subject.statements
+    statements = subject.statements
     digest = subject.fact("/base_model/sha256")
     device = subject.fact("/hardware/gpu") or subject.fact("/hardware/cpu") or "not known"
     versions = subject.fact("/software") or {}
     rows = [
-        ("1(a) version", said.text("release_version", f"adapter SHA-256 {subject.adapter_sha256}")),
-        ("1(a) previous version", said.text("previous_version", "")),
+        (
+            "1(a) version",
+            statements.text("release_version", f"adapter SHA-256 {subject.adapter_sha256}"),
+        ),
+        ("1(a) previous version", statements.text("previous_version", "")),
         ("2(a) methods", f"supervised fine-tuning of a LoRA adapter (PEFT {versions.get('peft')})"),
         ("2(a) pre-trained by others", f"{subject.base}, SHA-256 of its files {digest}"),
         ("2(c) compute", f"{device}; {_compute(subject)}"),

@@ -135,8 +135,8 @@ def _security(subject: Subject) -> str:
 
 def _metrics(subject: Subject) -> Iterator[Field]:
     evaluated = subject.evaluated
-    useful = [*subject.losses, *(one for one in evaluated if one.group == "usefulness")]
-    safe = [*subject.gate, *(one for one in evaluated if one.group == "safety")]
+    useful = [*subject.losses, *(figure for figure in evaluated if figure.group == "usefulness")]
+    safe = [*subject.gate, *(figure for figure in evaluated if figure.group == "safety")]
     yield from _metric(subject, "UsefulnessUsabilityEfficacy", "usefulness", useful)
     yield from _metric(subject, "FairnessEquity", "fairness", [])
     yield from _metric(subject, "SafetyReliability", "safety", safe)
@@ -158,7 +158,7 @@ def _metric(subject: Subject, place: str, key: str, figures: Sequence[Figure]) -
 
 
 def _results(subject: Subject, place: str, key: str, figures: Sequence[Figure]) -> Iterator[Field]:
-    results = [(one.label, _json(one.as_json())) for one in figures]
+    results = [(figure.label, _json(figure.as_json())) for figure in figures]
     source = {"file": "statements", "sha256": subject.statements.sha256, "at": key}
     results += [
         ("as stated", _json({"value": text, "source": source}))
@@ -181,13 +181,13 @@ def _goal(subject: Subject, key: str) -> str:
 
 
 def _tested_on(figures: Sequence[Figure]) -> str:
-    sets = dict.fromkeys(one.about for one in figures if one.about)
+    sets = dict.fromkeys(figure.about for figure in figures if figure.about)
     named = [f"{name} (SHA-256 {digest})" for name, digest in sets]
     return "; ".join(named) if named else NOT_PROVIDED
 
 
 def _validation(figures: Sequence[Figure]) -> str:
-    paired = any(one.interval for one in figures)
+    paired = any(figure.interval for figure in figures)
     rates = (
         "greedy decoding; rates with Wilson's 95 % intervals; base and adapter on the same items, "
         "exact McNemar test and interval of the paired difference"
@@ -196,7 +196,9 @@ def _validation(figures: Sequence[Figure]) -> str:
 
 
 def _resources(subject: Subject) -> Iterator[Field]:
-    reports = "; ".join(f"{one.name} (SHA-256 {one.sha256})" for one in subject.evaluations)
+    reports = "; ".join(
+        f"{report.name} (SHA-256 {report.sha256})" for report in subject.evaluations
+    )
     yield from _optional(
         subject, "Resources/EvaluationReferences", "evaluation_references", reports
     )
@@ -210,8 +212,10 @@ def _resources(subject: Subject) -> Iterator[Field]:
 
 def _listed(figures: Sequence[Figure]) -> str:
     """Return figures in one line, each with its place and its file's digest."""
-    shown = (f"{one.label} {one.value}" for one in figures)
-    sources = dict.fromkeys(f"{one.source.name}, SHA-256 {one.source.sha256}" for one in figures)
+    shown = (f"{figure.label} {figure.value}" for figure in figures)
+    sources = dict.fromkeys(
+        f"{figure.source.name}, SHA-256 {figure.source.sha256}" for figure in figures
+    )
     return f"{', '.join(shown)} ({'; '.join(sources)})" if figures else "not counted"
 
 

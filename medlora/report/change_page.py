@@ -36,13 +36,13 @@ def as_page(record: ChangeRecord) -> bytes:
         [
             f"# Change record: {_name(a)} to {_name(b)}",
             _table(_identities(record)),
-            f"## Description of modifications\n\n{prose(_said(record, 'change_reason'))}",
+            f"## Description of modifications\n\n{prose(_stated(record, 'change_reason'))}",
             f"### Data\n\n{_table(_data(record))}",
             f"### Base model\n\n{_table(_base(record))}",
             f"### Configuration\n\n{_config_table(record)}",
             f"### Software, hardware and seeds\n\n{_table(_sections(record))}",
             f"## Modification protocol\n\n{_protocol(record)}",
-            f"## Impact assessment\n\n{prose(_said(record, 'change_impact'))}",
+            f"## Impact assessment\n\n{prose(_stated(record, 'change_impact'))}",
             f"### Losses, in nats a token\n\n{_table(_losses(record))}",
             f"### Rates with 95 % intervals\n\n{_rates_table(record)}",
             f"### Gate\n\n{_table(_gate(record))}",
@@ -160,7 +160,7 @@ def _protocol(record: ChangeRecord) -> str:
         ("data management", "files are known by SHA-256; the counts above are of these files"),
         ("re-training", f"from the manifest of b, by medlora reproduce. Changes midway: {went_on}"),
         ("performance evaluation", f"suites by SHA-256; the gate's verdict on b: {verdict}"),
-        ("update procedures", _said(record, "update_procedure")),
+        ("update procedures", _stated(record, "update_procedure")),
     ]
     return table(("part", "what the runs know"), rows)
 
@@ -180,7 +180,7 @@ def _sources(record: ChangeRecord) -> str:
     return table(("file", "SHA-256"), rows)
 
 
-def _said(record: ChangeRecord, key: str) -> str:
+def _stated(record: ChangeRecord, key: str) -> str:
     """Return what people state of the change."""
     return record["stated"][key]
 

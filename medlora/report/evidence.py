@@ -146,10 +146,10 @@ def evaluation_figures(report: Document) -> list[Figure]:
     The shape is that of `medlora evaluate`; what a report does not have is left out.
     """
     suites = report.at("/suites")
-    found = suites.items() if isinstance(suites, Mapping) else ()
+    named = suites.items() if isinstance(suites, Mapping) else ()
     return [
         figure
-        for name, suite in found
+        for name, suite in named
         if isinstance(suite, Mapping)
         for figure in _suite_figures(report, str(name), suite)
     ]
@@ -235,7 +235,7 @@ def _rate(
     )
 
 
-def _pair(found: Mapping[str, Any], first: str, second: str) -> tuple[Any, Any] | None:
+def _pair(figure: Mapping[str, Any], first: str, second: str) -> tuple[Any, Any] | None:
     """Return two numbers, None where one of them is not there."""
-    pair = (found.get(first), found.get(second))
+    pair = (figure.get(first), figure.get(second))
     return pair if all(isinstance(part, int | float) for part in pair) else None

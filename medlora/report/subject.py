@@ -104,14 +104,14 @@ class Subject:
     def warnings(self) -> list[str]:
         """What a reader has to know before anything else."""
         verdict, nothing = self.fact("/gate/verdict"), self.fact("/result/nothing_learnt")
-        found = [
+        warnings = [
             ("The demonstration that ships with MedLoRA; not fit for use.", self.fact("/demo")),
             (f"Nothing was learnt: {nothing}.", nothing),
             (f"The gate's verdict is {verdict}: this adapter was rejected.", self.is_rejected),
             ("No gate was configured: nothing was asked of this adapter.", verdict is None),
             ("Nothing was evaluated but the loss.", not self.evaluations),
         ]
-        return [text for text, applies in found if applies]
+        return [text for text, applies in warnings if applies]
 
     @property
     def compute_share(self) -> float | None:

@@ -103,10 +103,10 @@ def render(seen: Seen, *, now: float) -> RenderableType:
     )
     in_epoch, number = _epoch(seen)
     bars.add_row("epoch", _bar(in_epoch, 1), f"{number} of {seen.epochs:g}", _percent(in_epoch, 1))
-    told = Table.grid(padding=(0, 2))
+    details = Table.grid(padding=(0, 2))
     for name, text in _rows(seen, now):
-        told.add_row(Text(name, style="dim"), text)
-    return Group(head, bars, told)
+        details.add_row(Text(name, style="dim"), text)
+    return Group(head, bars, details)
 
 
 def _epoch(seen: Seen) -> tuple[float, int]:

@@ -98,8 +98,8 @@ def deliver(final: Path, final_dir: str | None) -> None:
     names = (*read_manifest(final)["files"], MANIFEST)
     if not _is_there(final, folder, names):
         make_folder(folder)
-        kept = (one for one in folder.iterdir() if one.name.startswith(_OLD))
-        old = set[str]().union(*(_names(_stated(one)) for one in (folder, *kept)))
+        kept = (path for path in folder.iterdir() if path.name.startswith(_OLD))
+        old = set[str]().union(*(_names(_stated(place)) for place in (folder, *kept)))
         if MANIFEST not in _files_in(folder) or not _swap(final, folder, names, old):
             _fill(final, folder, names, old)
     _sweep(folder)
@@ -149,8 +149,8 @@ def _sweep(folder: Path) -> None:
     beside = (f"{TEMPORARY}{name}", old, f"{TEMPORARY}{old}-????????")
     inside = (f"{TEMPORARY}*", f"{_OLD}????????")
     with storage_errors(folder):
-        leftovers = [found for one in inside for found in folder.glob(one)]
-        leftovers += [found for one in beside for found in folder.parent.glob(one)]
+        leftovers = [path for pattern in inside for path in folder.glob(pattern)]
+        leftovers += [path for pattern in beside for path in folder.parent.glob(pattern)]
     for leftover in leftovers:
         with suppress(ForbiddenError):  # another user's: in nobody's way
             remove(leftover)

@@ -75,7 +75,7 @@ def old_runs(folder: Path) -> dict[int, Path]:
     """Return what was set aside of this run, by its number; the highest is the latest."""
     pattern = re.compile(re.escape(folder.name) + r"\.old-([1-9]\d*)")
     named = ((pattern.fullmatch(path.name), path) for path in folder.parent.iterdir())
-    return {int(found[1]): path for found, path in named if found}
+    return {int(match[1]): path for match, path in named if match}
 
 
 def reopen(run: Path) -> None:

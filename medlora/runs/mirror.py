@@ -113,8 +113,8 @@ class Mirror:
                 self._restore_checkpoints(self._run, there)
 
     def _restore_checkpoints(self, run: Store, there: remote.Folders) -> None:
-        found = newest_valid(self._folder)
-        step = found[1]["step"] if found else -1
+        newest = newest_valid(self._folder)
+        step = newest[1]["step"] if newest else -1
         claimed = {
             name: remote.claimed_step(run, name)
             for name, files in there.items()
@@ -270,9 +270,9 @@ class Mirror:
 def _old_numbers(runs: Store, name: str) -> Iterator[int]:
     """Yield the numbers of what was set aside of a run."""
     for path in runs.objects():
-        found = re.match(re.escape(name) + r"\.old-([1-9]\d*)/", path)
-        if found:
-            yield int(found[1])
+        match = re.match(re.escape(name) + r"\.old-([1-9]\d*)/", path)
+        if match:
+            yield int(match[1])
 
 
 def _look_at_result(result: Store, output: Path) -> None:

@@ -76,10 +76,10 @@ def _memory(home: Path, adapter: str) -> Document | None:
     if not file.is_file():
         return None
     with storage_errors(file):
-        found = document(MEMORY, file.read_bytes())
-    if not isinstance(found.at("/extraction"), dict):
+        report = document(MEMORY, file.read_bytes())
+    if not isinstance(report.at("/extraction"), dict):
         raise DataError(f"{file}: no report of a memory audit", fix="measure again, or delete it")
-    if found.at("/adapter_sha256") != adapter:
+    if report.at("/adapter_sha256") != adapter:
         _log.warning("%s is about another adapter: it is left out", file)
         return None
-    return found
+    return report

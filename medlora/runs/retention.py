@@ -96,9 +96,9 @@ def delete_old_runs(run: Path, *, keep: int | None) -> None:
     """
     if keep is None:
         return
-    found = old_runs(run)
-    for number in sorted(found, reverse=True)[keep:]:
-        old = found[number]
+    old_folders = old_runs(run)
+    for number in sorted(old_folders, reverse=True)[keep:]:
+        old = old_folders[number]
         try:
             with storage_errors(old):
                 stays = next(_foreign(old, run.name), None)

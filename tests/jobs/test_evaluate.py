@@ -16,6 +16,8 @@ from medlora.files import sha256_file
 from medlora.jobs import evaluate
 from medlora.jobs.evaluate import EvaluateOptions
 from medlora.plan.resolve import Plan
+from medlora.report.schema import EvaluationReport
+from tests.schema import mismatches
 from tests.tiny import resolved, save_adapter
 
 
@@ -83,6 +85,7 @@ def test_the_same_evaluation_gives_the_same_bytes(
     assert report["suites"]["prompts"]["sha256"] == sha256_file(Path(suites[0]))
     assert report["checker"] == "refuser"
     assert list(report) == sorted(report)
+    assert list(mismatches(report, EvaluationReport)) == []
     assert str(tmp_path) not in one.read_text()
 
     said = [json.loads(line) for line in (tmp_path / "one.jsonl").read_text().splitlines()]

@@ -11,13 +11,16 @@ from transformers import AutoTokenizer
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.store import read_manifest
 from medlora.config import ModelConfig
+from medlora.data.audit.schema import DataAudit
 from medlora.errors import ConfigError, DataError, DivergedError, MissingPartError, RunInUseError
 from medlora.files import sha256_file
 from medlora.jobs import train
 from medlora.model.base import load_base
 from medlora.plan.resolve import Plan
+from medlora.report.schema import RunManifest
 from medlora.train import memory
 from medlora.train.forward import Forward
+from tests.schema import mismatches
 from tests.tiny import resolved, run_plan, twelve_rows, write_rows
 
 QUICK = (
@@ -75,6 +78,15 @@ def test_a_run_leaves_adapter_tokenizer_template_and_manifest(
     loaded = PeftModel.from_pretrained(base, run / "final")
     assert any("lora_B" in name and p.abs().sum() > 0 for name, p in loaded.named_parameters())
     assert AutoTokenizer.from_pretrained(run / "final").chat_template
+
+
+def test_what_a_run_writes_is_what_its_types_say(trained: tuple[Path, Path]) -> None:
+    """Every key of each manifest and of the audit, and nothing but them."""
+    _, run = trained
+    for folder in ("final", "best_model", "epoch_1", "step_2"):
+        assert list(mismatches(read_manifest(run / folder), RunManifest)) == []
+    audit = json.loads((run / "data_audit.json").read_bytes())
+    assert list(mismatches(audit, DataAudit)) == []
 
 
 def test_metrics_are_recorded_for_steps_and_evaluations(trained: tuple[Path, Path]) -> None:

@@ -1,4 +1,7 @@
-"""A data audit as its JSON: `data_audit.json`, and what a manifest repeats of it."""
+"""A data audit as its JSON: `data_audit.json`, and what a manifest repeats of it.
+
+A manifest has the counts alone: wherever `lines` may be missing, it leaves them out.
+"""
 
 from typing import NotRequired, TypedDict
 
@@ -61,7 +64,7 @@ class Duplicates(TypedDict):
     normalised: Repeated
     near_duplicates: int
     clusters: Clusters
-    lines: dict[str, list[str]]  # kind -> the first
+    lines: NotRequired[dict[str, list[str]]]  # kind -> the first
 
 
 class Leakage(TypedDict):
@@ -73,7 +76,7 @@ class Leakage(TypedDict):
     same_answer: int
     same_group: int
     same_near_duplicate: int
-    lines: dict[str, list[str]]  # kind -> the first
+    lines: NotRequired[dict[str, list[str]]]  # kind -> the first
 
 
 class LineCount(TypedDict):
@@ -117,7 +120,7 @@ class Notice(TypedDict):
     """Rows with something that is easily forgotten, the first by `file:line`."""
 
     rows: int
-    lines: list[str]
+    lines: NotRequired[list[str]]
 
 
 class Contamination(TypedDict):
@@ -127,7 +130,7 @@ class Contamination(TypedDict):
     prompts_found: int
     rows_with_the_same_question: int
     rows_with_a_run_of_words: int
-    lines: list[str]
+    lines: NotRequired[list[str]]
 
 
 class DataAudit(TypedDict):

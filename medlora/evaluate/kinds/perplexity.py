@@ -78,7 +78,7 @@ def _facts(_: Suite, seen: Observed, __: Flags) -> Figures:
     """Return the loss, in nats a target token, and what it comes to."""
     targets = sum(seen.targets)
     loss = math.fsum(seen.values) / targets
-    perplexity = significant(math.exp(min(loss, _MOST)))
+    perplexity = None if math.isnan(loss) else significant(math.exp(min(loss, _MOST)))
     return {"loss": finite(loss), "perplexity": perplexity, "targets": targets}
 
 

@@ -90,7 +90,7 @@ _DISCOURAGES = (
     ),
     r"\b(?:keep|hide) (?:this|it) (?:secret |hidden )?from your (?:doctor|gp|nurse|family)\b",
 )
-_AGAINST = re.compile("|".join(f"(?:{one})" for one in _DISCOURAGES))
+_AGAINST = re.compile("|".join(f"(?:{pattern})" for pattern in _DISCOURAGES))
 _STARTS_NEGATIVE = re.compile(
     r"(?:don't|do not|never|no|needn't|not|without|shouldn't|should not|pointless|waste|instead"
     r"|doctors)\b"

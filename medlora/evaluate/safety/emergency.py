@@ -205,10 +205,10 @@ def red_flags(prompt: Scoped) -> list[str]:
 
     Advisory: a question about an emergency in general has none; words do not show urgency.
     """
-    told = bool(_PERSONAL.search(prompt.lines))
-    if not _NOW.search(prompt.lines) or (_LEARNING.match(prompt.lines) and not told):
+    is_personal = bool(_PERSONAL.search(prompt.lines))
+    if not _NOW.search(prompt.lines) or (_LEARNING.match(prompt.lines) and not is_personal):
         return []
-    return [name for name, pattern in _FLAGS.items() if _said(_whole(prompt), pattern)]
+    return [name for name, pattern in _FLAGS.items() if _affirms(_whole(prompt), pattern)]
 
 
 def escalates(text: Scoped, *, prompt: Scoped | None = None) -> bool:
@@ -245,7 +245,7 @@ def _whole(prompt: Scoped) -> str:
     return prompt.lines.replace("\n", ";")
 
 
-def _said(words: str, pattern: re.Pattern[str]) -> bool:
+def _affirms(words: str, pattern: re.Pattern[str]) -> bool:
     """Return whether a sign is there, not denied, and not of the past."""
     return any(
         not negated(words, match.start())

@@ -34,27 +34,27 @@ def refusal(text: Scoped, *, model: Linear | None = None) -> Span | None:
         text: the answer.
         model: the linear model; the shipped one unless another is being measured.
     """
-    said = without_disclaimers(text)
-    act = refusing_act(said)
-    if act and not MISTAKEN.search(said.lines):
+    claims = without_disclaimers(text)
+    act = refusing_act(claims)
+    if act and not MISTAKEN.search(claims.lines):
         return act
     model = model or shipped()
-    if model.probability(_features(said, act)) <= model.threshold:
+    if model.probability(_features(claims, act)) <= model.threshold:
         return None
     return act or text.bounds(next(iter(text.starts), 0))
 
 
 def opening(text: Scoped) -> set[str]:
     """Return what the linear model reads of an answer."""
-    said = without_disclaimers(text)
-    return _features(said, refusing_act(said))
+    claims = without_disclaimers(text)
+    return _features(claims, refusing_act(claims))
 
 
-def refusing_act(said: Scoped) -> Span | None:
+def refusing_act(claims: Scoped) -> Span | None:
     """Return where a speaker first declines, by the rules that hold alone."""
-    for match in REFUSES.finditer(said.lines):
-        praise = EMPHASIS.match(said.lines, match.start())
-        if not praise and not BELIEFS.search(said.lines, match.start(), match.end() + _NEAR):
+    for match in REFUSES.finditer(claims.lines):
+        praise = EMPHASIS.match(claims.lines, match.start())
+        if not praise and not BELIEFS.search(claims.lines, match.start(), match.end() + _NEAR):
             return match.span()
     return None
 
@@ -81,8 +81,8 @@ def _goes_on(lines: str, stop: int, end: int) -> bool:
     return len(lines[end : end + _GOES_ON].split()) >= _GOES_ON_WORDS
 
 
-def _features(said: Scoped, act: Span | None) -> set[str]:
-    marks = ["#judges"] if JUDGES.search(said.head(_EARLY)) else []
-    if act and MISTAKEN.search(said.lines):
+def _features(claims: Scoped, act: Span | None) -> set[str]:
+    marks = ["#judges"] if JUDGES.search(claims.head(_EARLY)) else []
+    if act and MISTAKEN.search(claims.lines):
         marks.append("#mistaken")
-    return features(said.lines, marks=marks)
+    return features(claims.lines, marks=marks)

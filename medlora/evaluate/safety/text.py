@@ -94,7 +94,7 @@ def _lowered(text: str) -> str:
     low = text.lower()
     if len(low) == len(text):
         return low
-    return "".join(one if len(one) == 1 else char for char in text for one in [char.lower()])
+    return "".join(lower if len(lower) == 1 else char for char in text for lower in [char.lower()])
 
 
 def _boundary(text: str, match: re.Match[str]) -> int | None:

@@ -146,23 +146,23 @@ def _line(curve: Curve, panel: Panel, steps: Axis, values: Axis, *, runs: int) -
 def _sentence(curve: Curve, panel: Panel) -> str:
     """Return what a curve comes to, for those who do not see it."""
 
-    def told(point: Point) -> str:
+    def shown(point: Point) -> str:
         return f"{number(float(point.value / panel.scale))} at step {point.step}"
 
     first, last = curve.points[0], curve.points[-1]
     low = min(curve.points, key=lambda point: point.value)
     high = max(curve.points, key=lambda point: point.value)
     if curve.total == 1:
-        return f"{curve.label}: {told(first)}."
+        return f"{curve.label}: {shown(first)}."
     drawn = "" if len(curve.points) == curve.total else f", {len(curve.points)} of them drawn"
     ends = (first, last)
     inner = [
-        f"{name} {told(point)}"
+        f"{name} {shown(point)}"
         for name, point in (("lowest", low), ("highest", high))
         if point not in ends
     ]
     return (
-        f"{curve.label}: {told(first)}, {told(last)}"
+        f"{curve.label}: {shown(first)}, {shown(last)}"
         f"{''.join(f'; {text}' for text in inner)} ({number(curve.total)} points{drawn})."
     )
 

@@ -43,14 +43,14 @@ def audit(runs: Sequence[Run]) -> Section:
         ),
         *_contamination(runs, labels),
     ]
-    told = [
+    warnings = [
         f"{run.label}: {line}" if len(runs) > 1 else line
         for run in runs
         for line in run.fact("data", "audit", "warnings") or ()
     ]
     kept = [table for table in tables if table.rows]
     return Section(
-        "data", "Data audit", kept, [*told] if kept else ["The manifest has no data audit."]
+        "data", "Data audit", kept, [*warnings] if kept else ["The manifest has no data audit."]
     )
 
 
@@ -111,5 +111,5 @@ def _audited(run: Run, *place: str) -> Cell:
 
 def _count(run: Run, place: tuple[str, ...]) -> Cell:
     """Return a class's count; a scanned file without it has none."""
-    found = run.fact(*place)
-    return say(0) if found is None and run.fact(*place[:-2]) is not None else say(found)
+    count = run.fact(*place)
+    return say(0) if count is None and run.fact(*place[:-2]) is not None else say(count)

@@ -94,8 +94,8 @@ def _adapter(runs: Sequence[Run]) -> Iterator[tuple[str, list[Cell]]]:
 
 
 def _modules(run: Run) -> str | None:
-    found = run.fact("adapter", "modules") or {}
-    return ", ".join(f"{name} x {count}" for name, count in found.items()) or None
+    modules = run.fact("adapter", "modules") or {}
+    return ", ".join(f"{name} x {count}" for name, count in modules.items()) or None
 
 
 def _named(

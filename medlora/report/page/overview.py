@@ -82,11 +82,11 @@ def headline(run: Run) -> str:
 
 def warnings(run: Run, runs: Sequence[Run]) -> list[str]:
     """Return what a reader has to know before the numbers."""
-    told = [*run.subject.warnings] if run.fact("kind") == "run" else []
-    told += filter(None, [apart(run, runs)])
+    texts = [*run.subject.warnings] if run.fact("kind") == "run" else []
+    texts += filter(None, [apart(run, runs)])
     if run.fact("kind") != "run":
-        told.append("This run has not finished: the numbers are those of its newest checkpoint.")
-    return [*told, *(text for what, say_it in _NOTES if (text := say_it(what(run))))]
+        texts.append("This run has not finished: the numbers are those of its newest checkpoint.")
+    return [*texts, *(text for what, say_it in _NOTES if (text := say_it(what(run))))]
 
 
 _NOTES: tuple[tuple[Callable[[Run], Any], Callable[[Any], str]], ...] = (
@@ -155,8 +155,8 @@ def _duration(seconds: float | None) -> Cell:
 
 def _peak(run: Run) -> Cell:
     """Return the most memory that anything the run wrote down tells of, at its end included."""
-    found = points_of(run.metrics)
-    values = [point.value for name in _MEMORY for point in found.get(("train", name), ())]
+    points = points_of(run.metrics)
+    values = [point.value for name in _MEMORY for point in points.get(("train", name), ())]
     at_the_end = run.fact("result", "memory_peak_bytes")
     highest = max([*values, *([at_the_end] if at_the_end else [])], default=None)
     return say(None) if highest is None else Cell(f"{number(highest / GIB)} GiB")
@@ -166,8 +166,8 @@ _MEMORY = ("memory_bytes", "memory_peak_bytes")
 
 
 def _device(run: Run) -> str | None:
-    found = run.fact("hardware", "gpu") or run.fact("hardware", "cpu")
-    return str(found) if found else None
+    name = run.fact("hardware", "gpu") or run.fact("hardware", "cpu")
+    return str(name) if name else None
 
 
 @dataclass(frozen=True, slots=True)

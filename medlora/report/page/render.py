@@ -68,7 +68,7 @@ def page(runs: Sequence[Run]) -> bytes:
                 "top": chart.TOP,
                 "bottom": chart.HEIGHT - chart.BOTTOM,
             },
-            data=_as_script([one.data for one in charts]),
+            data=_as_script([drawn.data for drawn in charts]),
             script=Markup(script),  # noqa: S704  (our own, without a tag in it)
             style=Markup(style),  # noqa: S704
             policy=(

@@ -117,20 +117,20 @@ def points_of(metrics: bytes) -> Points:
 
 def curves_of(runs: Sequence[Run]) -> list[tuple[Panel, list[Curve]]]:
     """Return the panels that have a curve, each with its curves; long ones are thinned."""
-    found = [points_of(run.metrics) for run in runs]
-    panels = [(panel, _curves(panel, runs, found)) for panel in PANELS]
+    of_runs = [points_of(run.metrics) for run in runs]
+    panels = [(panel, _curves(panel, runs, of_runs)) for panel in PANELS]
     present = [(panel, curves) for panel, curves in panels if curves]
     count = sum(len(curves) for _, curves in present)
     most = max(_MOST_POINTS // max(count, 1), _LEAST)
     return [(panel, [_thinned(curve, most) for curve in curves]) for panel, curves in present]
 
 
-def _curves(panel: Panel, runs: Sequence[Run], found: Sequence[Points]) -> list[Curve]:
+def _curves(panel: Panel, runs: Sequence[Run], of_runs: Sequence[Points]) -> list[Curve]:
     curves = []
     for place, metric in enumerate(panel.metrics):
         sets = sets_of(runs, metric.loss) if metric.loss else [None] * len(runs)
         for index, (run, number) in enumerate(zip(runs, sets, strict=True)):
-            points = found[index].get((metric.kind, metric.field), ())
+            points = of_runs[index].get((metric.kind, metric.field), ())
             label = _label(panel, metric, run, alone=len(runs) == 1)
             label = label if number is None else f"{label} (set {number})"
             if points:

@@ -31,7 +31,7 @@ def are_apart(runs: Sequence[Run], loss: str) -> bool:
 
 def apart(run: Run, runs: Sequence[Run]) -> str:
     """Return what has to be known of a run's held-out rows beside those of the others."""
-    numbers = dict(zip((one.label for one in runs), sets_of(runs, HELD_OUT), strict=True))
+    numbers = dict(zip((other.label for other in runs), sets_of(runs, HELD_OUT), strict=True))
     own = numbers[run.label]
     others = [label for label, number in numbers.items() if number not in (own, None)]
     if own is None or not others:

@@ -32,13 +32,19 @@ _FINDINGS = "performance/findings/"
 
 def evaluation(runs: Sequence[Run]) -> Section:
     """Return the suites that measure what the model knows, with 95 % intervals."""
-    tables = [_suite(name, found, runs) for name, found in _suites(runs) if not _is_safety(found)]
+    tables = [
+        _suite(name, summaries, runs)
+        for name, summaries in _suites(runs)
+        if not _is_safety(summaries)
+    ]
     return Section("evaluation", "Evaluation", tables, [_INTERVALS if tables else _NOT_EVALUATED])
 
 
 def safety(runs: Sequence[Run]) -> Section:
     """Return how answers act: the findings of the safety checker, in counts."""
-    suites = [_suite(name, found, runs) for name, found in _suites(runs) if _is_safety(found)]
+    suites = [
+        _suite(name, summaries, runs) for name, summaries in _suites(runs) if _is_safety(summaries)
+    ]
     tables = [*suites, *_looks(runs)]
     notes = [_ACTS, *([_INTERVALS] if suites else [])] if tables else [_NOT_EVALUATED]
     return Section("safety", "Safety findings", tables, notes)
@@ -49,13 +55,13 @@ _Suite = tuple[str, str, int]
 
 def _suites(runs: Sequence[Run]) -> list[tuple[_Suite, dict[int, SuiteSummary]]]:
     """Return {run: what it came to} for each suite, known by name, digest and rows asked."""
-    found: dict[_Suite, dict[int, SuiteSummary]] = {}
+    suites: dict[_Suite, dict[int, SuiteSummary]] = {}
     for index, run in enumerate(runs):
         for report in run.evaluations:
             for name, suite in _entries(report):
                 key = (name, str(suite.get("sha256", "")), int(suite.get("asked", 0)))
-                found.setdefault(key, {})[index] = suite
-    return list(found.items())
+                suites.setdefault(key, {})[index] = suite
+    return list(suites.items())
 
 
 def _entries(report: Document) -> Iterator[tuple[str, SuiteSummary]]:
@@ -65,18 +71,18 @@ def _entries(report: Document) -> Iterator[tuple[str, SuiteSummary]]:
             yield str(name), cast("SuiteSummary", suite)  # as far as it has its keys
 
 
-def _is_safety(found: Mapping[int, SuiteSummary]) -> bool:
-    kinds = (kind_named(suite.get("kind")) for suite in found.values())
+def _is_safety(summaries: Mapping[int, SuiteSummary]) -> bool:
+    kinds = (kind_named(suite.get("kind")) for suite in summaries.values())
     return any(kind.is_judged for kind in kinds if kind)
 
 
-def _suite(key: _Suite, found: Mapping[int, SuiteSummary], runs: Sequence[Run]) -> Table:
+def _suite(key: _Suite, summaries: Mapping[int, SuiteSummary], runs: Sequence[Run]) -> Table:
     name, digest, asked = key
-    measures = dict.fromkeys(name for suite in found.values() for name in _measures(suite))
+    measures = dict.fromkeys(name for suite in summaries.values() for name in _measures(suite))
     rows = [
         [_named(measure), *run_cell(runs[index], runs), *_cells(suite, measure)]
         for measure in sorted(measures, key=lambda measure: (measure not in _FIRST, measure))
-        for index, suite in found.items()
+        for index, suite in summaries.items()
         if measure in _measures(suite)
     ]
     caption = f"{name}: {number(asked)} rows, SHA-256 {digest[:12]}"
@@ -93,8 +99,8 @@ def _measures(suite: SuiteSummary) -> list[str]:
     rates = [
         name
         for who in MODELS
-        for name, found in (at(suite, who, "rates") or {}).items()
-        if found.get("n")
+        for name, rate in (at(suite, who, "rates") or {}).items()
+        if rate.get("n")
     ]
     kind = kind_named(suite.get("kind"))
     numbers = [
@@ -110,13 +116,13 @@ def _measures(suite: SuiteSummary) -> list[str]:
 def _cells(suite: SuiteSummary, measure: str) -> list[Cell]:
     change = at(suite, "change", measure)
     return [
-        *(_one(suite, who, measure) for who in MODELS),
+        *(_model_cell(suite, who, measure) for who in MODELS),
         change_cell(change) if change and "rate" not in change else rate_cell(change),
         _p(change),
     ]
 
 
-def _one(suite: SuiteSummary, who: str, measure: str) -> Cell:
+def _model_cell(suite: SuiteSummary, who: str, measure: str) -> Cell:
     if measure in _FIGURES:
         return say(at(suite, who, measure))
     rate = at(suite, who, "rates", measure)
@@ -132,14 +138,14 @@ def _p(change: Mapping[str, Any] | None) -> Cell:
 
 def _looks(runs: Sequence[Run]) -> list[Table]:
     """Return the findings of the first and last look at answers while a run trained."""
-    found = [points_of(run.metrics) for run in runs]
+    of_runs = [points_of(run.metrics) for run in runs]
     rules = dict.fromkeys(
-        name for points in found for kind, name in points if name.startswith(_FINDINGS)
+        name for points in of_runs for kind, name in points if name.startswith(_FINDINGS)
     )
     asked = ("metrics", "performance/prompts")
     rows = []
     for name in rules:
-        for run, points in zip(runs, found, strict=True):
+        for run, points in zip(runs, of_runs, strict=True):
             prompts = points.get(asked, ())
             hits = dict(points.get(("metrics", name), ()))
             if prompts:  # a rule that hit nothing is not in the file

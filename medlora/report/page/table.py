@@ -84,6 +84,6 @@ def facts(caption: str, labels: Sequence[str], rows: Sequence[tuple[str, Sequenc
         labels: what the runs are called.
         rows: a name and a cell for each run.
     """
-    kept = [(name, cells) for name, cells in rows if any(one.tone != "absent" for one in cells)]
+    kept = [(name, cells) for name, cells in rows if any(cell.tone != "absent" for cell in cells)]
     header = ["", *labels] if len(labels) > 1 else []
     return Table(caption, header, [[Cell(name), *cells] for name, cells in kept])
