@@ -175,7 +175,8 @@ def _speak(speaker: _Speaker, turns: Sequence[dict[str, str]]) -> Answer:
 
 def _say(text: str, *, nl: bool = True) -> None:
     """Print an answer as it is, but to a terminal nothing that it would obey."""
-    click.echo(escaped(text, keep="\n\t") if sys.stdout.isatty() else text, nl=nl)
+    shown = escaped(text, keep="\n\t") if sys.stdout.isatty() else text
+    click.echo(shown, nl=nl, color=True)  # or click would take out of a file what is no text
 
 
 def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:

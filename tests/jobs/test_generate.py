@@ -190,3 +190,22 @@ def test_a_terminal_gets_nothing_that_it_would_obey(
         terminal.flush()
         assert os.read(ours, 1000).decode() == "a\\x1b]0;x\\x07\\x1b[2J\r\nÜ\\u202eb\r\n"
     os.close(ours)
+
+
+def test_a_file_gets_the_answer_as_it_is(
+    saved_run: Callable[..., Path],
+    plan: Callable[..., Plan],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """With what a terminal would obey: whoever reads the file wants the model's own text."""
+    answer = "a\x1b[2J\x1b[31mb"
+    monkeypatch.setattr(
+        job, "speak", lambda *_, hear, **__: hear(answer) or Answer(answer, cut=False)
+    )
+    asked = (saved_run(), plan(), GenerateOptions(prompts=("pain",)))
+    with (tmp_path / "answer.txt").open("w+", encoding="utf-8") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        job.run(*asked)
+        file.flush()
+        assert (tmp_path / "answer.txt").read_text(encoding="utf-8") == f"{answer}\n"
