@@ -35,7 +35,7 @@ class Contamination:
     """How many rows hold prompts of a suite, and which lines are the first."""
 
     prompts: int
-    found: set[int] = field(default_factory=set)
+    prompts_hit: set[int] = field(default_factory=set)
     equal_rows: int = 0
     overlapping_rows: int = 0
     lines: list[int] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Contamination:
         """Return JSON values."""
         return {
             "prompts": self.prompts,
-            "prompts_found": len(self.found),
+            "prompts_found": len(self.prompts_hit),
             "rows_with_the_same_question": self.equal_rows,
             "rows_with_a_run_of_words": self.overlapping_rows,
             "lines": self.lines,
@@ -115,7 +115,7 @@ def _note(suites: dict[str, Contamination], prompts: Prompts, part: FactPart) ->
 def _add(suite: Contamination, hits: Hits, lines: NDArray[np.int64]) -> None:
     equal = np.unique(hits[hits[:, 2] == EQUAL, 0])
     both = np.unique(hits[:, 0])
-    suite.found.update(hits[:, 1].tolist())
+    suite.prompts_hit.update(hits[:, 1].tolist())
     suite.equal_rows += len(equal)
     suite.overlapping_rows += len(both) - len(equal)
     room = MOST_LISTED - len(suite.lines)
