@@ -111,13 +111,13 @@ def _row(number: int, raw: bytes) -> dict[str, Any] | Problem:
 
 
 def _why(error: Exception) -> tuple[str, str]:
-    """Return (what was found, how to mend it) for a line that is no JSON."""
+    """Return (the fault, how to mend it) for a line that is no JSON."""
     match error:
         case UnicodeDecodeError():
             return f"byte {error.start + 1} of the line is not UTF-8", "save the file as UTF-8"
         case json.JSONDecodeError():
-            found = f"not JSON: {error.msg} (column {error.colno})"
-            return found, "write one complete JSON object per line"
+            fault = f"not JSON: {error.msg} (column {error.colno})"
+            return fault, "write one complete JSON object per line"
         case RecursionError():
             return TOO_DEEP
         case _BadJsonError():

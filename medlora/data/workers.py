@@ -167,14 +167,14 @@ def _told(error: BaseException) -> bytes:
     """Return what the parent is to raise: a class of `errors` and its text, or none and where."""
     ours = error if isinstance(error, MedloraError) else as_ours(error)
     if ours is None:
-        said = f"preparing rows failed: {type(error).__name__} at {place_of(error)}"
-        return json.dumps(["", said, ""]).encode()
+        problem = f"preparing rows failed: {type(error).__name__} at {place_of(error)}"
+        return json.dumps(["", problem, ""]).encode()
     name = next(kind.__name__ for kind in type(ours).__mro__ if hasattr(errors, kind.__name__))
     return json.dumps([name, ours.problem, ours.fix]).encode()
 
 
-def _failure(told: bytes) -> Exception:
-    name, problem, fix = json.loads(told)
+def _failure(message: bytes) -> Exception:
+    name, problem, fix = json.loads(message)
     failure: Exception = (
         getattr(errors, name)(errors.Lines(problem), fix=fix) if name else RuntimeError(problem)
     )

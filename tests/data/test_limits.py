@@ -98,9 +98,9 @@ def test_nothing_is_read_without_end(name: str) -> None:
         for _ in reader(io.BufferedReader(endless, 1 << 20)):
             pass
     problem = error.value.problem
-    assert f"{problem.line}: {problem.found}".startswith(says)
+    assert f"{problem.line}: {problem.fault}".startswith(says)
     assert endless.given < 3 * LONGEST_ROW
-    assert "never closed" not in f"{problem.found}{problem.fix}"
+    assert "never closed" not in f"{problem.fault}{problem.fix}"
 
 
 def refused(file: Path) -> str:
@@ -165,7 +165,7 @@ def test_a_parquet_file_may_hold_so_many_times_its_size(
     problems: list[Problem] = []
     rows = sum(1 for _ in source.read(1, problems.append))
     assert 100 < rows < 110
-    assert "the archive expands to more than 104,857,600 bytes" in problems[0].found
+    assert "the archive expands to more than 104,857,600 bytes" in problems[0].fault
     pq.write_table(pa.table({"question": ["a", "x" * (LONGEST + 1)], "answer": ["b", "c"]}), file)
     assert "a.parquet: row 2: more than 16,777,216 bytes" in refused(file)
 

@@ -63,7 +63,7 @@ class PieceScanner:
             "rows": scanned.rows,
             "rows_with": scanned.rows_with,
             "findings": scanned.findings,
-            "problems": [(p.line, p.found, p.fix, p.field) for p in scanned.problems],
+            "problems": [(p.line, p.fault, p.fix, p.field) for p in scanned.problems],
         }
         return [json.dumps(values).encode(), scanned.redacted]
 
@@ -90,18 +90,18 @@ class PieceScanner:
     def _row(self, raw: str, number: int, scanned: Scanned) -> str | None:
         """Add a row's findings; return the row without them where that differs and is wanted."""
         line = raw.removeprefix(_BOM)
-        found = [(text, scan_text(text.value)) for text in texts_of(line, self.columns)]
-        found = [(text, spans) for text, spans in found if spans]
+        identified = [(text, scan_text(text.value)) for text in texts_of(line, self.columns)]
+        identified = [(text, spans) for text, spans in identified if spans]
         scanned.rows += 1
-        scanned.rows_with += bool(found)
+        scanned.rows_with += bool(identified)
         scanned.findings += [
             Finding(number, text.column(line, span.start), text.field, *span)
-            for text, spans in found
+            for text, spans in identified
             for span in spans
         ]
-        if not (found and self.redact):
+        if not (identified and self.redact):
             return None
-        return raw[: len(raw) - len(line)] + redact_line(line, found)
+        return raw[: len(raw) - len(line)] + redact_line(line, identified)
 
 
 def scan_file(
