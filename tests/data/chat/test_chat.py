@@ -276,7 +276,7 @@ def test_a_tokenizer_that_gives_up_says_nothing_of_what_it_read(
     ids = chat.encoded("x" * 60)
     backend.pre_tokenizer = pre_tokenizers.Sequence([split, before])
     for act in (
-        lambda: chat.said(ids, []),
+        lambda: chat.response(ids, []),
         lambda: chat.decoded(ids),
         lambda: chat.encoded("x" * 60),
     ):
