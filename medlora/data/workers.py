@@ -159,11 +159,11 @@ def _attempt(work: Work, request: bytes) -> list[bytes]:
     try:
         parts = work(request)
     except BaseException as error:  # noqa: BLE001  (a panic too: told to the parent, which raises)
-        return [_FAILED.to_bytes(8, signed=True), _told(error)]
+        return [_FAILED.to_bytes(8, signed=True), _failure_message(error)]
     return [len(parts).to_bytes(8, signed=True), *parts]
 
 
-def _told(error: BaseException) -> bytes:
+def _failure_message(error: BaseException) -> bytes:
     """Return what the parent is to raise: a class of `errors` and its text, or none and where."""
     ours = error if isinstance(error, MedloraError) else as_ours(error)
     if ours is None:
