@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from medlora.config import DataConfig, RunConfig
+from medlora.data.audit.audit import Audited, audit
 from medlora.data.audit.duplicates import duplicates
 from medlora.data.audit.facts import Facts
 from medlora.data.audit.leakage import leakage
@@ -26,7 +27,6 @@ from medlora.data.audit.schema import (
     Notice,
     Overlap,
 )
-from medlora.data.audit.table import Audited, audit
 from medlora.data.cache import Entry
 from medlora.data.components import Keys
 from medlora.data.formats.source import Source

@@ -14,7 +14,7 @@ from medlora.config import ColumnsConfig
 from medlora.data import limits
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats.array import array_items
 from medlora.data.formats.source import Source
 from medlora.data.formats.table import table_rows
@@ -107,7 +107,7 @@ def refused(file: Path) -> str:
     """What is said of a file, read as before every training, in little memory."""
     source = Source((file,), form="auto")
     with pytest.raises(DataError) as error:
-        read(DataFile(source, source.sha256()), MAKER, workers=0)
+        read_facts(DataFile(source, source.sha256()), MAKER, workers=0)
     return str(error.value)
 
 
@@ -142,7 +142,7 @@ def test_an_archive_may_hold_so_many_times_its_size(
         file = tmp_path / name
         file.write_bytes(pack(row * 1900))
         source = Source((file,))
-        assert len(read(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1900
+        assert len(read_facts(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1900
         monkeypatch.setattr(limits, "EXPANDS_BY", 2)
         file.write_bytes(pack(row * 8000))
         message = refused(file)

@@ -69,8 +69,8 @@ class Noticed:
 
 
 @dataclass(slots=True)
-class Read:
-    """The rows of one file."""
+class FileFacts:
+    """What the audit keeps of one file's rows."""
 
     rows: Facts  # FACT [N]
     sketches: Sketches
@@ -79,7 +79,7 @@ class Read:
     notices: dict[str, Noticed]
 
 
-def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Read:
+def read_facts(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> FileFacts:
     """Return the facts of a file's rows.
 
     Raises:
@@ -101,7 +101,7 @@ def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Rea
                 noticed.setdefault(name, Noticed()).add(lines)
             _note(suites, maker.prompts, part)
     forms_ = dict(sorted(forms.items()))
-    return Read(np.concatenate(rows), np.concatenate(sketches), forms_, suites, noticed)
+    return FileFacts(np.concatenate(rows), np.concatenate(sketches), forms_, suites, noticed)
 
 
 def _note(suites: dict[str, Contamination], prompts: Prompts, part: FactPart) -> None:
