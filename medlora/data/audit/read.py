@@ -15,7 +15,7 @@ from medlora.data.audit.schema import LineCount, Overlap
 from medlora.data.audit.words import Hashes, words_of
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
-from medlora.data.pieces import Way
+from medlora.data.pieces import PieceWork
 from medlora.data.stream import parts_of
 from medlora.errors import MOST_LISTED, StorageError
 
@@ -91,8 +91,8 @@ def read_facts(file: DataFile, maker: FactMaker, *, workers: int | None = None) 
     forms: Counter[str] = Counter()
     noticed: dict[str, Noticed] = {}
     suites = {name: Contamination(count) for name, count in maker.prompts.suites.items()}
-    way = Way(maker, from_reply)
-    with closing(parts_of(file.path, way, sha256=file.sha256, workers=workers)) as parts:
+    piece_work = PieceWork(maker, from_reply)
+    with closing(parts_of(file.path, piece_work, sha256=file.sha256, workers=workers)) as parts:
         for part in parts:
             rows.append(part.rows)
             sketches.append(part.sketches)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from medlora.config import ColumnsConfig
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import TOO_DEEP, Piece, rows_in
-from medlora.data.pieces import Way, from_request, replies
+from medlora.data.pieces import PieceWork, from_request, replies
 from medlora.data.privacy.fields import texts_of
 from medlora.data.privacy.lists import lists
 from medlora.data.privacy.redact import redact_line
@@ -128,8 +128,8 @@ def scan_file(
     lists()  # before a fork, which then shares them
     wrong: list[Problem] = []
     scanner = PieceScanner(columns, redact)
-    way = Way(scanner, _from_reply, PIECE_BYTES, _FEW_PIECES)
-    yield from replies(file, way, wrong.append, sha256=sha256, workers=workers)
+    piece_work = PieceWork(scanner, _from_reply, PIECE_BYTES, _FEW_PIECES)
+    yield from replies(file, piece_work, wrong.append, sha256=sha256, workers=workers)
     if wrong:
         yield Scanned(problems=wrong)
 
