@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from medlora.data.limits import LONGEST, refuse_long
 from medlora.data.problems import Problem, kind
+from medlora.data.size_limits import LONGEST, refuse_long
 from medlora.files import storage_errors
 
 _NOT_TEXT = {

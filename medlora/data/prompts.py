@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from medlora.data.jsonl import Piece, rows_in, wrong_file
-from medlora.data.limits import too_large
 from medlora.data.problems import Problem, kind
+from medlora.data.size_limits import too_large
 from medlora.errors import DataError, MissingPartError, listed
 from medlora.files import storage_errors
 

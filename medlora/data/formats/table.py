@@ -14,8 +14,8 @@ from typing import BinaryIO, Protocol
 from medlora.config import ColumnsConfig
 from medlora.data.columns import wrong_columns
 from medlora.data.formats.format import Format, NumberedRows, Opening
-from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.data.problems import Problem, StopReadingError
+from medlora.data.size_limits import LONGEST, LONGEST_ROW, lines_of
 
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = ",;\t"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from medlora.data.formats.format import Format, NumberedRows, Opening
-from medlora.data.limits import lines_of
 from medlora.data.problems import Problem
+from medlora.data.size_limits import lines_of
 
 # Where a paragraph that is too long may be cut, the best place first.
 _CUTS = (re.compile(r"\n"), re.compile(r"[.!?…。]\s"), re.compile(r"\s"))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data import limits
+from medlora.data import size_limits
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
@@ -20,9 +20,9 @@ from medlora.data.formats.source import Source
 from medlora.data.formats.table import table_rows
 from medlora.data.formats.text import text_rows
 from medlora.data.jsonl import read_pieces
-from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.data.problems import Problem, StopReadingError
 from medlora.data.prompts import read_prompts
+from medlora.data.size_limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.errors import DataError
 from medlora.evaluate.suite_files import read_suite
 
@@ -133,7 +133,7 @@ def test_an_archive_may_hold_so_many_times_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However short its lines; what is said again and again in good data is far below that."""
-    monkeypatch.setattr(limits, "EXPANDS_TO", 1 << 16)
+    monkeypatch.setattr(size_limits, "EXPANDS_TO", 1 << 16)
     row = b'{"question": "a", "answer": "b"}\n'
     for name, pack in (
         ("a.jsonl.gz", gzip.compress),
@@ -143,19 +143,19 @@ def test_an_archive_may_hold_so_many_times_its_size(
         file.write_bytes(pack(row * 1900))
         source = Source((file,))
         assert len(read_facts(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1900
-        monkeypatch.setattr(limits, "EXPANDS_BY", 2)
+        monkeypatch.setattr(size_limits, "EXPANDS_BY", 2)
         file.write_bytes(pack(row * 8000))
         message = refused(file)
         assert f"{name}: the archive expands to more than 65,536 bytes" in message
         monkeypatch.undo()
-        monkeypatch.setattr(limits, "EXPANDS_TO", 1 << 16)
+        monkeypatch.setattr(size_limits, "EXPANDS_TO", 1 << 16)
 
 
 def test_a_parquet_file_may_hold_so_many_times_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A text that stands once in the file and in each of its rows; a row that is too long."""
-    monkeypatch.setattr(limits, "EXPANDS_TO", 100 << 20)
+    monkeypatch.setattr(size_limits, "EXPANDS_TO", 100 << 20)
     file = tmp_path / "a.parquet"
     text = pa.array(["x" * 1_000_000]).dictionary_encode()
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 110, pa.int32()), text.dictionary)
