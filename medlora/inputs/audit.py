@@ -29,8 +29,8 @@ from medlora.data.audit.schema import (
 )
 from medlora.data.cache import Entry
 from medlora.data.components import Keys
+from medlora.data.data_files import DataFiles
 from medlora.data.formats.source import Source
-from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import DataError
 from medlora.files import json_bytes, sha256_bytes, write_bytes

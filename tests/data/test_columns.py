@@ -10,7 +10,7 @@ import pytest
 
 from medlora.config import ColumnsConfig, DataConfig
 from medlora.data.columns import wrong_columns
-from medlora.data.locate import locate
+from medlora.data.data_files import locate
 from medlora.data.problems import Problem
 
 

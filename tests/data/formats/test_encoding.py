@@ -11,9 +11,9 @@ from medlora.config import ColumnsConfig, DataConfig
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
+from medlora.data.data_files import locate
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
-from medlora.data.locate import locate
 from medlora.data.privacy.files import scan_file
 from medlora.errors import DataError
 
