@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from medlora.config import RunConfig, from_mapping
+from medlora.data.data_files import DataFiles
 from medlora.data.folding import folded
 from medlora.data.formats.source import Source
-from medlora.data.locate import DataFiles
 from medlora.files import json_bytes, sha256_bytes, sha256_file
 from medlora.inputs.audit import Audit, audit_files, report_on
 from medlora.inputs.prepare import hold_out_rows

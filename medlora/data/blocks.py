@@ -50,14 +50,14 @@ def id_type(tokenizer: PreTrainedTokenizerBase) -> np.dtype[np.unsignedinteger]:
 
 def from_reply(parts: Sequence[bytes], ids: np.dtype[np.unsignedinteger]) -> Block:
     """Return the block that `BlockMaker` sent."""
-    said = json.loads(parts[0])
+    summary = json.loads(parts[0])
     return Block(
         np.frombuffer(parts[1], ROW),
         np.frombuffer(parts[2], ids),
         np.frombuffer(parts[3], RUN).reshape(-1, 2),
-        Counter(said["forms"]),
-        [Problem(*values) for values in said["problems"]],
-        Counter(said["changes"]),
+        Counter(summary["forms"]),
+        [Problem(*values) for values in summary["problems"]],
+        Counter(summary["changes"]),
     )
 
 
@@ -76,14 +76,14 @@ class BlockMaker:
         piece, encode = from_request(request)
         block = self._block(piece, encode=encode)
         problems = [astuple(problem) for problem in block.problems]
-        said = json.dumps({"forms": block.forms, "problems": problems, "changes": block.changes})
-        return [said.encode(), block.rows.tobytes(), block.ids.tobytes(), block.runs.tobytes()]
+        summary = json.dumps({"forms": block.forms, "problems": problems, "changes": block.changes})
+        return [summary.encode(), block.rows.tobytes(), block.ids.tobytes(), block.runs.tobytes()]
 
     def _block(self, piece: Piece, *, encode: bool) -> Block:
         records = read_records(piece, form=self.form, columns=self.columns, group_by=self.group_by)
         self.chat.counts.clear()
         items = list(self.chat.tokenize(records.rows, encode=encode))
-        tokens = [one for item in items if not isinstance(item, Problem) for one in item]
+        tokens = [example for item in items if not isinstance(item, Problem) for example in item]
         problems = [item for item in items if isinstance(item, Problem)]
         block = _joined(tokens, records.rows, self.ids)
         block.forms, block.changes = records.forms, +self.chat.counts
@@ -95,14 +95,14 @@ def _joined(
     tokens: Sequence[Tokens], records: Sequence[Record], ids: np.dtype[np.unsignedinteger]
 ) -> Block:
     keys = {record.line: record.fold().keys for record in records}
-    runs = [_runs(one.learn) for one in tokens]
+    runs = [_runs(example.learn) for example in tokens]
     rows = [
-        (len(one.ids), len(found), one.line, *keys[one.line])
-        for one, found in zip(tokens, runs, strict=True)
+        (len(example.ids), len(learnt_runs), example.line, *keys[example.line])
+        for example, learnt_runs in zip(tokens, runs, strict=True)
     ]
     return Block(
         np.array(rows, ROW),
-        np.concatenate([np.empty(0, ids), *(one.ids.astype(ids) for one in tokens)]),
+        np.concatenate([np.empty(0, ids), *(example.ids.astype(ids) for example in tokens)]),
         np.concatenate([np.empty((0, 2), RUN), *runs]),
     )
 
@@ -116,5 +116,5 @@ def _runs(learn: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 def joined(tokens: Sequence[Tokens]) -> Block:
     """Return conversations that are in memory already as a block, their questions unknown."""
-    records = [Record(one.line, ()) for one in tokens]
+    records = [Record(example.line, ()) for example in tokens]
     return _joined(tokens, records, np.dtype("<u4"))

@@ -115,9 +115,9 @@ def open_entry(
     make_folder(root, private=True)
     _tidy(root)
     for attempt in range(_ATTEMPTS):
-        found = _open(root / key, key, read)
-        if found:
-            return Entry(*found, made=attempt > 0)
+        contents = _open(root / key, key, read)
+        if contents:
+            return Entry(*contents, made=attempt > 0)
         _make(root / key, make)
     raise StorageError(f"{root}: what was written cannot be read back", fix="check the disk")
 

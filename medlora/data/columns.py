@@ -52,7 +52,7 @@ def wrong_columns(
     usual = set(columns.model_dump().values())
     others = [name for name in names if name not in usual]
     lacks = ", ".join(f"'{column_of(columns, mark)}'" for mark in wanted)
-    found = f"no column {lacks}" if partly or form != "auto" else "no column with a known name"
+    fault = f"no column {lacks}" if partly or form != "auto" else "no column with a known name"
     tellable = [name if certain and _is_name(name) else "" for name in names]
     settable = [mark for mark in wanted if mark in type(columns).model_fields]
     options = _options(settable, [name for name in others if name in tellable])
@@ -62,14 +62,14 @@ def wrong_columns(
         fix = (
             "if the first line is a row, add one before it that names the columns: question,answer"
         )
-    return Problem(line, f"{found}; there are {_listed(tellable)}", fix)
+    return Problem(line, f"{fault}; there are {_listed(tellable)}", fix)
 
 
 def _is_name(text: str) -> bool:
     """Tell whether a text is a column's name: of several words, one that columns are called by."""
-    found = _NAME.fullmatch(text)
+    match = _NAME.fullmatch(text)
     known = (word for words in _WORDS.values() for word in words)
-    return found is not None and (not found["more"] or any(one in text.lower() for one in known))
+    return match is not None and (not match["more"] or any(word in text.lower() for word in known))
 
 
 def _options(wanted: Sequence[str], others: Sequence[str]) -> Iterator[str]:
@@ -77,10 +77,10 @@ def _options(wanted: Sequence[str], others: Sequence[str]) -> Iterator[str]:
     left = list(others)
     guessed: dict[str, str] = {}
     for mark in wanted:
-        found = _alike(mark, left)
-        if found:
-            guessed[mark] = found
-            left.remove(found)
+        name = _alike(mark, left)
+        if name:
+            guessed[mark] = name
+            left.remove(name)
     rest = [mark for mark in wanted if mark not in guessed]
     guessed |= dict(zip(rest, left, strict=True)) if len(rest) == len(left) else {}
     for mark in wanted:

@@ -15,9 +15,9 @@ def folded(text: str) -> str:
         words = text.translate(_ASCII)
     else:
         words = text = normalize("NFKC", text).casefold()
-        for one in set(text):  # few: each is replaced in a fraction of what translating takes
-            if category(one)[0] in _NO_DIFFERENCE:
-                words = words.replace(one, " ")
+        for character in set(text):  # few: each is replaced in a fraction of what translating takes
+            if category(character)[0] in _NO_DIFFERENCE:
+                words = words.replace(character, " ")
     return " ".join(words.split()) or " ".join(text.split())
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from medlora.data.limits import LONGEST, refuse_long
 from medlora.data.problems import Problem, kind
+from medlora.data.size_limits import LONGEST, refuse_long
 from medlora.files import storage_errors
 
 _NOT_TEXT = {
@@ -111,13 +111,13 @@ def _row(number: int, raw: bytes) -> dict[str, Any] | Problem:
 
 
 def _why(error: Exception) -> tuple[str, str]:
-    """Return (what was found, how to mend it) for a line that is no JSON."""
+    """Return (the fault, how to mend it) for a line that is no JSON."""
     match error:
         case UnicodeDecodeError():
             return f"byte {error.start + 1} of the line is not UTF-8", "save the file as UTF-8"
         case json.JSONDecodeError():
-            found = f"not JSON: {error.msg} (column {error.colno})"
-            return found, "write one complete JSON object per line"
+            fault = f"not JSON: {error.msg} (column {error.colno})"
+            return fault, "write one complete JSON object per line"
         case RecursionError():
             return TOO_DEEP
         case _BadJsonError():

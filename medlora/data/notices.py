@@ -43,7 +43,7 @@ def notices(
         yield ANSWER
 
 
-def told(name: str, rows: int, *, first: str) -> str:
+def notice_line(name: str, rows: int, *, first: str) -> str:
     """Return a line about rows with a notice.
 
     Args:

@@ -31,7 +31,7 @@ def from_request(request: bytes) -> tuple[Piece, bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class Way(Generic[R]):
+class PieceWork(Generic[R]):
     """How pieces are worked on: what takes a request, and what its reply says."""
 
     work: Work
@@ -48,7 +48,7 @@ class Way(Generic[R]):
 
 def replies(
     file: Source,
-    way: Way[R],
+    piece_work: PieceWork[R],
     report: Callable[[Problem], None],
     *,
     is_wanted: Callable[[], bool] = lambda: True,
@@ -59,7 +59,7 @@ def replies(
 
     Args:
         file: of any format.
-        way: how to work on a piece.
+        piece_work: how to work on a piece.
         report: takes what is wrong with the file itself.
         is_wanted: whether more than problems is wanted of the next piece.
         sha256: what the file's content has to be, if that is known.
@@ -69,11 +69,11 @@ def replies(
         StorageError: the file cannot be read, or is being changed.
         OutOfMemoryError: the system killed a worker.
     """
-    reading = file.read(way.piece_bytes, report)
+    reading = file.read(piece_work.piece_bytes, report)
     requests = (to_request(piece, is_wanted=is_wanted()) for piece in reading)
-    workers = way.workers(file) if workers is None else workers
-    for reply in in_order(way.work, requests, workers=workers):
-        yield way.part(reply)
+    workers = piece_work.workers(file) if workers is None else workers
+    for reply in in_order(piece_work.work, requests, workers=workers):
+        yield piece_work.part(reply)
     if sha256 not in (None, reading.sha256):
         raise StorageError(
             f"{file}: changed while it was read", fix="run it again once nobody changes the file"

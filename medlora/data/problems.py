@@ -19,15 +19,15 @@ class Places(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, which field, what was found, how to mend it."""
+    """One thing that is wrong: where, which field, what the fault is, how to mend it."""
 
     line: int
-    found: str
+    fault: str
     fix: str
     field: str | None = None
 
     def text(self, file: Places | Path) -> str:
-        """Return `file:line: field 'x': found; fix`.
+        """Return `file:line: field 'x': fault; fix`.
 
         Args:
             file: what the row stands in; of a plain path, on a line.
@@ -37,7 +37,7 @@ class Problem:
         else:
             where = file.place(self.line)
         field = f"field '{self.field}': " if self.field else ""
-        return f"{where}: {field}{self.found}; {self.fix}"
+        return f"{where}: {field}{self.fault}; {self.fix}"
 
 
 class StopReadingError(Exception):
@@ -87,7 +87,7 @@ class Problems:
 def _say_the_same(problems: list[Problem]) -> bool:
     """Tell whether all are about whole rows and say one thing, as of a table's columns."""
     first = replace(problems[0], line=0)
-    return first.field is None and all(replace(one, line=0) == first for one in problems)
+    return first.field is None and all(replace(problem, line=0) == first for problem in problems)
 
 
 def kind(value: object) -> str:

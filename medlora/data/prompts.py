@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from medlora.data.jsonl import Piece, rows_in, wrong_file
-from medlora.data.limits import too_large
 from medlora.data.problems import Problem, kind
+from medlora.data.size_limits import too_large
 from medlora.errors import DataError, MissingPartError, listed
 from medlora.files import storage_errors
 
@@ -52,11 +52,11 @@ def read_prompts(file: Path, *, system: str | None = None) -> list[Asked]:
     with storage_errors(file):
         wrong = too_large(file) or (wrong_file(file) if rows else None)
         content = b"" if wrong else file.read_bytes()
-    found = [wrong] if wrong else list(_rows(content) if rows else _lines(content))
-    problems = [one.text(file) for one in found if isinstance(one, Problem)]
+    items = [wrong] if wrong else list(_rows(content) if rows else _lines(content))
+    problems = [problem.text(file) for problem in items if isinstance(problem, Problem)]
     if problems:
         raise DataError(listed(problems, what=f"{file} cannot be used"), fix=_FIX)
-    asked = [_with_system(one, system) for one in found if isinstance(one, Asked)]
+    asked = [_with_system(prompt, system) for prompt in items if isinstance(prompt, Asked)]
     if not asked:
         raise DataError(f"{file}: no prompt", fix="write one per line")
     return asked
@@ -101,8 +101,8 @@ def _rows(content: bytes) -> Iterator[Asked | Problem]:
 def _prompt(line: int, row: dict[str, Any]) -> Asked | Problem:
     prompt, system = row.get("prompt"), row.get("system")
     if not isinstance(prompt, str) or not prompt.strip():
-        found = "missing" if prompt is None else f"{kind(prompt)}, or empty"
-        return Problem(line, found, "write the question as text", "prompt")
+        fault = "missing" if prompt is None else f"{kind(prompt)}, or empty"
+        return Problem(line, fault, "write the question as text", "prompt")
     if system is not None and not isinstance(system, str):
         return Problem(line, kind(system), "write text, or leave it out", "system")
     return Asked(line, conversation(prompt, system=system))

@@ -41,18 +41,18 @@ def may_be_test(file: Path) -> bool:
 def shards_of(files: Iterable[Path], stem: str) -> list[Path]:
     """Return the shards of a split, as the hub names them, in their order."""
     named = ((_SHARD.fullmatch(stem_of(file).lower()), file) for file in files)
-    return [file for found, file in sorted(named, key=_in_order) if found and found[1] == stem]
+    return [file for shard, file in sorted(named, key=_in_order) if shard and shard[1] == stem]
 
 
 def _in_order(named: tuple[re.Match[str] | None, Path]) -> tuple[str, Path]:
-    found, file = named
-    return found[2] if found else "", file
+    shard, file = named
+    return shard[2] if shard else "", file
 
 
 def missing_shards(shards: Sequence[Path]) -> str | None:
     """Return what is wrong with the shards of a split, None where each is there once."""
-    found = [_SHARD.fullmatch(stem_of(file).lower()) for file in shards]
-    numbers = [(int(one[2]), int(one[3])) for one in found if one]
+    matches = [_SHARD.fullmatch(stem_of(file).lower()) for file in shards]
+    numbers = [(int(match[2]), int(match[3])) for match in matches if match]
     counts = {count for _, count in numbers}
     if len(counts) > 1 or len(set(numbers)) < len(numbers):
         return "shards of two sets of files"

@@ -173,8 +173,8 @@ def _targets(
 def _overlong(table: TokenTable, rows: NDArray[np.int64], max_length: int) -> Iterator[Problem]:
     fix = "raise data.max_length, shorten the row, or set data.overlong to truncate or drop"
     for row in table.rows[rows]:
-        found = f"{row['tokens']} tokens, over the limit of {max_length}"
-        yield Problem(int(row["line"]), found, fix)
+        fault = f"{row['tokens']} tokens, over the limit of {max_length}"
+        yield Problem(int(row["line"]), fault, fix)
 
 
 def _nothing_to_learn(
@@ -184,8 +184,8 @@ def _nothing_to_learn(
         line, tokens = int(table.rows["line"][row]), int(table.rows["tokens"][row])
         if tokens > max_length and table.rows["runs"][row]:
             start = table.runs[table.run_starts[row], 0]
-            found = f"nothing to learn from: the answer begins at token {start} of {max_length}"
-            yield Problem(line, found, "shorten the prompt or raise data.max_length")
+            fault = f"nothing to learn from: the answer begins at token {start} of {max_length}"
+            yield Problem(line, fault, "shorten the prompt or raise data.max_length")
         else:
-            found = "nothing to learn from: no token of an answer"
-            yield Problem(line, found, "check the base model's chat template")
+            fault = "nothing to learn from: no token of an answer"
+            yield Problem(line, fault, "check the base model's chat template")

@@ -8,7 +8,7 @@ from medlora.config import ColumnsConfig
 from medlora.data.blocks import Block, BlockMaker, from_reply
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
-from medlora.data.pieces import PIECE_BYTES, Way, replies
+from medlora.data.pieces import PIECE_BYTES, PieceWork, replies
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record
 
@@ -39,12 +39,12 @@ def token_blocks(
         sha256: what the file's content has to be.
         workers: how many processes; as many as pay, if not given.
     """
-    way = Way(maker, lambda reply: from_reply(reply, maker.ids))
-    yield from parts_of(file, way, sha256=sha256, workers=workers)
+    piece_work = PieceWork(maker, lambda reply: from_reply(reply, maker.ids))
+    yield from parts_of(file, piece_work, sha256=sha256, workers=workers)
 
 
 def parts_of(
-    file: Source, way: Way[P], *, sha256: str, workers: int | None = None
+    file: Source, piece_work: PieceWork[P], *, sha256: str, workers: int | None = None
 ) -> Generator[P, None, None]:
     """Yield what becomes of a file's pieces, the same whatever the number of workers.
 
@@ -52,7 +52,7 @@ def parts_of(
 
     Args:
         file: of any format.
-        way: how to work on a piece.
+        piece_work: how to work on a piece.
         sha256: what the file's content has to be.
         workers: how many processes; as many as pay, if not given.
 
@@ -64,7 +64,7 @@ def parts_of(
     problems, rows = Problems(file), 0
     parts = replies(
         file,
-        way,
+        piece_work,
         lambda problem: problems.add([problem]),
         is_wanted=lambda: not problems.count,
         sha256=sha256,

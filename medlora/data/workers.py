@@ -159,22 +159,22 @@ def _attempt(work: Work, request: bytes) -> list[bytes]:
     try:
         parts = work(request)
     except BaseException as error:  # noqa: BLE001  (a panic too: told to the parent, which raises)
-        return [_FAILED.to_bytes(8, signed=True), _told(error)]
+        return [_FAILED.to_bytes(8, signed=True), _failure_message(error)]
     return [len(parts).to_bytes(8, signed=True), *parts]
 
 
-def _told(error: BaseException) -> bytes:
+def _failure_message(error: BaseException) -> bytes:
     """Return what the parent is to raise: a class of `errors` and its text, or none and where."""
     ours = error if isinstance(error, MedloraError) else as_ours(error)
     if ours is None:
-        said = f"preparing rows failed: {type(error).__name__} at {place_of(error)}"
-        return json.dumps(["", said, ""]).encode()
+        problem = f"preparing rows failed: {type(error).__name__} at {place_of(error)}"
+        return json.dumps(["", problem, ""]).encode()
     name = next(kind.__name__ for kind in type(ours).__mro__ if hasattr(errors, kind.__name__))
     return json.dumps([name, ours.problem, ours.fix]).encode()
 
 
-def _failure(told: bytes) -> Exception:
-    name, problem, fix = json.loads(told)
+def _failure(message: bytes) -> Exception:
+    name, problem, fix = json.loads(message)
     failure: Exception = (
         getattr(errors, name)(errors.Lines(problem), fix=fix) if name else RuntimeError(problem)
     )

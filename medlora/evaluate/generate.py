@@ -152,7 +152,7 @@ def speak(
 
     def listen(so_far: Tensor) -> None:
         ids = so_far[0, len(question.ids) :]
-        text = chat.said(ids.tolist(), question.ids.tolist()).answer
+        text = chat.response(ids.tolist(), question.ids.tolist()).answer
         if not text.endswith("\ufffd"):  # half a character: the rest is in the next token
             hear_more(text)
 
@@ -285,7 +285,7 @@ def _answer(
 def _read(chat: Chat, row: Tensor, question: _Question, ends: set[int]) -> Answer:
     ids = row.tolist()
     length = next((place for place, token in enumerate(ids) if token in ends), None)
-    reply = chat.said(ids[:length], question.ids.tolist())
+    reply = chat.response(ids[:length], question.ids.tolist())
     return Answer(reply.answer, length is None, reply.thought, unended=not reply.ended)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from medlora.data.forms.form import Row
 from medlora.data.jsonl import Piece, rows_in, wrong_file
-from medlora.data.limits import too_large
 from medlora.data.problems import Problem
+from medlora.data.size_limits import too_large
 from medlora.errors import DataError, MissingPartError, listed
 from medlora.evaluate.kinds.kind import SuiteKind
 from medlora.evaluate.kinds.perplexity import PERPLEXITY

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from medlora.config import DataConfig, RunConfig
+from medlora.data.audit.audit import Audited, audit
 from medlora.data.audit.duplicates import duplicates
 from medlora.data.audit.facts import Facts
 from medlora.data.audit.leakage import leakage
@@ -26,11 +27,10 @@ from medlora.data.audit.schema import (
     Notice,
     Overlap,
 )
-from medlora.data.audit.table import Audited, audit
 from medlora.data.cache import Entry
 from medlora.data.components import Keys
+from medlora.data.data_files import DataFiles
 from medlora.data.formats.source import Source
-from medlora.data.locate import DataFiles
 from medlora.data.split import Split
 from medlora.errors import DataError
 from medlora.files import json_bytes, sha256_bytes, write_bytes

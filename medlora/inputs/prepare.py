@@ -16,9 +16,9 @@ from medlora.data.blocks import KEYS, BlockMaker, id_type
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat.chat import Chat
 from medlora.data.components import Keys
+from medlora.data.data_files import DataFiles, locate
 from medlora.data.formats.lines import LINES
 from medlora.data.formats.source import Source
-from medlora.data.locate import DataFiles, locate
 from medlora.data.records import Record
 from medlora.data.rows import Rows, fit_rows
 from medlora.data.split import Split, hold_out

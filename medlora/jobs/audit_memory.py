@@ -272,7 +272,7 @@ def _spoken(
     for found in chat.tokenize(rows):
         if isinstance(found, Problem):
             raise DataError(
-                f"a canary's row cannot be used as a prompt: {found.found}", fix=found.fix
+                f"a canary's row cannot be used as a prompt: {found.fault}", fix=found.fix
             )
         ids, start = found[0].ids.tolist(), int(found[0].learn.argmax())
         endings.append(Ending(ids[:-1], max(1, start)))  # the last one only ends the answer

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.checkpoint.resume import newest_proven
 from medlora.config import RunConfig, refuse_conflicts
-from medlora.data.locate import DataFiles
+from medlora.data.data_files import DataFiles
 from medlora.data.split import Split
 from medlora.errors import MedloraError
 from medlora.files import json_bytes, write_bytes

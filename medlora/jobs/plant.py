@@ -16,10 +16,10 @@ from medlora.data.canaries import (
     secret,
     with_canary,
 )
+from medlora.data.data_files import locate
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece, rows_in
-from medlora.data.locate import locate
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError

@@ -15,10 +15,10 @@ import click
 
 from medlora.config import DataConfig, Setting, load
 from medlora.data.chat.chat import Chat, Tokens
+from medlora.data.data_files import locate
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece
-from medlora.data.locate import locate
 from medlora.data.pieces import PIECE_BYTES
 from medlora.data.problems import Places, Problem, Problems
 from medlora.errors import DataError

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medlora.checkpoint.names import FINAL
-from medlora.data.locate import locate
+from medlora.data.data_files import locate
 from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.model.folder import check_base_folder, find_base
 from medlora.plan.resolve import Plan

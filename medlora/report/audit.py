@@ -11,7 +11,7 @@ from medlora.data.audit.schema import (
     Lengths,
     Notice,
 )
-from medlora.data.notices import told
+from medlora.data.notices import notice_line
 from medlora.data.privacy.schema import PrivacyFacts
 from medlora.errors import MOST_LISTED
 from medlora.escape import escaped
@@ -118,7 +118,7 @@ def _contamination(suites: Mapping[str, Contamination]) -> Iterator[str]:
 def _noticed(splits: Mapping[str, Mapping[str, Notice]]) -> Iterator[str]:
     for split, notices in splits.items():
         for name, facts in notices.items():
-            yield f"{split}: {told(name, facts['rows'], first=facts['lines'][0])}"
+            yield f"{split}: {notice_line(name, facts['rows'], first=facts['lines'][0])}"
 
 
 def page(report: CheckedData) -> str:

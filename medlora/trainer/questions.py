@@ -7,8 +7,8 @@ from pathlib import Path
 
 from medlora.config import RunConfig, TrainingConfig
 from medlora.data.chat.chat import Chat
+from medlora.data.data_files import find
 from medlora.data.folding import folded
-from medlora.data.locate import find
 from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError
 from medlora.evaluate.generate import encode_prompt

@@ -10,14 +10,14 @@ import pytest
 
 from medlora.config import ColumnsConfig, DataConfig
 from medlora.data.columns import wrong_columns
-from medlora.data.locate import locate
+from medlora.data.data_files import locate
 from medlora.data.problems import Problem
 
 
 def told(names: Sequence[str], form: str = "auto", **columns: str) -> str | None:
     """What is said of a table's columns."""
     problem = wrong_columns(names, 1, form=form, columns=ColumnsConfig(**columns))
-    return f"{problem.found}; {problem.fix}" if problem else None
+    return f"{problem.fault}; {problem.fix}" if problem else None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_may_be_a_row_is_told_by_its_number(tmp_path: Path) -> None:
         problems: list[Problem] = []
         source = locate(DataConfig(path=str(tmp_path))).train
         assert not list(source.read(1 << 20, problems.append))
-        assert problems[0].found.partition("; ")[2].startswith("there are column 1, column 2")
+        assert problems[0].fault.partition("; ")[2].startswith("there are column 1, column 2")
         assert "add one before it that names the columns" in problems[0].fix
 
 

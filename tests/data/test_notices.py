@@ -8,9 +8,9 @@ import pytest
 from medlora.config import ColumnsConfig
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats.source import Source
-from medlora.data.notices import ANSWER, notices, told
+from medlora.data.notices import ANSWER, notice_line, notices
 
 KNOWN = set(ColumnsConfig().model_dump().values())
 
@@ -60,10 +60,10 @@ def test_labels_and_patients_are_told_unless_the_config_names_them() -> None:
     assert said == ["Label", "patient_id", "Patient-ID"]
     assert list(notices(row, "yes", known=KNOWN, grouped=True)) == ["Label"]
     assert not list(notices({"label": "1"}, "yes", known={"label"}, grouped=False))
-    assert "data.columns.response=Label makes it the answer), first a:1" in told(
+    assert "data.columns.response=Label makes it the answer), first a:1" in notice_line(
         "Label", 2, first="a:1"
     )
-    assert "data.group_by=mrn keeps them together), first a:1" in told("mrn", 2, first="a:1")
+    assert "data.group_by=mrn keeps them together), first a:1" in notice_line("mrn", 2, first="a:1")
 
 
 def test_they_are_counted_over_all_rows_with_the_first_lines(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_they_are_counted_over_all_rows_with_the_first_lines(tmp_path: Path) -> 
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     file = Source.of(tmp_path / "a.jsonl")
     maker = FactMaker("auto", ColumnsConfig(), None, Prompts())
-    found = read(DataFile(file, file.sha256()), maker, workers=0).notices
+    found = read_facts(DataFile(file, file.sha256()), maker, workers=0).notices
     assert {name: one.rows for name, one in found.items()} == {"label": 100, "mrn": 100, ANSWER: 51}
     assert found["label"].lines == list(range(1, 21))
     assert found[ANSWER].lines[:3] == [2, 4, 6]
     grouped = FactMaker("auto", ColumnsConfig(), "label", Prompts())
     (tmp_path / "a.jsonl").write_text(json.dumps(rows[0]) + "\n")
-    assert read(DataFile(file, file.sha256()), grouped, workers=0).notices == {}
+    assert read_facts(DataFile(file, file.sha256()), grouped, workers=0).notices == {}

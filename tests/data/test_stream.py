@@ -104,11 +104,11 @@ def test_a_file_that_changes_meanwhile_is_refused(tokenizer, tmp_path: Path) -> 
 
 def test_small_files_are_worth_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork costs more than it saves; a large file gets a process for each CPU."""
-    way = pieces.Way(lambda _: [], len)
-    assert way.workers(Source.of(write(tmp_path / "d", good(20)))) == 0
+    piece_work = pieces.PieceWork(lambda _: [], len)
+    assert piece_work.workers(Source.of(write(tmp_path / "d", good(20)))) == 0
     monkeypatch.setattr(pieces, "usable_cpus", lambda: 3)
     large = Source.of(write(tmp_path / "e", good(300)))
-    assert way.workers(large) == 3
+    assert piece_work.workers(large) == 3
     assert len(list(large.read(pieces.PIECE_BYTES, print))) > 8
 
 

@@ -115,7 +115,7 @@ def test_an_answer_stands_behind_its_thought(tokenizer) -> None:
 
     def said(text: str, prompt: str = "<|assistant|>"):
         encode = tokenizer.encode
-        return chat.said(encode(text), encode(prompt))
+        return chat.response(encode(text), encode(prompt))
 
     assert said("pain") == ("pain", None, True)
     assert said("<think>\nis it bad\n</think>\n\nrest") == ("rest", "is it bad", True)

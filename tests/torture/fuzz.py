@@ -21,7 +21,7 @@ from medlora.config.sagemaker_hyperparameters import from_hyperparameters
 from medlora.config.yaml_file import from_yaml
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats.source import Source
 from medlora.errors import MedloraError
 from medlora.evaluate.suite_files import read_suite
@@ -51,7 +51,7 @@ PIECES = (
 def _rows(file: Path) -> None:
     source = Source.of(file)
     maker = FactMaker("auto", ColumnsConfig(), None, Prompts())
-    read(DataFile(source, source.sha256()), maker, workers=0)
+    read_facts(DataFile(source, source.sha256()), maker, workers=0)
 
 
 def _parquet() -> bytes:

@@ -67,4 +67,4 @@ def _repeated_lines(rows: Facts, field: str) -> list[tuple[int, int]]:
     first = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
     later = order != first
     pairs = np.stack([rows["line"][order[later]], rows["line"][first[later]]], axis=1)
-    return [(one, other) for one, other in pairs[np.argsort(pairs[:, 0])][:MOST_LISTED].tolist()]
+    return [(row, other) for row, other in pairs[np.argsort(pairs[:, 0])][:MOST_LISTED].tolist()]

@@ -46,14 +46,14 @@ class FactPart:
 
 def from_reply(parts: Sequence[bytes]) -> FactPart:
     """Return what `FactMaker` sent."""
-    said = json.loads(parts[0])
+    summary = json.loads(parts[0])
     return FactPart(
         np.frombuffer(parts[1], FACT),
         np.frombuffer(parts[2], np.uint16).reshape(-1, PLACES),
         np.frombuffer(parts[3], np.int64).reshape(-1, 3),
-        Counter(said["forms"]),
-        [Problem(*values) for values in said["problems"]],
-        said["notices"],
+        Counter(summary["forms"]),
+        [Problem(*values) for values in summary["problems"]],
+        summary["notices"],
     )
 
 
@@ -71,12 +71,12 @@ class FactMaker:
         piece, wanted = from_request(request)
         records = self.records(piece)
         rows = records.rows if wanted else []
-        said = {
+        summary = {
             "forms": records.forms,
             "problems": [astuple(problem) for problem in records.problems],
             "notices": records.notices,
         }
-        return [json.dumps(said).encode(), *self._facts(piece, rows)]
+        return [json.dumps(summary).encode(), *self._facts(piece, rows)]
 
     def records(self, piece: Piece) -> Records:
         """Return the conversations of a piece."""

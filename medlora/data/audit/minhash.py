@@ -77,12 +77,12 @@ def alike(
         threshold: numerator and denominator: whole numbers alone decide.
     """
     share, whole = threshold
-    sizes = np.array([len(one) for one in shingles])[pairs]
+    sizes = np.array([len(hashes) for hashes in shingles])[pairs]
     possible = sizes.min(axis=1) * whole >= sizes.max(axis=1) * share
     common = np.zeros(len(pairs), dtype=np.int64)
     for number in np.flatnonzero(possible).tolist():
         both = np.concatenate([shingles[text] for text in pairs[number]])
         both.sort()
         common[number] = np.count_nonzero(both[1:] == both[:-1])
-    found: NDArray[np.bool_] = common * whole >= share * (sizes.sum(axis=1) - common)
-    return found
+    similar: NDArray[np.bool_] = common * whole >= share * (sizes.sum(axis=1) - common)
+    return similar

@@ -54,9 +54,9 @@ def near_duplicates(
             close = close[~_is_in(_numbered(close, len(texts)), refuted)]
             for start in range(0, len(close), _AT_ONCE):
                 some = close[start : start + _AT_ONCE]
-                found = _proved(some, shingles)
-                chains.join(some[found])
-                refuted_now.append(_numbered(some[~found], len(texts)))
+                proved = _proved(some, shingles)
+                chains.join(some[proved])
+                refuted_now.append(_numbered(some[~proved], len(texts)))
         refuted = np.sort(np.concatenate(refuted_now))[:_MOST_REFUTED]
     return chains.clusters()
 
@@ -70,8 +70,8 @@ class Chains:
     def join(self, pairs: NDArray[np.int64]) -> None:
         """Make the rows of each pair members of one chain."""
         parents = self._parents
-        for one, other in pairs[pairs[:, 0] != pairs[:, 1]].tolist():
-            a, b = self._first(one), self._first(other)
+        for row, other in pairs[pairs[:, 0] != pairs[:, 1]].tolist():
+            a, b = self._first(row), self._first(other)
             parents[max(a, b)] = min(a, b)
 
     def apart(self, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -123,8 +123,8 @@ def _is_in(values: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.
     if not len(ordered):
         return np.zeros(len(values), dtype=bool)
     at = np.searchsorted(ordered, values).clip(max=len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[at] == values
-    return found
+    present: NDArray[np.bool_] = ordered[at] == values
+    return present
 
 
 def _estimated(sketches: Sketches, pairs: NDArray[np.int64]) -> NDArray[np.int64]:

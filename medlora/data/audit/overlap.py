@@ -62,9 +62,9 @@ class Prompts:
             for text, question in enumerate(questions)
             for prompt in self.equal.get(question, ())
         ]
-        found = [np.array(equal, dtype=np.int64).reshape(-1, 3)]
-        found += [runs.hits(words) for runs in self.runs]
-        return np.unique(np.concatenate(found), axis=0)
+        hits = [np.array(equal, dtype=np.int64).reshape(-1, 3)]
+        hits += [runs.hits(words) for runs in self.runs]
+        return np.unique(np.concatenate(hits), axis=0)
 
 
 def look_for(suites: Mapping[str, Sequence[str]]) -> Prompts:

@@ -15,7 +15,7 @@ from medlora.data.audit.schema import LineCount, Overlap
 from medlora.data.audit.words import Hashes, words_of
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
-from medlora.data.pieces import Way
+from medlora.data.pieces import PieceWork
 from medlora.data.stream import parts_of
 from medlora.errors import MOST_LISTED, StorageError
 
@@ -35,7 +35,7 @@ class Contamination:
     """How many rows hold prompts of a suite, and which lines are the first."""
 
     prompts: int
-    found: set[int] = field(default_factory=set)
+    prompts_hit: set[int] = field(default_factory=set)
     equal_rows: int = 0
     overlapping_rows: int = 0
     lines: list[int] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Contamination:
         """Return JSON values."""
         return {
             "prompts": self.prompts,
-            "prompts_found": len(self.found),
+            "prompts_found": len(self.prompts_hit),
             "rows_with_the_same_question": self.equal_rows,
             "rows_with_a_run_of_words": self.overlapping_rows,
             "lines": self.lines,
@@ -69,8 +69,8 @@ class Noticed:
 
 
 @dataclass(slots=True)
-class Read:
-    """The rows of one file."""
+class FileFacts:
+    """What the audit keeps of one file's rows."""
 
     rows: Facts  # FACT [N]
     sketches: Sketches
@@ -79,7 +79,7 @@ class Read:
     notices: dict[str, Noticed]
 
 
-def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Read:
+def read_facts(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> FileFacts:
     """Return the facts of a file's rows.
 
     Raises:
@@ -91,8 +91,8 @@ def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Rea
     forms: Counter[str] = Counter()
     noticed: dict[str, Noticed] = {}
     suites = {name: Contamination(count) for name, count in maker.prompts.suites.items()}
-    way = Way(maker, from_reply)
-    with closing(parts_of(file.path, way, sha256=file.sha256, workers=workers)) as parts:
+    piece_work = PieceWork(maker, from_reply)
+    with closing(parts_of(file.path, piece_work, sha256=file.sha256, workers=workers)) as parts:
         for part in parts:
             rows.append(part.rows)
             sketches.append(part.sketches)
@@ -101,7 +101,7 @@ def read(file: DataFile, maker: FactMaker, *, workers: int | None = None) -> Rea
                 noticed.setdefault(name, Noticed()).add(lines)
             _note(suites, maker.prompts, part)
     forms_ = dict(sorted(forms.items()))
-    return Read(np.concatenate(rows), np.concatenate(sketches), forms_, suites, noticed)
+    return FileFacts(np.concatenate(rows), np.concatenate(sketches), forms_, suites, noticed)
 
 
 def _note(suites: dict[str, Contamination], prompts: Prompts, part: FactPart) -> None:
@@ -115,7 +115,7 @@ def _note(suites: dict[str, Contamination], prompts: Prompts, part: FactPart) ->
 def _add(suite: Contamination, hits: Hits, lines: NDArray[np.int64]) -> None:
     equal = np.unique(hits[hits[:, 2] == EQUAL, 0])
     both = np.unique(hits[:, 0])
-    suite.found.update(hits[:, 1].tolist())
+    suite.prompts_hit.update(hits[:, 1].tolist())
     suite.equal_rows += len(equal)
     suite.overlapping_rows += len(both) - len(equal)
     room = MOST_LISTED - len(suite.lines)

@@ -26,7 +26,7 @@ from medlora.data.chat.encoding import (
     pieces_of,
 )
 from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, today
-from medlora.data.chat.thoughts import Said, opened_thought, split_thought
+from medlora.data.chat.thoughts import Response, opened_thought, split_thought
 from medlora.data.chat.turns import Turn, TurnRenderer, UnfitError
 from medlora.data.problems import Problem
 from medlora.data.records import Message, Record
@@ -173,7 +173,7 @@ class Chat:
                 text = self._renderer_for(tools).prompt(own, tools)
             ids = self._encoder.ids(text)
         except UnfitError as error:
-            raise DataError(error.found, fix=error.fix) from None
+            raise DataError(error.fault, fix=error.fix) from None
         except RefusedError as error:
             raise DataError(f"the chat template {error}", fix="use another template") from None
         except CannotEncodeError as error:
@@ -195,7 +195,7 @@ class Chat:
                 fix="use the tokenizer that belongs to the base",
             )
 
-    def said(self, ids: Sequence[int], prompt: Sequence[int]) -> Said:
+    def response(self, ids: Sequence[int], prompt: Sequence[int]) -> Response:
         """Return what some tokens say, the thought before an answer apart.
 
         Args:
@@ -205,8 +205,8 @@ class Chat:
         opened = opened_thought(self.decoded(list(prompt[-_OPENING:])))
         text = self.decoded(ids)
         whole = split_thought(text, opened=opened)
-        if whole == Said(text):  # nothing of a thought: as every tool reads it
-            return Said(self.decoded(ids, skip_special_tokens=True).strip())
+        if whole == Response(text):  # nothing of a thought: as every tool reads it
+            return Response(self.decoded(ids, skip_special_tokens=True).strip())
         return whole._replace(answer=self._controls.without(whole.answer).strip())
 
     def decoded(self, ids: Sequence[int], **options: bool) -> str:
@@ -249,10 +249,10 @@ class Chat:
                     renderer.counts.clear()
                     examples = pieces_of(turns)
         except UnfitError as error:
-            return Problem(row.line, error.found, error.fix, error.field)
+            return Problem(row.line, error.fault, error.fix, error.field)
         except RefusedError as error:
-            found = f"the chat template {error}"
-            return Problem(row.line, found, "use a base with another template")
+            fault = f"the chat template {error}"
+            return Problem(row.line, fault, "use a base with another template")
         self.counts["rows_that_spell_control_tokens"] += spelled
         return _Draft(row.line, examples, turns)
 
@@ -264,10 +264,10 @@ class Chat:
         """
         kept, spelled = [], False
         for place, message in enumerate(messages):
-            found = self._spelled_in(message)
-            if found and self.rules.control_tokens == "fail":
+            control = self._spelled_in(message)
+            if control and self.rules.control_tokens == "fail":
                 raise UnfitError(
-                    f"contains the control token {found}, and data.control_tokens is fail",
+                    f"contains the control token {control}, and data.control_tokens is fail",
                     "remove it, or set data.control_tokens: text",
                     field=f"messages[{place}].content",
                 )
@@ -279,8 +279,8 @@ class Chat:
                     "use a tokenizer whose control tokens are longer than a character",
                     field=f"messages[{place}].content",
                 )
-            kept.append(self._broken(message) if found else message)
-            spelled = spelled or bool(found)
+            kept.append(self._broken(message) if control else message)
+            spelled = spelled or bool(control)
         return kept, spelled
 
     def _spelled_in(self, message: Message) -> str | None:
@@ -313,19 +313,19 @@ class Chat:
                     yield str(error)
 
     def _tokens(
-        self, draft: "_Draft", found: Sequence[Encoded | str | None]
+        self, draft: "_Draft", encodings: Sequence[Encoded | str | None]
     ) -> list[Tokens] | Problem:
-        if None in found:  # its turns merge into their surroundings
-            found = list(self._encoded(apart(draft.turns)))
-        if len(found) > 1:
+        if None in encodings:  # its turns merge into their surroundings
+            encodings = list(self._encoded(apart(draft.turns)))
+        if len(encodings) > 1:
             self.counts["rows_taught_turn_by_turn"] += 1
-            self.counts["examples_of_these"] += len(found)
+            self.counts["examples_of_these"] += len(encodings)
         made = []
-        for one in found:
-            if one is None or isinstance(one, str):
+        for encoding in encodings:
+            if encoding is None or isinstance(encoding, str):
                 fix = "remove it, or set data.control_tokens: fail to list all such rows"
-                return Problem(draft.line, f"a message {one or 'cannot be encoded'}", fix)
-            largest = int(one.ids.max(initial=0))
+                return Problem(draft.line, f"a message {encoding or 'cannot be encoded'}", fix)
+            largest = int(encoding.ids.max(initial=0))
             if self._embeddings is not None and largest >= self._embeddings:
                 return Problem(
                     draft.line,
@@ -333,7 +333,7 @@ class Chat:
                     f"{self._embeddings} embeddings",
                     "use the tokenizer that belongs to the base",
                 )
-            made.append(Tokens(draft.line, one.ids, one.learn))
+            made.append(Tokens(draft.line, encoding.ids, encoding.learn))
         return made
 
     # Of what it is made
@@ -371,7 +371,7 @@ class Chat:
     def _written(self) -> str:
         """Return what the template writes around messages."""
         for probe in (_PROBE, _PROBE[1:]):
-            turns = [{"role": one.role, "content": one.content} for one in probe]
+            turns = [{"role": message.role, "content": message.content} for message in probe]
             try:
                 with self.template.limited("three messages"):
                     return self.template.render(turns) + self.template.render(

@@ -40,7 +40,7 @@ class Controls:
             stops: ids of tokens that end an answer: so are they.
         """
         ends = set(stops)
-        found = {
+        controls = {
             number: token.content
             for number, token in tokenizer.added_tokens_decoder.items()
             if token.special
@@ -51,10 +51,10 @@ class Controls:
                 and token.content not in OWN_TAGS
             )
         }
-        spelled = {text for text in found.values() if text.strip() and BREAK not in text}
+        spelled = {text for text in controls.values() if text.strip() and BREAK not in text}
         strings = sorted(spelled, key=len, reverse=True)
         return cls(
-            frozenset(found),
+            frozenset(controls),
             frozenset(strings),
             tuple(sorted({text[:2] for text in strings})),
             tuple(sorted(text for text in strings if len(text) == 1)),
@@ -65,8 +65,8 @@ class Controls:
         """Return the first control token that a text spells, None if it spells none."""
         if not any(prefix in text for prefix in self._prefixes):
             return None
-        found = self._spelled.search(text)
-        return found[0] if found else None
+        match = self._spelled.search(text)
+        return match[0] if match else None
 
     def unbreakable(self, text: str) -> str | None:
         """Return a control token of one character that is in a text, None if there is none."""

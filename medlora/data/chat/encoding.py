@@ -50,10 +50,10 @@ def pieces_of(turns: Sequence[Turn]) -> list[list[Piece]]:
     for place, turn in enumerate(turns):
         whole.append(Piece(turn.completion, learnt=True))
         if place + 1 < len(turns):
-            said = f"{turn.prompt}{turn.completion}"
-            if not turns[place + 1].prompt.startswith(said):
+            context = f"{turn.prompt}{turn.completion}"
+            if not turns[place + 1].prompt.startswith(context):
                 return apart(turns)
-            whole.append(Piece(turns[place + 1].prompt[len(said) :], learnt=False))
+            whole.append(Piece(turns[place + 1].prompt[len(context) :], learnt=False))
     return [whole]
 
 
@@ -105,9 +105,9 @@ class Encoder:
             for example in examples
             for place, piece in enumerate(example)
         ]
-        found = iter(self._ids(texts))
+        encodings = iter(self._ids(texts))
         for example in examples:
-            parts = [next(found) for _ in example]
+            parts = [next(encodings) for _ in example]
             yield self._joined(example, parts)
 
     def ids(self, text: str) -> list[int]:
@@ -125,8 +125,8 @@ class Encoder:
 
     def _broken_ids(self, text: str) -> list[int]:
         with in_our_words():
-            found = self._backend.encode(text, add_special_tokens=False)
-        ids = without_breaks(found, text)
+            encoding = self._backend.encode(text, add_special_tokens=False)
+        ids = without_breaks(encoding, text)
         if ids is None:
             raise CannotEncodeError("contains a control token that cannot be kept as text")
         return self._checked(ids, text, always=True)
@@ -151,7 +151,7 @@ class Encoder:
 
     def _new_tail(self, before: str) -> str:
         end = before[-_FAR:]
-        starts = [found.start() for found in self._added.finditer(end)]
+        starts = [match.start() for match in self._added.finditer(end)]
         if starts:
             tail = end[starts[-1] :]
             if BREAK not in tail and len(self._tails) < _MOST_TAILS and len(tail) < _FAR // 2:

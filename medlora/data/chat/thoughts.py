@@ -34,7 +34,7 @@ _WRITTEN = re.compile(rf"\s*(?P<tag>{_OPENERS})")
 _HEADER = re.compile(r"\A\s*(?:<\|start\|>assistant)?\s*<\|channel\|>final<\|message\|>")
 
 
-class Said(NamedTuple):
+class Response(NamedTuple):
     """An answer and the thought before it; `ended` is false where the limit came within it."""
 
     answer: str
@@ -42,7 +42,7 @@ class Said(NamedTuple):
     ended: bool = True
 
 
-def split_thought(text: str, *, opened: str | None = None) -> Said:
+def split_thought(text: str, *, opened: str | None = None) -> Response:
     """Part a text into the thought that it begins with, if it does, and the answer behind it.
 
     Args:
@@ -52,13 +52,13 @@ def split_thought(text: str, *, opened: str | None = None) -> Said:
     begun = _WRITTEN.match(text)
     tag = begun["tag"] if begun else opened
     if tag is None:
-        return Said(_HEADER.sub("", text))
+        return Response(_HEADER.sub("", text))
     start = begun.end() if begun else 0
     end = text.find(TAGS[tag], start)
     if end < 0:
-        return Said("", text[start:].strip(), ended=False)
+        return Response("", text[start:].strip(), ended=False)
     answer = _HEADER.sub("", text[end + len(TAGS[tag]) :])
-    return Said(answer.strip(), text[start:end].strip())
+    return Response(answer.strip(), text[start:end].strip())
 
 
 class Inline(NamedTuple):
@@ -90,8 +90,8 @@ def inline_thought(text: str) -> Inline | None:
 
 def opened_thought(prompt: str) -> str | None:
     """Return the tag with which a prompt's end opens a thought, None where it opens none."""
-    found = _OPENED.search(prompt[-64:])
-    return found["tag"] if found else None
+    opening = _OPENED.search(prompt[-64:])
+    return opening["tag"] if opening else None
 
 
 def goes_on(prompt: str, text: str) -> bool:
@@ -112,11 +112,11 @@ def written_thought(prompt: str, thought: str, *, closed: str = "") -> str:
         closed: what the template itself closes a thought with; else the white space around it is
             that of the reasoning models.
     """
-    found = _OPENED.search(prompt[-64:])
-    tag = found["tag"] if found else "<think>"
+    opening = _OPENED.search(prompt[-64:])
+    tag = opening["tag"] if opening else "<think>"
     before, after = _SPACE.get(tag, ("", ""))
-    head = "" if found else f"{tag}{before}"
-    if found and thought and not found["space"]:
+    head = "" if opening else f"{tag}{before}"
+    if opening and thought and not opening["space"]:
         head = before
     if TAGS[tag] in closed:
         return f"{head}{thought}{before if thought else ''}{closed[closed.index(TAGS[tag]) :]}"

@@ -39,11 +39,11 @@ _ANOTHER_BASE = "use a base with another template, or name one in data.chat_temp
 
 
 class UnfitError(Exception):
-    """A conversation cannot be taught with this template: what was found, the fix, the field."""
+    """A conversation cannot be taught with this template: the fault, the fix, the field."""
 
-    def __init__(self, found: str, fix: str = _ANOTHER_BASE, *, field: str | None = None) -> None:
-        super().__init__(found)
-        self.found, self.fix, self.field = found, fix, field
+    def __init__(self, fault: str, fix: str = _ANOTHER_BASE, *, field: str | None = None) -> None:
+        super().__init__(fault)
+        self.fault, self.fix, self.field = fault, fix, field
 
 
 class Turn(NamedTuple):
@@ -315,14 +315,14 @@ class TurnRenderer:
         that of a single question is.
         """
         texts, place = _texts(messages[-1]), len(messages) - 1
-        head, found = _parted(outline, place, has_thought=bool(texts.thought))
+        head, frame = _parted(outline, place, has_thought=bool(texts.thought))
         usual = self._usual(messages[-1], tools, has_thought=bool(texts.thought))
         last = _texts(messages[place - 1]).answer if place else ""
         opening = prompt[prompt.rfind(last) + len(last) :] if last else prompt
         expected = opening.removesuffix(usual.cut) + usual.before if usual else None
         inner = None
-        if usual and expected and head.endswith(expected) and found.after == usual.after:
-            inner = _texts_in(whole[len(head) : len(whole) - len(found.after)], found, texts)
+        if usual and expected and head.endswith(expected) and frame.after == usual.after:
+            inner = _texts_in(whole[len(head) : len(whole) - len(frame.after)], frame, texts)
         if usual is None or inner is None:
             raise UnfitError(
                 "the chat template renders the conversation differently once it is "
@@ -330,7 +330,7 @@ class TurnRenderer:
                 "a server would send"
             )
         self.counts["turns_with_the_served_prompt"] += 1
-        shown = usual._replace(shows_thought=found.shows_thought, between=found.between)
+        shown = usual._replace(shows_thought=frame.shows_thought, between=frame.between)
         return self._completed(shown, prompt, inner, texts)
 
     def _usual(
@@ -341,13 +341,13 @@ class TurnRenderer:
         name = f"usual {has_thought} {form} {bool(tools)}"
         if name not in self._known:
             asked = self._given(Message("user", _OTHER))
-            said = self._written(message, form, _Texts(_THOUGHT, _ANSWER))
+            answer = self._written(message, form, _Texts(_THOUGHT, _ANSWER))
             prompt = self._prompt([asked], tools) or ""
-            outline = self._finished([asked, said], tools)
+            outline = self._finished([asked, answer], tools)
             head, frame = _parted(outline, 1, has_thought=has_thought)
             self._known[name] = _against(frame, head, prompt)
-        found: _Frame | None = self._known[name]
-        return found
+        known_frame: _Frame | None = self._known[name]
+        return known_frame
 
     def _completed(self, frame: _Frame, prompt: str, inner: _Inner, texts: _Texts) -> Turn:
         """Return a turn whose texts a frame has found, with what the prompt asks for around."""
@@ -395,9 +395,9 @@ class TurnRenderer:
 
     def _stopped(self, text: str, after: str) -> str:
         """Return a completion up to the token that ends it."""
-        found = first_of(self.stops, after)
-        if found:
-            start, stop = found
+        ending = first_of(self.stops, after)
+        if ending:
+            start, stop = ending
             return f"{text}{after[:start]}{stop}"
         self.counts["ends_added"] += 1
         return f"{text}{after}".rstrip() + self._usual_stop()
@@ -408,9 +408,11 @@ class TurnRenderer:
         Of some bases it is the one that begins the next turn.
         """
         if "stop" not in self._known:
-            told = [("user", _OTHER), ("assistant", _ANSWER), ("user", _OTHER)]
+            messages = [("user", _OTHER), ("assistant", _ANSWER), ("user", _OTHER)]
             try:
-                text = self.template.render([self._given(Message(*one)) for one in told])
+                text = self.template.render(
+                    [self._given(Message(*message)) for message in messages]
+                )
             except RefusedError:
                 text = ""
             self._known["stop"] = self._begun_by(text.partition(_ANSWER)[2]) or self.last_stop
@@ -471,16 +473,16 @@ class TurnRenderer:
             )
         if texts.thought and texts.thought not in completion:
             self.counts["thoughts_left_out"] += 1
-        said = max(max(completion.rfind(name) + len(name), 0) for name in message.called)
-        text = self._stopped_call(completion[:said], completion[said:], given, tools)
+        end_of_call = max(max(completion.rfind(name) + len(name), 0) for name in message.called)
+        text = self._stopped_call(completion[:end_of_call], completion[end_of_call:], given, tools)
         return Turn(prompt, text)
 
     def _stopped_call(
         self, text: str, after: str, given: Sequence[Given], tools: Sequence[Any] | None
     ) -> str:
         """Return a call up to the token that ends it: the one that stands before a result."""
-        found = first_of(self.stops, after)
-        if not found:
+        ending = first_of(self.stops, after)
+        if not ending:
             result = {"role": "tool", "content": self._content(_OTHER), "tool_call_id": "0"}
             try:
                 further = self.template.render([*given, result], tools=tools)
@@ -500,8 +502,8 @@ def _first(text: str, parts: Sequence[str]) -> int:
 
 def first_of(strings: Sequence[str], text: str) -> tuple[int, str] | None:
     """Return where the first of some strings stands in a text, and which; None if none does."""
-    found = [(text.find(string), -len(string), string) for string in strings if string in text]
-    return (min(found)[0], min(found)[2]) if found else None
+    places = [(text.find(string), -len(string), string) for string in strings if string in text]
+    return (min(places)[0], min(places)[2]) if places else None
 
 
 def tool_name(tool: Mapping[str, Any]) -> str:
@@ -531,12 +533,12 @@ def _lost_calls(message: Message, text: str) -> list[str]:
 
 def _arguments(message: Message) -> list[str]:
     """Return the arguments of a message's calls that are text."""
-    found = []
+    texts = []
     for call in message.tool_calls:
         arguments = call.get("function", call).get("arguments")
         if isinstance(arguments, Mapping):
-            found += [value for value in arguments.values() if isinstance(value, str)]
-    return found
+            texts += [value for value in arguments.values() if isinstance(value, str)]
+    return texts
 
 
 def _system_merged(messages: Sequence[Message]) -> list[Message]:
@@ -583,10 +585,10 @@ def _left_out(message: Message, place: int) -> UnfitError:
     fix = _ANOTHER_BASE
     if message.role == "system":
         fix = f"set data.merge_system: true, {fix}"
-    found = (
+    fault = (
         f"the chat template leaves out or changes the text of message {place + 1} ({message.role})"
     )
-    return UnfitError(found, fix, field=f"messages[{place}].content")
+    return UnfitError(fault, fix, field=f"messages[{place}].content")
 
 
 def _parted(outline: str, place: int, *, has_thought: bool) -> tuple[str, _Frame]:
@@ -640,12 +642,12 @@ def _begun(prompt: str, thought: str, before: str) -> str:
     return written_thought(prompt, thought, closed=before) + rest
 
 
-def _common(one: str, other: str) -> int:
+def _common(text: str, other: str) -> int:
     """Return how many characters two texts begin with alike."""
-    low, high = 0, min(len(one), len(other))
+    low, high = 0, min(len(text), len(other))
     while low < high:
         middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
+        if text[low:middle] == other[low:middle]:
             low = middle
         else:
             high = middle - 1
@@ -659,8 +661,8 @@ def _is_blank(text: str) -> bool:
 
 def _without_tags(text: str) -> str:
     """Return a text without the empty thought that it begins with."""
-    found = re.match(rf"(\s*(?:{_TAGS.pattern}))*\s*", text)
-    return text[found.end() :] if found else text
+    match = re.match(rf"(\s*(?:{_TAGS.pattern}))*\s*", text)
+    return text[match.end() :] if match else text
 
 
 def _fit(frame: _Frame, prompt: str, whole: str, texts: _Texts) -> _Inner | None:

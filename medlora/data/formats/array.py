@@ -12,8 +12,8 @@ from typing import BinaryIO
 from medlora.data.formats.format import Format, NumberedRows, Opening
 from medlora.data.formats.lines import line_rows
 from medlora.data.formats.opened import head_of
-from medlora.data.limits import LONGEST, refuse_long
 from medlora.data.problems import Problem
+from medlora.data.size_limits import LONGEST, refuse_long
 
 _CHUNK = 1 << 18
 # A whole text, a mark, or the quotation mark of a text whose end was not read yet.

@@ -99,15 +99,15 @@ class AsUtf8(io.RawIOBase):
             text = self._decoder.decode(content, final=not content)
         except UnicodeDecodeError as error:
             before = error.object[: error.start].decode(self._encoding, errors="ignore")
-            found = f"byte 0x{error.object[error.start]:02x} is not a character in {self._encoding}"
+            fault = f"byte 0x{error.object[error.start]:02x} is not a character in {self._encoding}"
             line = self._lines + before.count("\n") + 1
             raise StopReadingError(
-                Problem(line, found, "name the file's own encoding in data.encoding")
+                Problem(line, fault, "name the file's own encoding in data.encoding")
             ) from None
         except UnicodeError:  # UTF-16 and UTF-32, whose first bytes say which of two they are
-            found = f"the file is not {self._encoding}: it does not begin with a byte order mark"
+            fault = f"the file is not {self._encoding}: it does not begin with a byte order mark"
             raise StopReadingError(
-                Problem(0, found, "name the file's own encoding in data.encoding")
+                Problem(0, fault, "name the file's own encoding in data.encoding")
             ) from None
         self._lines += text.count("\n")
         self._refuse_utf8(content)
@@ -124,8 +124,8 @@ class AsUtf8(io.RawIOBase):
             self._checks = False
             return
         if not content and self._has_more_than_ascii:
-            found = f"the file is UTF-8, and data.encoding says {self._encoding}"
-            raise StopReadingError(Problem(0, found, "unset data.encoding"))
+            fault = f"the file is UTF-8, and data.encoding says {self._encoding}"
+            raise StopReadingError(Problem(0, fault, "unset data.encoding"))
 
 
 def _has_utf8(content: bytes) -> bool:

@@ -1,7 +1,7 @@
 """JSON Lines: each line is a row as it stands."""
 
 from medlora.data.formats.format import Format, NumberedRows, Opening
-from medlora.data.limits import lines_of
+from medlora.data.size_limits import lines_of
 
 
 def line_rows(opening: Opening) -> NumberedRows:

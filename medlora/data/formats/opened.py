@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from medlora.data.formats.arrow import arrow
 from medlora.data.formats.encoding import UTF8, AsUtf8
-from medlora.data.limits import most_of_archive, refuse_bomb
+from medlora.data.size_limits import most_of_archive, refuse_bomb
 from medlora.files import storage_errors
 
 _CHUNK = 1 << 20

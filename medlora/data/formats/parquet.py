@@ -11,8 +11,8 @@ from medlora.data.columns import wrong_columns
 from medlora.data.formats.arrow import arrow
 from medlora.data.formats.format import Format, NumberedRows, Opening
 from medlora.data.formats.table import usual_names
-from medlora.data.limits import most_of_archive, refuse_bomb, refuse_long
 from medlora.data.problems import Problem
+from medlora.data.size_limits import most_of_archive, refuse_bomb, refuse_long
 
 _AT_ONCE = 1 << 7  # rows; a column's few different values may be long and stand in all of them
 _MEND = "write it again, e.g. with pandas' to_parquet"

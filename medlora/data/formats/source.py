@@ -186,8 +186,8 @@ class Reading:
                     rows = self._source.rows_of(path, content.stream, report)
                     yield from _packed(rows, self._size, base)
             except BrokenError:
-                found = f"the {kind.compression} archive is damaged, or ends too early"
-                report(Problem(0, found, "copy it again, or compress it again"))
+                fault = f"the {kind.compression} archive is damaged, or ends too early"
+                report(Problem(0, fault, "copy it again, or compress it again"))
             except StopReadingError as error:
                 report(error.problem if error.of_row else _placed(error.problem, kind))
             # What is no text was not read from its beginning to its end.
@@ -208,9 +208,9 @@ def _placed(problem: Problem, kind: FileFormat) -> Problem:
     if kind.format.by_line or not problem.line:
         return problem
     where = f"line {problem.line}"
-    within = "the line" in problem.found
-    found = problem.found.replace("the line", where) if within else f"{problem.found}, in {where}"
-    return replace(problem, line=0, found=found)
+    within = "the line" in problem.fault
+    fault = problem.fault.replace("the line", where) if within else f"{problem.fault}, in {where}"
+    return replace(problem, line=0, fault=fault)
 
 
 def _wrong(content: Opened, kind: FileFormat, encoding: str) -> Problem | None:

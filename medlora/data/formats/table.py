@@ -14,8 +14,8 @@ from typing import BinaryIO, Protocol
 from medlora.config import ColumnsConfig
 from medlora.data.columns import wrong_columns
 from medlora.data.formats.format import Format, NumberedRows, Opening
-from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.data.problems import Problem, StopReadingError
+from medlora.data.size_limits import LONGEST, LONGEST_ROW, lines_of
 
 _QUOTED = re.compile(r'"[^"]*"')
 _DELIMITERS = ",;\t"
@@ -70,8 +70,8 @@ def table_rows(
         if len(row) == len(names):
             yield line, _as_json(names, row)
         else:
-            found = f"{len(row)} cells where the first line has {len(names)}"
-            report(Problem(line, found, "put quotation marks around a cell with a comma in it"))
+            fault = f"{len(row)} cells where the first line has {len(names)}"
+            report(Problem(line, fault, "put quotation marks around a cell with a comma in it"))
 
 
 def usual_names(names: list[str], columns: ColumnsConfig) -> list[str]:
@@ -110,8 +110,8 @@ class _Feed:
         line = next(self._lines)
         self._given += len(line)
         if self._given > LONGEST_ROW:
-            found = f"the row that begins here has more than {LONGEST_ROW:,} characters"
-            raise StopReadingError(Problem(self._begun, found, _CLOSE_OR_SHORTEN))
+            fault = f"the row that begins here has more than {LONGEST_ROW:,} characters"
+            raise StopReadingError(Problem(self._begun, fault, _CLOSE_OR_SHORTEN))
         return line
 
 
@@ -136,16 +136,16 @@ def _cells(
 def _why(error: str, line: int) -> tuple[Problem, bool]:
     """Return what is wrong with a row, and whether all that follows it is lost."""
     if "unexpected end" in error:
-        found = "a quotation mark that opens a cell here is never closed"
-        return Problem(line, found, f"close it; {_TWICE}"), True
+        fault = "a quotation mark that opens a cell here is never closed"
+        return Problem(line, fault, f"close it; {_TWICE}"), True
     if "field limit" in error:
-        found = f"a cell that begins here has more than {LONGEST:,} characters"
-        return Problem(line, found, _CLOSE_OR_SHORTEN), True
+        fault = f"a cell that begins here has more than {LONGEST:,} characters"
+        return Problem(line, fault, _CLOSE_OR_SHORTEN), True
     if "new-line" in error:
-        found = "a line ends with a lone carriage return"
-        return Problem(line, found, "save the file with LF or CRLF line endings"), True
-    found = "text after the quotation mark that closes a cell"
-    return Problem(line, found, _TWICE), False
+        fault = "a line ends with a lone carriage return"
+        return Problem(line, fault, "save the file with LF or CRLF line endings"), True
+    fault = "text after the quotation mark that closes a cell"
+    return Problem(line, fault, _TWICE), False
 
 
 def _wrong(
@@ -155,8 +155,8 @@ def _wrong(
     if not names:
         return None  # an empty file has no rows, which is told
     if not named or len(set(named)) < len(named):
-        found = "two columns of the same name" if named else "no column has a name"
-        return Problem(line, found, "the first line names each column once")
+        fault = "two columns of the same name" if named else "no column has a name"
+        return Problem(line, fault, "the first line names each column once")
     if not form:
         return None
     return wrong_columns(named, line, form=form, columns=columns, certain=certain)
@@ -180,8 +180,8 @@ def _decoded(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[
         try:
             yield content.decode()
         except UnicodeDecodeError as error:
-            found = f"byte {error.start + 1} of the line is not UTF-8"
-            report(Problem(number, found, "save the file as UTF-8"))
+            fault = f"byte {error.start + 1} of the line is not UTF-8"
+            report(Problem(number, fault, "save the file as UTF-8"))
             yield content.decode(errors="replace")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from medlora.data.formats.format import Format, NumberedRows, Opening
-from medlora.data.limits import lines_of
 from medlora.data.problems import Problem
+from medlora.data.size_limits import lines_of
 
 # Where a paragraph that is too long may be cut, the best place first.
 _CUTS = (re.compile(r"\n"), re.compile(r"[.!?…。]\s"), re.compile(r"\s"))
@@ -66,8 +66,8 @@ def _parts(lines: Iterator[str], most: int) -> Iterator[str]:
 
 
 def _behind_space(text: str, start: int) -> int:
-    found = _INK.search(text, start)
-    return found.start() if found else len(text)
+    match = _INK.search(text, start)
+    return match.start() if match else len(text)
 
 
 def _cut(text: str) -> int:
@@ -85,8 +85,8 @@ def _lines(stream: BinaryIO, report: Callable[[Problem], object]) -> Iterator[st
         try:
             yield content.decode().rstrip()
         except UnicodeDecodeError as error:
-            found = f"byte {error.start + 1} of line {number} is not UTF-8"
-            report(Problem(0, found, "save the file as UTF-8"))
+            fault = f"byte {error.start + 1} of line {number} is not UTF-8"
+            report(Problem(0, fault, "save the file as UTF-8"))
 
 
 def _read(opening: Opening) -> NumberedRows:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from medlora.config import ColumnsConfig
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import TOO_DEEP, Piece, rows_in
-from medlora.data.pieces import Way, from_request, replies
+from medlora.data.pieces import PieceWork, from_request, replies
 from medlora.data.privacy.fields import texts_of
 from medlora.data.privacy.lists import lists
 from medlora.data.privacy.redact import redact_line
@@ -63,7 +63,7 @@ class PieceScanner:
             "rows": scanned.rows,
             "rows_with": scanned.rows_with,
             "findings": scanned.findings,
-            "problems": [(p.line, p.found, p.fix, p.field) for p in scanned.problems],
+            "problems": [(p.line, p.fault, p.fix, p.field) for p in scanned.problems],
         }
         return [json.dumps(values).encode(), scanned.redacted]
 
@@ -90,18 +90,18 @@ class PieceScanner:
     def _row(self, raw: str, number: int, scanned: Scanned) -> str | None:
         """Add a row's findings; return the row without them where that differs and is wanted."""
         line = raw.removeprefix(_BOM)
-        found = [(text, scan_text(text.value)) for text in texts_of(line, self.columns)]
-        found = [(text, spans) for text, spans in found if spans]
+        identified = [(text, scan_text(text.value)) for text in texts_of(line, self.columns)]
+        identified = [(text, spans) for text, spans in identified if spans]
         scanned.rows += 1
-        scanned.rows_with += bool(found)
+        scanned.rows_with += bool(identified)
         scanned.findings += [
             Finding(number, text.column(line, span.start), text.field, *span)
-            for text, spans in found
+            for text, spans in identified
             for span in spans
         ]
-        if not (found and self.redact):
+        if not (identified and self.redact):
             return None
-        return raw[: len(raw) - len(line)] + redact_line(line, found)
+        return raw[: len(raw) - len(line)] + redact_line(line, identified)
 
 
 def scan_file(
@@ -128,8 +128,8 @@ def scan_file(
     lists()  # before a fork, which then shares them
     wrong: list[Problem] = []
     scanner = PieceScanner(columns, redact)
-    way = Way(scanner, _from_reply, PIECE_BYTES, _FEW_PIECES)
-    yield from replies(file, way, wrong.append, sha256=sha256, workers=workers)
+    piece_work = PieceWork(scanner, _from_reply, PIECE_BYTES, _FEW_PIECES)
+    yield from replies(file, piece_work, wrong.append, sha256=sha256, workers=workers)
     if wrong:
         yield Scanned(problems=wrong)
 

@@ -161,17 +161,17 @@ class Labelled(NamedTuple):
 
 def find_labelled(text: str) -> Labelled:
     """Return the values that keywords announce."""
-    found = Labelled([], [])
+    labelled = Labelled([], [])
     small = _in_small_letters(text)
     for start, end in _before_digits(text):
         for match in _KEYWORD.finditer(small, start, end):
             index = int(str(match.lastgroup)[1:])
             label, weak, _ = _KEYWORDS[index]
             need = _MANY if weak or _EVERYDAY.fullmatch(match.group()) else _FEW
-            _value_after(text, match.end(), label, need, found)
+            _value_after(text, match.end(), label, need, labelled)
     for match in _HANDLE.finditer(text):
-        found.near.append(Span(*match.span("handle" if match["handle"] else "user"), "ID"))
-    return found
+        labelled.near.append(Span(*match.span("handle" if match["handle"] else "user"), "ID"))
+    return labelled
 
 
 def _in_small_letters(text: str) -> str:
@@ -197,7 +197,7 @@ def _before_digits(text: str) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _value_after(text: str, at: int, label: str, need: _Need, found: Labelled) -> None:
+def _value_after(text: str, at: int, label: str, need: _Need, labelled: Labelled) -> None:
     """Add the value right behind a keyword, or a long one a few words away."""
     link = _LINK.match(text, at)
     start = link.end() if link else at
@@ -206,16 +206,16 @@ def _value_after(text: str, at: int, label: str, need: _Need, found: Labelled) -
     if label == "VEHICLE":
         plate = _PLATE.match(text, start)
         if plate and _fits(text, plate, _FEW):
-            found.near.append(Span(plate.start(), plate.end(), label))
+            labelled.near.append(Span(plate.start(), plate.end(), label))
             return
     value = _VALUE.match(text, start)
     if value and not value["rest"] and _fits(text, value, need):
-        found.near.append(Span(value.start(), value.end("core"), label))
+        labelled.near.append(Span(value.start(), value.end("core"), label))
         return
     filler = _FILLER.match(text, start)
     value = _VALUE.match(text, filler.end()) if filler else None
     if value and not value["rest"] and _fits(text, value, _Need(5, 6)):
-        found.far.append(Span(value.start(), value.end("core"), label))
+        labelled.far.append(Span(value.start(), value.end("core"), label))
 
 
 def _fits(text: str, value: re.Match[str], need: _Need) -> bool:

@@ -35,15 +35,15 @@ _SHORTEST_ECHO = 3  # letters of a name that counts wherever it is said again
 
 def find_names(tokens: Tokens) -> Iterator[Span]:
     """Yield the names of persons in a text."""
-    found: list[tuple[int, int]] = []
+    names: list[tuple[int, int]] = []
     index = 0
     while index < len(tokens.items):
         end = _name_at(tokens, index)
         if end > index:
-            found.append((index, end))
+            names.append((index, end))
         index = max(end, index + 1)
-    yield from (_span(tokens, first, end) for first, end in found)
-    yield from _echoes(tokens, found)
+    yield from (_span(tokens, first, end) for first, end in names)
+    yield from _echoes(tokens, names)
 
 
 def _span(tokens: Tokens, first: int, end: int) -> Span:
@@ -289,10 +289,10 @@ def _lower_case(tokens: Tokens, index: int) -> int:
     return index
 
 
-def _echoes(tokens: Tokens, found: list[tuple[int, int]]) -> Iterator[Span]:
+def _echoes(tokens: Tokens, names: list[tuple[int, int]]) -> Iterator[Span]:
     """Yield later and earlier mentions of a part of a name that was found."""
-    covered = {index for first, end in found for index in range(first, end)}
-    said = {
+    covered = {index for first, end in names for index in range(first, end)}
+    keys = {
         tokens.items[index].key
         for index in covered
         if tokens.items[index].kind in "GSU"
@@ -300,9 +300,9 @@ def _echoes(tokens: Tokens, found: list[tuple[int, int]]) -> Iterator[Span]:
         and tokens.items[index].key not in TITLES
         and len(tokens.items[index].key) >= _SHORTEST_ECHO
     }
-    if not said:
+    if not keys:
         return
     for index, token in enumerate(tokens.items):
-        said_again = index not in covered and token.kind in "GSU" and token.key in said
+        said_again = index not in covered and token.kind in "GSU" and token.key in keys
         if said_again and token.key not in NOT_NAMES and not _is_eponym(tokens, index):
             yield Span(token.start, token.end, "NAME")

@@ -15,10 +15,10 @@ def redact_text(text: str, spans: Sequence[Span]) -> str:
     return "".join([*parts, text[last:]])
 
 
-def redact_line(line: str, found: Sequence[tuple[Text, Sequence[Span]]]) -> str:
+def redact_line(line: str, identified: Sequence[tuple[Text, Sequence[Span]]]) -> str:
     """Return a JSON line with the found spans replaced; every other byte stays as it is."""
     parts, last = [], 0
-    for text, spans in found:
+    for text, spans in identified:
         written = line[text.start : text.end]
         parts += [line[last : text.start], literal(redact_text(text.value, spans), like=written)]
         last = text.end

@@ -36,7 +36,7 @@ class Summary:
         self.rows += scanned.rows
         self.rows_with += scanned.rows_with
         self.counts += scanned.counts
-        structured = [one for one in scanned.findings if one.label in STRUCTURED]
+        structured = [finding for finding in scanned.findings if finding.label in STRUCTURED]
         _keep(self.first, scanned.findings)
         _keep(self.first_structured, structured)
 
@@ -86,7 +86,7 @@ def lines(summaries: list[Summary], *, policy: str) -> Iterator[str]:
         effect = "warns" if label in ADVISORY or policy != "block" else "blocks"
         yield f"{label:<12} {count:>8,}  {effect}"
     rows, hit = (sum(getattr(s, name) for s in summaries) for name in ("rows", "rows_with"))
-    found = f"{total.total():,} identifiers found" if total else "identifiers not found"
-    yield f"{found} by this scanner (version {VERSION}) in {hit:,} of {rows:,} rows; {RECALL}"
+    tally = f"{total.total():,} identifiers found" if total else "identifiers not found"
+    yield f"{tally} by this scanner (version {VERSION}) in {hit:,} of {rows:,} rows; {RECALL}"
     blind = "; ".join(f"{row.letter} {row.blind}" for row in SAFE_HARBOR if row.blind)
     yield f"no scanner of text sees: {blind}"

@@ -23,10 +23,10 @@ def scan_text(text: str) -> list[Span]:
     there all the same: see the recall in docs/safety-and-privacy.md.
     """
     labelled = find_labelled(text)
-    return merged((labelled.near, _found(text), labelled.far), text)
+    return merged((labelled.near, _candidates(text), labelled.far), text)
 
 
-def _found(text: str) -> Iterator[Span]:
+def _candidates(text: str) -> Iterator[Span]:
     yield from find_contacts(text)
     yield from find_dates(text)
     yield from find_ages(text)

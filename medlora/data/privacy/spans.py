@@ -23,8 +23,8 @@ def merged(tiers: Iterable[Iterable[Span]], text: str) -> list[Span]:
     """
     owner: dict[int, str] = {}
     edges: set[int] = set()
-    for found in tiers:
-        for span in sorted(found, key=lambda span: span.start - span.end):
+    for claims in tiers:
+        for span in sorted(claims, key=lambda span: span.start - span.end):
             free = [at for at in range(span.start, span.end) if at not in owner]
             owner.update(dict.fromkeys(free, span.label))
             edges.update(free[:1])

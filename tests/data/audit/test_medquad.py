@@ -12,7 +12,7 @@ from medlora.config import ColumnsConfig
 from medlora.data.audit.duplicates import duplicates
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats.source import Source
 from medlora.data.split import hold_out
 from medlora.files import sha256_file
@@ -25,7 +25,7 @@ def test_duplicates_are_exact_and_the_split_leaks_none() -> None:
     """1,428 questions and 596 answers; no text of a held-out row on the other side."""
     columns = ColumnsConfig(prompt="question", response="answer")
     maker = FactMaker("auto", columns, None, Prompts())
-    rows = read(DataFile(Source.of(FILE), sha256_file(FILE)), maker).rows
+    rows = read_facts(DataFile(Source.of(FILE), sha256_file(FILE)), maker).rows
     found = duplicates(rows, place=str)["exact"]
     assert (found["questions"], found["answers"]) == (1428, 596)
     keys = {name: rows[name] for name in ("question", "answer")}

@@ -100,8 +100,8 @@ def test_a_template_that_cannot_be_used_is_a_problem_with_a_line(tokenizer) -> N
         problem = made(tokenizer, CHAT)
         assert isinstance(problem, Problem)
         assert problem.line == 1
-        assert says in problem.found
-        assert "pain" not in problem.found
+        assert says in problem.fault
+        assert "pain" not in problem.fault
 
 
 def test_no_end_token_and_no_template_is_refused(tokenizer) -> None:
@@ -193,7 +193,7 @@ def test_a_row_that_spells_a_control_token_can_be_an_error(tokenizer) -> None:
     problem = made(tokenizer, record, control_tokens="fail")
     assert isinstance(problem, Problem)
     assert problem.field == "messages[0].content"
-    assert problem.found.startswith("contains the control token <|end|>")
+    assert problem.fault.startswith("contains the control token <|end|>")
     assert only(made(tokenizer, record)).learn.sum() > 0
 
 
@@ -211,7 +211,7 @@ def test_a_control_token_that_cannot_be_broken_is_a_problem(
     tokenizer.add_tokens(tokens)
     problem = made(tokenizer, CHAT)
     assert isinstance(problem, Problem)
-    assert found in problem.found
+    assert found in problem.fault
 
 
 def test_an_added_letter_is_no_control_token(tokenizer) -> None:
@@ -259,7 +259,7 @@ def test_an_id_beyond_the_embeddings_is_refused(tokenizer) -> None:
     record = Record(3, (Message("user", "zzz"), Message("assistant", "rest", learn=True)))
     (problem,) = Chat(tokenizer, embeddings=len(tokenizer) - 1).tokenize([record])
     assert isinstance(problem, Problem)
-    assert "the base has" in problem.found
+    assert "the base has" in problem.fault
     assert only(next(Chat(tokenizer, embeddings=len(tokenizer)).tokenize([record]))).line == 3
 
 
@@ -276,7 +276,7 @@ def test_a_tokenizer_that_gives_up_says_nothing_of_what_it_read(
     ids = chat.encoded("x" * 60)
     backend.pre_tokenizer = pre_tokenizers.Sequence([split, before])
     for act in (
-        lambda: chat.said(ids, []),
+        lambda: chat.response(ids, []),
         lambda: chat.decoded(ids),
         lambda: chat.encoded("x" * 60),
     ):

@@ -187,10 +187,10 @@ def test_a_system_text_that_moves_is_where_a_server_has_it(render) -> None:
 def test_a_system_text_that_is_refused_or_left_out_can_join_the_question(render) -> None:
     """Refused with what the template says, or for what it leaves out; merged where wanted."""
     refused = render(NO_SYSTEM, SYSTEM)
-    assert "refuses the conversation: System role not supported" in refused.found
+    assert "refuses the conversation: System role not supported" in refused.fault
     assert "data.merge_system: true" in refused.fix
     left_out = render(DROPS_SYSTEM, SYSTEM)
-    assert "leaves out or changes the text of message 1 (system)" in left_out.found
+    assert "leaves out or changes the text of message 1 (system)" in left_out.fault
     for template in (NO_SYSTEM, DROPS_SYSTEM):
         texts, counts = render(template, SYSTEM, merge_system=True)
         assert texts[0][0].startswith("<|user|>take care\n\npain<|end|>")
@@ -294,7 +294,7 @@ def test_a_template_that_fails_on_a_row_is_told_with_its_line(render, fault, err
     """What a template raises is the template's, and no bug of ours."""
     template = TURN + ASK + f"\n{{% if messages | length > 3 %}}{fault}{{% endif %}}"
     assert render(TURN + ASK, ONE)
-    found = render(template, (*TWO, *TWO)).found
+    found = render(template, (*TWO, *TWO)).fault
     assert found.startswith(f"the chat template fails at line 2 ({error})")
 
 
@@ -320,5 +320,5 @@ def test_several_templates_without_a_default_are_chosen_by_name(tokenizer, rende
 def test_a_template_s_words_are_shown_only_if_no_row_wrote_them(render) -> None:
     """What raise_exception gets may quote a message."""
     template = TURN + ASK + "{% if messages|length > 2 %}{{ raise_exception(messages[0].content) }}"
-    found = render(template + "{% endif %}", TWO).found
+    found = render(template + "{% endif %}", TWO).fault
     assert "pain" not in found

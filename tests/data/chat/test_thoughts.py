@@ -4,7 +4,7 @@ import pytest
 
 from medlora.data.chat.thoughts import (
     TAGS,
-    Said,
+    Response,
     inline_thought,
     opened_thought,
     split_thought,
@@ -16,11 +16,11 @@ from medlora.data.chat.thoughts import (
 def test_what_a_model_says_is_its_answer(tag: str) -> None:
     """Of every family's tags; where the prompt has opened the thought, and where it did not."""
     written = f"{tag}\nhm\n{TAGS[tag]}\n\nrest"
-    assert split_thought(written) == Said("rest", "hm")
-    assert split_thought(written.removeprefix(tag), opened=tag) == Said("rest", "hm")
-    assert split_thought(f"{tag}\nhm", opened=None) == Said("", "hm", ended=False)
-    assert split_thought("hm", opened=tag) == Said("", "hm", ended=False)
-    assert split_thought("rest") == Said("rest")
+    assert split_thought(written) == Response("rest", "hm")
+    assert split_thought(written.removeprefix(tag), opened=tag) == Response("rest", "hm")
+    assert split_thought(f"{tag}\nhm", opened=None) == Response("", "hm", ended=False)
+    assert split_thought("hm", opened=tag) == Response("", "hm", ended=False)
+    assert split_thought("rest") == Response("rest")
 
 
 def test_the_parts_of_a_text_add_up_to_it() -> None:
@@ -50,5 +50,5 @@ def test_the_answer_of_gpt_oss_has_no_header() -> None:
     said = (
         "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>rest"
     )
-    assert split_thought(said) == Said("rest", "hm")
-    assert split_thought("<|channel|>final<|message|>rest") == Said("rest")
+    assert split_thought(said) == Response("rest", "hm")
+    assert split_thought("<|channel|>final<|message|>rest") == Response("rest")

@@ -10,10 +10,10 @@ import pytest
 from medlora.config import ColumnsConfig, DataConfig
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
+from medlora.data.data_files import locate
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
-from medlora.data.locate import locate
 from medlora.data.privacy.files import scan_file
 from medlora.errors import DataError
 
@@ -39,7 +39,7 @@ def write(tmp_path: Path, name: str, encoding: str) -> Path:
 def said(source: Source) -> str:
     """What is wrong with a file."""
     with pytest.raises(DataError) as error:
-        read(DataFile(source, source.sha256()), MAKER, workers=0)
+        read_facts(DataFile(source, source.sha256()), MAKER, workers=0)
     return str(error.value)
 
 
@@ -101,7 +101,7 @@ def test_a_wrong_encoding_is_told(tmp_path: Path) -> None:
     file.write_bytes(TABLE.encode())
     assert "the file is UTF-8, and data.encoding says windows-1252; unset" in said(source)
     file.write_bytes(b"prompt,response\nplain,ascii\n")
-    assert len(read(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1
+    assert len(read_facts(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1
 
 
 def test_utf_16_without_its_mark_is_told(tmp_path: Path) -> None:

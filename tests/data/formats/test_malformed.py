@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from medlora.config import ColumnsConfig
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats.source import Source
 from medlora.errors import DataError
 from tests.data.formats.malformed import MALFORMED, SECRET, SOUND, Malformed
@@ -20,7 +20,7 @@ MAKER = FactMaker("auto", ColumnsConfig(), None, Prompts())
 def use(file: Path) -> int:
     """Read a file as the audit does before every training; return how many rows it has."""
     source = Source((file,), form="auto")
-    return len(read(DataFile(source, source.sha256()), MAKER, workers=0).rows)
+    return len(read_facts(DataFile(source, source.sha256()), MAKER, workers=0).rows)
 
 
 def test_there_are_more_than_sixty_of_every_format() -> None:

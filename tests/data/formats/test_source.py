@@ -17,7 +17,7 @@ import pytest
 from medlora.config import ColumnsConfig
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats import arrow
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
@@ -138,7 +138,7 @@ def test_a_table_is_read_alike_by_any_number_of_processes(tmp_path: Path) -> Non
     source = Source.of(tmp_path / "a.parquet")
     data = DataFile(source, source.sha256())
     maker = FactMaker("auto", ColumnsConfig(), None, Prompts())
-    one, *more = (read(data, maker, workers=count).rows for count in (0, 2, 2))
+    one, *more = (read_facts(data, maker, workers=count).rows for count in (0, 2, 2))
     assert len(one) == 9000
     assert all(np.array_equal(one, other) for other in more)
 

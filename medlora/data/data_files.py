@@ -41,10 +41,10 @@ def locate(cfg: DataConfig, *, mount: Path = Path("/data")) -> DataFiles:
     Raises:
         MissingPartError: a file is missing, or several could be meant.
     """
-    roots = found(cfg.path, "data.path", mount) if cfg.path else [mount]
+    roots = find_all(cfg.path, "data.path", mount) if cfg.path else [mount]
     train, evaluation, seen = _files(cfg, roots, mount)
     used = {*train, *evaluation}
-    tests = [one for one in dict.fromkeys(seen) if role_of(one) == "test" and one not in used]
+    tests = [file for file in dict.fromkeys(seen) if role_of(file) == "test" and file not in used]
     if tests:
         _log.info("test sets are not used for training or evaluation: %s", _listed(tests))
     return DataFiles(_source(train, cfg), _source(evaluation, cfg) if evaluation else None)
@@ -101,7 +101,7 @@ def _stated(names: Sequence[str], folder: Path) -> set[Path]:
 def _judged(names: Sequence[str], folder: Path) -> list[Path]:
     """Return the evaluation files; of those of a pattern, none that is for something else."""
     files, stated = _named(names, folder, "eval"), _stated(names, folder)
-    kept = [one for one in files if one in stated or role_of(one) in ("eval", None)]
+    kept = [file for file in files if file in stated or role_of(file) in ("eval", None)]
     return kept or files
 
 
@@ -111,13 +111,13 @@ def find(value: str, what: str, mount: Path) -> Path:
     Raises:
         MissingPartError: nothing is there, or more than one.
     """
-    paths = found(value, what, mount)
+    paths = find_all(value, what, mount)
     if len(paths) == 1:
         return paths[0]
     raise MissingPartError(f"{what}: {len(paths)} files match {value}", fix="name one file")
 
 
-def found(value: str, what: str, mount: Path) -> list[Path]:
+def find_all(value: str, what: str, mount: Path) -> list[Path]:
     """Return the path that a config value means, or the files of a pattern, by their names.
 
     Raises:
@@ -129,7 +129,7 @@ def found(value: str, what: str, mount: Path) -> list[Path]:
             return [path]
     if _PATTERN & set(value):
         for path in candidates:
-            files = [one for one in _matches(path) if one.is_file() and not is_leftover(one)]
+            files = [file for file in _matches(path) if file.is_file() and not is_leftover(file)]
             if files:
                 return files
     places = " or ".join(str(path) for path in candidates)
@@ -145,7 +145,7 @@ def _named(names: Sequence[str], folder: Path, role: Role) -> list[Path]:
     """Return a role's files; of a folder, the one that it holds."""
     paths: list[Path] = []
     for name in names:
-        for path in found(name, f"data.{role}_file", folder):
+        for path in find_all(name, f"data.{role}_file", folder):
             paths += (_called(path, role) or _only(path, [], role)) if path.is_dir() else [path]
     return paths
 

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from medlora.config import DataConfig
-from medlora.data.audit import table
+from medlora.data.audit.audit import audit
 from medlora.data.audit.duplicates import duplicates
 from medlora.data.audit.facts import FACT, FactMaker
 from medlora.data.audit.leakage import leakage
 from medlora.data.audit.overlap import Prompts, look_for
-from medlora.data.audit.read import DataFile, read
-from medlora.data.audit.table import audit
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats.source import Source
 from medlora.errors import DataError
 from medlora.files import sha256_file
@@ -85,7 +84,7 @@ def test_a_second_audit_reads_nothing(files, tmp_path: Path, monkeypatch) -> Non
     first = audit(files, CFG, Prompts(), root=root)
     keys = {first.manifest["key"]}
     with monkeypatch.context() as patch:
-        patch.setattr(table, "read", lambda *_: pytest.fail("read again"))
+        patch.setattr("medlora.data.audit.audit.read_facts", lambda *_: pytest.fail("read again"))
         second = audit(files, CFG, Prompts(), root=root)
         assert not second.made
         assert np.array_equal(first.table.rows, second.table.rows)
@@ -135,7 +134,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
         DataFile(Source.of(file), sha256_file(file)),
         FactMaker("auto", CFG.columns, None, Prompts()),
     )
-    one, two = (read(data, maker, workers=count) for count in (0, 2))
+    one, two = (read_facts(data, maker, workers=count) for count in (0, 2))
     assert np.array_equal(one.rows, two.rows)
     assert np.array_equal(one.sketches, two.sketches)
     content = file.read_bytes()

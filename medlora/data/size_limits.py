@@ -31,8 +31,8 @@ def refuse_bomb(given: int, *, most: int) -> None:
         StopReadingError: it did.
     """
     if given > most:
-        found = f"the archive expands to more than {most:,} bytes, too many for its size"
-        raise StopReadingError(Problem(0, found, "if that is right, decompress it first"))
+        fault = f"the archive expands to more than {most:,} bytes, too many for its size"
+        raise StopReadingError(Problem(0, fault, "if that is right, decompress it first"))
 
 
 def too_large(file: Path) -> Problem | None:
@@ -65,5 +65,5 @@ def refuse_long(line: bytes, number: int, *, of_row: bool = False) -> None:
         StopReadingError: it is.
     """
     if len(line) > LONGEST:
-        found = f"more than {LONGEST:,} bytes, the most that is read as one row"
-        raise StopReadingError(Problem(number, found, _SHORTEN), of_row=of_row)
+        fault = f"more than {LONGEST:,} bytes, the most that is read as one row"
+        raise StopReadingError(Problem(number, fault, _SHORTEN), of_row=of_row)

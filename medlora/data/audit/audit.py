@@ -11,7 +11,7 @@ from medlora.config import DataConfig
 from medlora.data.audit.facts import FACT, FactMaker, Facts
 from medlora.data.audit.near import near_duplicates
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, Read, Shingles, read
+from medlora.data.audit.read import DataFile, FileFacts, Shingles, read_facts
 from medlora.data.audit.schema import AuditCounts
 from medlora.data.cache import Entry, open_entry
 from medlora.data.tokens import mapped, proved
@@ -91,7 +91,7 @@ def _read(
         )
         for split in files
     }
-    parts = {split: read(file, makers[split]) for split, file in files.items()}
+    parts = {split: read_facts(file, makers[split]) for split, file in files.items()}
     rows = np.concatenate([part.rows for part in parts.values()])
     sketches = np.concatenate([part.sketches for part in parts.values()])
     facts = _facts(parts)
@@ -103,7 +103,7 @@ def _read(
     return rows, facts
 
 
-def _facts(parts: dict[str, Read]) -> AuditCounts:
+def _facts(parts: dict[str, FileFacts]) -> AuditCounts:
     return {
         "rows": {split: len(part.rows) for split, part in parts.items()},
         "forms": {split: part.forms for split, part in parts.items()},

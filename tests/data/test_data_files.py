@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medlora.config import DataConfig
-from medlora.data.locate import DataFiles, locate
+from medlora.data.data_files import DataFiles, locate
 from medlora.errors import MissingPartError
 
 

@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data import limits
+from medlora.data import size_limits
 from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
-from medlora.data.audit.read import DataFile, read
+from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.formats.array import array_items
 from medlora.data.formats.source import Source
 from medlora.data.formats.table import table_rows
 from medlora.data.formats.text import text_rows
 from medlora.data.jsonl import read_pieces
-from medlora.data.limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.data.problems import Problem, StopReadingError
 from medlora.data.prompts import read_prompts
+from medlora.data.size_limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.errors import DataError
 from medlora.evaluate.suite_files import read_suite
 
@@ -98,16 +98,16 @@ def test_nothing_is_read_without_end(name: str) -> None:
         for _ in reader(io.BufferedReader(endless, 1 << 20)):
             pass
     problem = error.value.problem
-    assert f"{problem.line}: {problem.found}".startswith(says)
+    assert f"{problem.line}: {problem.fault}".startswith(says)
     assert endless.given < 3 * LONGEST_ROW
-    assert "never closed" not in f"{problem.found}{problem.fix}"
+    assert "never closed" not in f"{problem.fault}{problem.fix}"
 
 
 def refused(file: Path) -> str:
     """What is said of a file, read as before every training, in little memory."""
     source = Source((file,), form="auto")
     with pytest.raises(DataError) as error:
-        read(DataFile(source, source.sha256()), MAKER, workers=0)
+        read_facts(DataFile(source, source.sha256()), MAKER, workers=0)
     return str(error.value)
 
 
@@ -133,7 +133,7 @@ def test_an_archive_may_hold_so_many_times_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However short its lines; what is said again and again in good data is far below that."""
-    monkeypatch.setattr(limits, "EXPANDS_TO", 1 << 16)
+    monkeypatch.setattr(size_limits, "EXPANDS_TO", 1 << 16)
     row = b'{"question": "a", "answer": "b"}\n'
     for name, pack in (
         ("a.jsonl.gz", gzip.compress),
@@ -142,20 +142,20 @@ def test_an_archive_may_hold_so_many_times_its_size(
         file = tmp_path / name
         file.write_bytes(pack(row * 1900))
         source = Source((file,))
-        assert len(read(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1900
-        monkeypatch.setattr(limits, "EXPANDS_BY", 2)
+        assert len(read_facts(DataFile(source, source.sha256()), MAKER, workers=0).rows) == 1900
+        monkeypatch.setattr(size_limits, "EXPANDS_BY", 2)
         file.write_bytes(pack(row * 8000))
         message = refused(file)
         assert f"{name}: the archive expands to more than 65,536 bytes" in message
         monkeypatch.undo()
-        monkeypatch.setattr(limits, "EXPANDS_TO", 1 << 16)
+        monkeypatch.setattr(size_limits, "EXPANDS_TO", 1 << 16)
 
 
 def test_a_parquet_file_may_hold_so_many_times_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A text that stands once in the file and in each of its rows; a row that is too long."""
-    monkeypatch.setattr(limits, "EXPANDS_TO", 100 << 20)
+    monkeypatch.setattr(size_limits, "EXPANDS_TO", 100 << 20)
     file = tmp_path / "a.parquet"
     text = pa.array(["x" * 1_000_000]).dictionary_encode()
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 110, pa.int32()), text.dictionary)
@@ -165,7 +165,7 @@ def test_a_parquet_file_may_hold_so_many_times_its_size(
     problems: list[Problem] = []
     rows = sum(1 for _ in source.read(1, problems.append))
     assert 100 < rows < 110
-    assert "the archive expands to more than 104,857,600 bytes" in problems[0].found
+    assert "the archive expands to more than 104,857,600 bytes" in problems[0].fault
     pq.write_table(pa.table({"question": ["a", "x" * (LONGEST + 1)], "answer": ["b", "c"]}), file)
     assert "a.parquet: row 2: more than 16,777,216 bytes" in refused(file)
 
