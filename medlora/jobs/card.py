@@ -95,10 +95,10 @@ def read_evaluation(path: Path) -> Document:
 def _evaluation(path: Path, adapter: str) -> Document:
     """Return a report that is about this adapter."""
     report = read_evaluation(path)
-    found = report.at(f"/adapter/files/{WEIGHTS}")
-    if found != adapter:
+    stated = report.at(f"/adapter/files/{WEIGHTS}")
+    if stated != adapter:
         raise IntegrityError(
-            f"{path} reports on another adapter: SHA-256 {found}; this run has {adapter}",
+            f"{path} reports on another adapter: SHA-256 {stated}; this run has {adapter}",
             fix="evaluate this run's adapter",
         )
     return report

@@ -110,7 +110,7 @@ def _devices(environment: Environment) -> Iterator[Row]:
     except MedloraError as error:  # torch cannot be imported here, which is what is asked
         yield "gpu", "not known", error.headline
         return
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         import torch
 
@@ -121,7 +121,7 @@ def _devices(environment: Environment) -> Iterator[Row]:
         memory = properties.total_memory
         yield f"gpu {number}", properties.name, f"{memory / _GIB:.1f} GiB, {capability}"
     if not count:
-        why = str(told[0].message).splitlines()[0] if told else ""
+        why = str(caught[0].message).splitlines()[0] if caught else ""
         yield "gpu", "none that torch can use", why
     yield "cuda", str(torch.version.cuda or "none"), "what torch was built for"
 
