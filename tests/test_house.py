@@ -14,7 +14,7 @@ INSIDE = TESTS / "torture"
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 # They say how something came, not what it is: a path, a match, a parameter, a message.
 VAGUE = {"found", "one", "said", "told"}
-STILL_VAGUE = {"data", "runtime"}  # packages not yet renamed
+STILL_VAGUE = {"data"}  # packages not yet renamed
 
 
 def is_private(name: str) -> bool:

@@ -118,18 +118,18 @@ def find_paths(
     places = given_places(environment, options or {})
     defaults = {place.name: str(environment.root / place.mount) for place in PLACES}
     defaults["checkpoints"] = "./checkpoints"
-    found = {}
+    facts = {}
     for place in PLACES:
         if place.key:
-            found[place.name] = _strongest(place, places[place.name], environment) or Fact(
+            facts[place.name] = _strongest(place, places[place.name], environment) or Fact(
                 defaults[place.name], "default"
             )
-    if found["output"].source == "default":
-        found["output"] = Fact(found["checkpoints"].value, "default: with the checkpoints")
+    if facts["output"].source == "default":
+        facts["output"] = Fact(facts["checkpoints"].value, "default: with the checkpoints")
     logs = platform_places(environment).get("logs")
-    at_runs = Fact(found["checkpoints"].value, "default: with the checkpoints")
-    found["logs"] = Fact(logs.value, logs.origin) if logs else at_runs
-    return found
+    at_runs = Fact(facts["checkpoints"].value, "default: with the checkpoints")
+    facts["logs"] = Fact(logs.value, logs.origin) if logs else at_runs
+    return facts
 
 
 def strongest(given: Mapping[str, Given]) -> Given | None:
@@ -144,31 +144,31 @@ def _strongest(
     stated = environment.text(named) if "option" not in given else None
     if stated:
         return stated
-    found = strongest(given)
-    return Fact(found.value, found.origin) if found else None
+    chosen = strongest(given)
+    return Fact(chosen.value, chosen.origin) if chosen else None
 
 
 def _given(
     place: Place, environment: Environment, option: str | None, stated: Given | None
 ) -> dict[str, Given]:
-    found: dict[str, Given] = {}
+    ways: dict[str, Given] = {}
     folder = environment.root / place.mount
     # A result goes only where somebody mounted something, not into any folder of that name.
     results = place.name == "output"
     mounted = folder in environment.mount_points if results else environment.is_given(folder)
     if mounted or (place.name == "checkpoints" and folder.is_dir()):
         word = "mount" if mounted else "folder"
-        found["mount"] = Given(str(folder), f"{word} {folder}", mounted)
+        ways["mount"] = Given(str(folder), f"{word} {folder}", mounted)
     if stated:
-        found["platform"] = stated
+        ways["platform"] = stated
     variable = environment.variables.get(place.variable)
     if variable:
         source = f"variable {place.variable}"
-        found["variable"] = Given(_local(variable, source, environment), source)
+        ways["variable"] = Given(_local(variable, source, environment), source)
     if option:
         source = f"option --{place.name}"
-        found["option"] = Given(_local(option, source, environment), source)
-    return found
+        ways["option"] = Given(_local(option, source, environment), source)
+    return ways
 
 
 def _local(value: str, source: str, environment: Environment) -> str:
