@@ -15,8 +15,8 @@ from medlora.runtime import (
     Fact,
     attempt,
     find_paths,
+    find_scratch_dir,
     find_topology,
-    find_work,
     grace,
     network_state,
     platform,
@@ -130,7 +130,7 @@ def _folders(environment: Environment, paths: dict[str, Fact[str]]) -> Iterator[
     """Yield what can be read, written and filled of each folder that a run may touch."""
     named = {environment.root / "dev/shm": "", environment.root / "tmp": ""}
     if any(is_location(path.value) for path in paths.values()):
-        named[Path(find_work(environment).value)] = "working directory"
+        named[Path(find_scratch_dir(environment).value)] = "working directory"
     for name, path in paths.items():
         if is_location(path.value):
             continue

@@ -17,7 +17,7 @@ from typing import Any
 from medlora.errors import MedloraError, NetworkRefusedError
 from medlora.logs import logger
 from medlora.runtime.environment import Environment
-from medlora.runtime.seal import LOCAL, seal
+from medlora.runtime.network_seal import LOCAL, seal
 from medlora.runtime.topology import find_topology
 
 NETWORK = "MEDLORA_NETWORK"  # names or addresses, parted by commas; `any` for all
