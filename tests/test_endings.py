@@ -20,7 +20,7 @@ from medlora.errors import (
     OutOfMemoryError,
     StorageError,
 )
-from medlora.runtime.foreign import as_ours, ran_out_of_memory
+from medlora.runtime.library_errors import as_ours, ran_out_of_memory
 from medlora.runtime.memory import container_limit
 
 ROOT = Path(__file__).parents[1]

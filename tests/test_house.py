@@ -14,7 +14,6 @@ INSIDE = TESTS / "torture"
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
 # They say how something came, not what it is: a path, a match, a parameter, a message.
 VAGUE = {"found", "one", "said", "told"}
-STILL_VAGUE = {"jobs", "runtime"}  # packages not yet renamed
 
 
 def is_private(name: str) -> bool:
@@ -133,7 +132,6 @@ def test_names_say_what_they_hold() -> None:
     bad = [
         f"{file.relative_to(TESTS.parent)}:{line}: {name}"
         for file in sorted(PACKAGE.rglob("*.py"))
-        if file.relative_to(PACKAGE).parts[0] not in STILL_VAGUE
         for line, name in vague(file.read_text(encoding="utf-8"))
     ]
     assert bad == []

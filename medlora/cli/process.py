@@ -77,7 +77,7 @@ def _explained(error: BaseException) -> int:
     """Say why the command ends; return its exit code."""
     from medlora import logs
     from medlora.runtime import LONGEST_CAUSE
-    from medlora.runtime.foreign import as_ours
+    from medlora.runtime.library_errors import as_ours
     from medlora.runtime.stop import EXIT_CODE
     from medlora.runtime.streams import tell_at_once
 

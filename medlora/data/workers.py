@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection, wait
 from medlora import errors
 from medlora.errors import MedloraError, OutOfMemoryError
 from medlora.runtime import variable
-from medlora.runtime.foreign import as_ours, place_of
 from medlora.runtime.fork import fork
+from medlora.runtime.library_errors import as_ours, place_of
 from medlora.runtime.streams import be_silent
 
 Work = Callable[[bytes], Sequence[bytes]]

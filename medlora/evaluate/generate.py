@@ -26,7 +26,7 @@ from medlora.data.records import Message
 from medlora.errors import DataError, MedloraError, MissingPartError, reason_of
 from medlora.evaluate.batching import in_batches
 from medlora.model.kinds import position_limit
-from medlora.runtime.foreign import ran_out_of_memory
+from medlora.runtime.library_errors import ran_out_of_memory
 from medlora.train.forward import evaluation_mode, rounding_tolerance
 
 Poll = Callable[[], None]

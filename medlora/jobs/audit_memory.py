@@ -206,17 +206,18 @@ class _Planted:
                 fix="name the canaries of the data that the run was trained on",
             )
         canaries = [
-            Canary(one["number"], one["copies"], tuple(one["lines"])) for one in stated["canaries"]
+            Canary(canary["number"], canary["copies"], tuple(canary["lines"]))
+            for canary in stated["canaries"]
         ]
-        missing = {n for one in canaries for n in one.planted} - set(rows.lines.tolist())
+        missing = {n for canary in canaries for n in canary.planted} - set(rows.lines.tolist())
         if missing:
             raise DataError(
                 f"{len(missing)} rows with canaries were not trained on",
                 fix="raise data.max_length or set data.overlong: truncate, and train again",
             )
-        lines = [one.lines[0] for one in canaries]
+        lines = [canary.lines[0] for canary in canaries]
         contexts = records_at(input_files.data.train, lines, form=cfg.format, columns=cfg.columns)
-        return cls(stated["seed"], canaries, {one.line: one for one in contexts})
+        return cls(stated["seed"], canaries, {context.line: context for context in contexts})
 
 
 def _exposures(
@@ -265,16 +266,16 @@ def _spoken(
     before = tuple(message._replace(learn=False) for message in record.messages[:-1])
     last = record.messages[-1]._replace(reasoning=None, learn=True)
     rows = [
-        replace(record, messages=(*before, last._replace(content=SENTENCE.format(one))))
-        for one in digits
+        replace(record, messages=(*before, last._replace(content=SENTENCE.format(number))))
+        for number in digits
     ]
     endings = []
-    for found in chat.tokenize(rows):
-        if isinstance(found, Problem):
+    for tokenized in chat.tokenize(rows):
+        if isinstance(tokenized, Problem):
             raise DataError(
-                f"a canary's row cannot be used as a prompt: {found.fault}", fix=found.fix
+                f"a canary's row cannot be used as a prompt: {tokenized.fault}", fix=tokenized.fix
             )
-        ids, start = found[0].ids.tolist(), int(found[0].learn.argmax())
+        ids, start = tokenized[0].ids.tolist(), int(tokenized[0].learn.argmax())
         endings.append(Ending(ids[:-1], max(1, start)))  # the last one only ends the answer
     longest = max(len(ending.ids) for ending in endings)
     if limit is not None and longest > limit:

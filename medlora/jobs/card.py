@@ -9,10 +9,10 @@ from medlora.files import make_folder, read_named, write_bytes
 from medlora.logs import show
 from medlora.model.names import WEIGHTS
 from medlora.report import card, chai
+from medlora.report.card_subject import Field, Subject
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
-from medlora.report.subject import Field, Subject
 from medlora.runs.cards import gate_reports
 from medlora.runs.finished import final_of, finished_manifest, home_of
 
@@ -95,10 +95,10 @@ def read_evaluation(path: Path) -> Document:
 def _evaluation(path: Path, adapter: str) -> Document:
     """Return a report that is about this adapter."""
     report = read_evaluation(path)
-    found = report.at(f"/adapter/files/{WEIGHTS}")
-    if found != adapter:
+    stated = report.at(f"/adapter/files/{WEIGHTS}")
+    if stated != adapter:
         raise IntegrityError(
-            f"{path} reports on another adapter: SHA-256 {found}; this run has {adapter}",
+            f"{path} reports on another adapter: SHA-256 {stated}; this run has {adapter}",
             fix="evaluate this run's adapter",
         )
     return report

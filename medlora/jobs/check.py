@@ -32,7 +32,6 @@ from medlora.inputs.prepare import (
     tokenize_files,
 )
 from medlora.inputs.privacy import check_one_example_a_row, scan_files
-from medlora.jobs.checks.answers import judge_targets
 from medlora.jobs.checks.machine import (
     disk_line,
     kept_lines,
@@ -51,6 +50,7 @@ from medlora.jobs.checks.memory import (
     refuse_too_small,
     settled,
 )
+from medlora.jobs.checks.safety import judge_targets
 from medlora.logs import show
 from medlora.model.base import check_base
 from medlora.plan.device import this_device, this_machine

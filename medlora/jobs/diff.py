@@ -47,5 +47,5 @@ def _side(folder: Path, statements: Path | None = None) -> Side:
     manifest = finished_manifest(final)
     files = manifest["files"]
     report = next(iter(gate_reports(final, files)), None)
-    said = read_statements(statements) if statements else from_facts(manifest.get("statements"))
-    return Side(manifest, files[WEIGHTS], report, said)
+    stated = read_statements(statements) if statements else from_facts(manifest.get("statements"))
+    return Side(manifest, files[WEIGHTS], report, stated)

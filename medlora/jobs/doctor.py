@@ -15,8 +15,8 @@ from medlora.runtime import (
     Fact,
     attempt,
     find_paths,
+    find_scratch_dir,
     find_topology,
-    find_work,
     grace,
     network_state,
     platform,
@@ -110,7 +110,7 @@ def _devices(environment: Environment) -> Iterator[Row]:
     except MedloraError as error:  # torch cannot be imported here, which is what is asked
         yield "gpu", "not known", error.headline
         return
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         import torch
 
@@ -121,7 +121,7 @@ def _devices(environment: Environment) -> Iterator[Row]:
         memory = properties.total_memory
         yield f"gpu {number}", properties.name, f"{memory / _GIB:.1f} GiB, {capability}"
     if not count:
-        why = str(told[0].message).splitlines()[0] if told else ""
+        why = str(caught[0].message).splitlines()[0] if caught else ""
         yield "gpu", "none that torch can use", why
     yield "cuda", str(torch.version.cuda or "none"), "what torch was built for"
 
@@ -130,7 +130,7 @@ def _folders(environment: Environment, paths: dict[str, Fact[str]]) -> Iterator[
     """Yield what can be read, written and filled of each folder that a run may touch."""
     named = {environment.root / "dev/shm": "", environment.root / "tmp": ""}
     if any(is_location(path.value) for path in paths.values()):
-        named[Path(find_work(environment).value)] = "working directory"
+        named[Path(find_scratch_dir(environment).value)] = "working directory"
     for name, path in paths.items():
         if is_location(path.value):
             continue

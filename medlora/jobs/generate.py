@@ -64,14 +64,14 @@ class _Speaker:
 
     def each(self, answer: Callable[[str], Any]) -> dict[str, Any]:
         """Return what each of them answers."""
-        found = {}
+        answers = {}
         for name in self.names:
             if name == "base":
                 with self.model.disable_adapter():
-                    found[name] = answer(name)
+                    answers[name] = answer(name)
             else:
-                found[name] = answer(name)
-        return found
+                answers[name] = answer(name)
+        return answers
 
 
 def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
@@ -144,7 +144,7 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
         return
 
     def ask(_: str) -> list[Answer]:
-        turns = [one.turns for one in asked]
+        turns = [prompt.turns for prompt in asked]
         return generate(
             speaker.model,
             speaker.chat,
@@ -153,13 +153,13 @@ def _answer(speaker: _Speaker, asked: Sequence[Asked]) -> None:
             batch_size=options.batch_size,
         )
 
-    found = speaker.each(ask)
+    by_model = speaker.each(ask)
     if options.output:
-        write_bytes(options.output, _rows(asked, found))
+        write_bytes(options.output, _rows(asked, by_model))
         show(f"{len(asked)} prompts answered: {options.output}")
     else:
-        _say(_shown(asked, found))
-    _tell_cut([answer for answers in found.values() for answer in answers], options)
+        _say(_shown(asked, by_model))
+    _tell_cut([answer for answers in by_model.values() for answer in answers], options)
 
 
 def _speak(speaker: _Speaker, turns: Sequence[dict[str, str]]) -> Answer:
@@ -182,35 +182,35 @@ def _say(text: str, *, nl: bool = True) -> None:
 def _check(speaker: _Speaker, asked: Sequence[Asked]) -> None:
     """Refuse prompts that the model cannot take, all in one message, before any is answered."""
     problems = []
-    for one in asked:
+    for prompt in asked:
         try:
-            encode_prompt(speaker.chat, one.turns, limit=speaker.limit)
+            encode_prompt(speaker.chat, prompt.turns, limit=speaker.limit)
         except DataError as error:
-            problems.append(f"prompt {one.line}: {error.headline}")
+            problems.append(f"prompt {prompt.line}: {error.headline}")
     if problems:
         what = f"prompts of {speaker.options.file or 'the command line'} cannot be used"
         fix = "shorten these prompts; the template may also refuse a system turn"
         raise DataError(listed(problems, what=what), fix=fix)
 
 
-def _rows(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> bytes:
+def _rows(asked: Sequence[Asked], by_model: dict[str, list[Answer]]) -> bytes:
     """Return JSON Lines with the same names as those of `medlora evaluate --generations`."""
     rows = []
-    for place, one in enumerate(asked):
-        said = {name: answers[place]._asdict() for name, answers in found.items()}
-        row = {"line": one.line, "messages": list(one.turns), **said}
+    for place, prompt in enumerate(asked):
+        answered = {name: answers[place]._asdict() for name, answers in by_model.items()}
+        row = {"line": prompt.line, "messages": list(prompt.turns), **answered}
         rows.append(json_line(row))
     return b"".join(rows)
 
 
-def _shown(asked: Sequence[Asked], found: dict[str, list[Answer]]) -> str:
+def _shown(asked: Sequence[Asked], by_model: dict[str, list[Answer]]) -> str:
     blocks = []
-    for place, one in enumerate(asked):
-        lines = [f"[{one.line}] {one.turns[-1]['content']}"] if len(asked) > 1 else []
-        if len(found) == 1:
-            lines += [answers[place].text for answers in found.values()]
+    for place, prompt in enumerate(asked):
+        lines = [f"[{prompt.line}] {prompt.turns[-1]['content']}"] if len(asked) > 1 else []
+        if len(by_model) == 1:
+            lines += [answers[place].text for answers in by_model.values()]
         else:
-            lines += [f"{name}: {answers[place].text}" for name, answers in found.items()]
+            lines += [f"{name}: {answers[place].text}" for name, answers in by_model.items()]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -247,8 +247,8 @@ def _talk(speaker: _Speaker) -> None:
 def _exchange(speaker: _Speaker, history: dict[str, list[dict[str, str]]], line: str) -> None:
     """Have each of them answer a line; it joins the histories only once all have."""
     turn = {"role": "user", "content": line}
-    for said in history.values():
-        encode_prompt(speaker.chat, [*said, turn], limit=speaker.limit)  # or nobody answers
+    for turns in history.values():
+        encode_prompt(speaker.chat, [*turns, turn], limit=speaker.limit)  # or nobody answers
 
     def answer(name: str) -> list[dict[str, str]]:
         click.echo(f"{name}> " if len(speaker.names) > 1 else "", nl=False)

@@ -119,8 +119,8 @@ def run(folder: Path, out: Path, plan: Plan, *, allowed: float | None, stop: Sto
         "CPU's memory",
     )
     with errors, stop.gently(), new_folder(out) as target:
-        found = _merge(sources, target, plan, allowed=allowed, stop=stop)
-    show(*_summary(found))
+        comparison = _merge(sources, target, plan, allowed=allowed, stop=stop)
+    show(*_summary(comparison))
     show(f"merged model: {out}")
 
 
@@ -169,7 +169,7 @@ def _merge(
     effect = difference(before, both)
     limit = min(_ROUNDING[sources.dtype] * result.largest_logit, _OF_THE_EFFECT * effect.largest)
     limit = limit if allowed is None else allowed
-    found = {
+    comparison = {
         "suite": _SUITE,
         "dtype": sources.dtype,
         **result._asdict(),
@@ -179,8 +179,8 @@ def _merge(
     }
     _check(result, limit, effect)
     _go_on(stop)
-    _finish(sources, target, chat.tokenizer, found)
-    return found
+    _finish(sources, target, chat.tokenizer, comparison)
+    return comparison
 
 
 def _load(folder: Path, dtype: str) -> Any:  # noqa: ANN401  (transformers' own type)
@@ -252,7 +252,7 @@ def _finish(
     sources: _Sources,
     target: NewFolder,
     tokenizer: PreTrainedTokenizerBase,
-    found: dict[str, Any],
+    comparison: dict[str, Any],
 ) -> None:
     """Write tokenizer, chat template and, last, the manifest."""
     if isinstance(tokenizer.chat_template, str):
@@ -270,22 +270,23 @@ def _finish(
         "base_model": sources.adapter.base,
         "adapter": {name: sha256_file(folder / name) for name in (DESCRIPTION, WEIGHTS)},
         PRIVATE: manifest.get(PRIVATE),
-        "comparison": found,
+        "comparison": comparison,
         "software": software(),
     }
     write_manifest(target, facts)
 
 
-def _summary(found: dict[str, Any]) -> list[str]:
-    off = f"{found['largest']:.4g} of {found['largest_logit']:.4g} ({found['allowed']:.4g} allowed)"
-    where = f"{found['positions']} tokens of {found['inputs']} prompts"
-    same = f"{found['same_choice']} of {found['positions']}"
-    moved = f"{found['adapter_moves_logits_by']:.4g}"
+def _summary(comparison: dict[str, Any]) -> list[str]:
+    largest, allowed = comparison["largest"], comparison["allowed"]
+    off = f"{largest:.4g} of {comparison['largest_logit']:.4g} ({allowed:.4g} allowed)"
+    where = f"{comparison['positions']} tokens of {comparison['inputs']} prompts"
+    same = f"{comparison['same_choice']} of {comparison['positions']}"
+    moved = f"{comparison['adapter_moves_logits_by']:.4g}"
     measured = [
         f"largest logit difference: {off}, on {where}",
         f"the same next token at {same}; the adapter changes a logit by up to {moved}",
     ]
-    quantized = found["largest_from_quantized"]
+    quantized = comparison["largest_from_quantized"]
     if quantized is None:
         return measured
     return [*measured, f"from the 4-bit base that it was trained on: {quantized:.4g}"]

@@ -80,10 +80,10 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
     if not file.is_file():
         raise MissingPartError(f"{folder}: no {SUMS}", fix="name a folder of medlora model-pack")
     check_inside(folder, [SUMS])
-    found = sha256_file(file)
+    digest = sha256_file(file)
     problems = []
-    if expect and expect.lower() != found:
-        problems.append(f"{SUMS}: its SHA-256 is {found}, not {expect}")
+    if expect and expect.lower() != digest:
+        problems.append(f"{SUMS}: its SHA-256 is {digest}, not {expect}")
     stated = read_sums(file)
     for name, digest in stated.items():
         wrong = _problem(folder / name, digest)
@@ -99,7 +99,7 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
             listed(problems, what=f"{folder} is not what was packed"),
             fix="do not use it; transfer it again",
         )
-    show(f"SHA-256 of the list: {found}{', as expected' if expect else ''}")
+    show(f"SHA-256 of the list: {digest}{', as expected' if expect else ''}")
 
 
 def _is_carried(path: Path) -> bool:

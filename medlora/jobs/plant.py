@@ -62,7 +62,7 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int | None, seed:
     candidates = _short(trained)
     each = each or _room(len(candidates), copies)
     canaries = choose_rows(candidates, copies=copies, each=each, seed=seed)
-    secrets = {line: secret(seed, one.number) for one in canaries for line in one.planted}
+    secrets = {line: secret(seed, canary.number) for canary in canaries for line in canary.planted}
     with new_folder(out) as folder:
         places = _write_split(folder, files.train, cfg.data, secrets=secrets, held=held)
         if files.evaluation:
@@ -86,15 +86,15 @@ _Surveyed = tuple[int, tuple[int, int, int], int]  # line, keys as in `KEYS`, ch
 
 def _survey(file: Source, cfg: DataConfig) -> list[_Surveyed]:
     """Return what is known of each row, after checking all of them."""
-    problems, found = Problems(file), []
+    problems, rows = Problems(file), []
     for piece in file.read(_PIECE_BYTES, lambda problem: problems.add([problem])):
         records = read_records(piece, form=cfg.format, columns=cfg.columns, group_by=cfg.group_by)
         problems.add(records.problems)
-        found += [(one.line, one.fold().keys, _length(one)) for one in records.rows]
+        rows += [(row.line, row.fold().keys, _length(row)) for row in records.rows]
     problems.refuse()
-    if not found:
+    if not rows:
         raise DataError(f"{file} has no rows", fix="write at least one")
-    return found
+    return rows
 
 
 def _length(record: Record) -> int:
@@ -160,11 +160,11 @@ def _stated(
         "train_sha256": digests["train.jsonl"],
         "canaries": [
             {
-                "id": one.name,
-                "number": one.number,
-                "copies": one.copies,
-                "lines": [places[line] for line in one.lines],
+                "id": canary.name,
+                "number": canary.number,
+                "copies": canary.copies,
+                "lines": [places[line] for line in canary.lines],
             }
-            for one in canaries
+            for canary in canaries
         ],
     }

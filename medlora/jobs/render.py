@@ -161,9 +161,11 @@ def _examples(
 ) -> Iterator[Example]:
     """Yield the examples of all rows, or of the wanted ones; refuse what is wrong at the end."""
     for piece in pieces:
-        found = read_records(piece, form=cfg.format, columns=cfg.columns, group_by=cfg.group_by)
-        problems.add(one for one in found.problems if not wanted or one.line in wanted)
-        rows = [row for row in found.rows if not wanted or row.line in wanted]
+        records = read_records(piece, form=cfg.format, columns=cfg.columns, group_by=cfg.group_by)
+        problems.add(
+            problem for problem in records.problems if not wanted or problem.line in wanted
+        )
+        rows = [row for row in records.rows if not wanted or row.line in wanted]
         for made in chat.tokenize(rows):
             if isinstance(made, Problem):
                 problems.add([made])
@@ -192,7 +194,7 @@ def _line(example: Example, *, with_text: bool) -> bytes:
     row: dict[str, Any] = {
         "row": example.row,
         "ids": example.ids,
-        "learn": [int(one) for one in example.learn],
+        "learn": [int(mark) for mark in example.learn],
     }
     if with_text:
         row |= {"text": example.text, "learnt": example.learnt}
@@ -236,4 +238,4 @@ def _marked(example: Example, *, coloured: bool) -> str:
 
 
 def _visible(text: str) -> str:
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -86,9 +86,9 @@ def _files(data: Path) -> list[Path]:
     files = sorted(filter(is_data, data.iterdir())) if data.is_dir() else []
     files = [file for file in files if file.name != CANARIES]  # ours, and no rows
     if not files:
-        found = "no data file" if data.is_dir() else "nothing there"
+        problem = "no data file" if data.is_dir() else "nothing there"
         fix = f"name a data file or a folder of them; supported endings: {suffixes()}"
-        raise MissingPartError(f"{data}: {found}", fix=fix)
+        raise MissingPartError(f"{data}: {problem}", fix=fix)
     return files
 
 

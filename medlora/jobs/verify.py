@@ -41,16 +41,16 @@ def run(folder: Path) -> None:
 
 
 def _refuse(folder: Path, problems: Problems) -> None:
-    told = [f"{name}: {error}" for name, error in problems.items()]
-    if not told:
+    lines = [f"{name}: {error}" for name, error in problems.items()]
+    if not lines:
         return
     if all(isinstance(error, UnreadableError) for error in problems.values()):
         raise StorageError(
-            listed(told, what=f"{folder} cannot be read"),
+            listed(lines, what=f"{folder} cannot be read"),
             fix="check it as its owner, or make it readable for this user",
         )
     raise IntegrityError(
-        listed(told, what=f"{folder} differs from what was written"),
+        listed(lines, what=f"{folder} differs from what was written"),
         fix="; ".join(dict.fromkeys(_ways(folder, problems))),
     )
 
@@ -61,15 +61,15 @@ def _places(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         return []
-    found = []
+    places = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(_HIDDEN) or not (path.is_dir() or path.is_symlink()):
             continue
         if is_ours(path.name) or os.access(path / MANIFEST, os.F_OK):
-            found.append(path)
+            places.append(path)
         else:
             show(f"other    {path.name}: listed by no manifest")
-    return found
+    return places
 
 
 def _check(place: Path) -> DamagedError | None:
@@ -103,8 +103,8 @@ def _lost(run: Path, whole: set[str]) -> Problems:
         return {written.RECORD: error}
     except DamagedError as error:
         stated, problems[written.RECORD] = {}, _damaged(written.RECORD, str(error))
-    told = [*_of_folders(run, stated, whole), *_of_files(run, stated)]
-    problems |= {name: _damaged(name, problem) for name, problem in told}
+    lost = [*_of_folders(run, stated, whole), *_of_files(run, stated)]
+    problems |= {name: _damaged(name, problem) for name, problem in lost}
     best = stated_best(run)
     if best and BEST not in problems and (BEST in whole or _is_gone(run / BEST)):
         problem = lost_best(run, best)

@@ -11,7 +11,7 @@ from medlora.logs import logger
 from medlora.plan.resolve import Options, Plan
 from medlora.runtime import PLACES, Environment
 from medlora.runtime.places import given_places, strongest
-from medlora.runtime.work import find_work, is_fetched, is_temporary
+from medlora.runtime.scratch_dir import find_scratch_dir, is_fetched, is_temporary
 from medlora.storage.fetch import fetch, local_copy
 from medlora.storage.location import Location, is_location, parse
 from medlora.storage.scratch import one_at_a_time, open_scratch
@@ -105,7 +105,7 @@ class _Work:
     """The working directory, and what a run has in it."""
 
     def __init__(self, environment: Environment) -> None:
-        work = find_work(environment)
+        work = find_scratch_dir(environment)
         self._folder, self._is_fetched = Path(work.value), is_fetched(environment)
         self._temporary = is_temporary(work)
         self._places: list[Path] = []

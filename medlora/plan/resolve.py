@@ -14,7 +14,7 @@ from medlora.config.sagemaker_hyperparameters import from_hyperparameters
 from medlora.config.settings import PREFIX, from_options, from_variables
 from medlora.config.suggestions import is_one_edit, nearest_key
 from medlora.errors import ConfigError, MissingPartError
-from medlora.runtime import PLACES, Environment, Given, batch_service, given_places, job_facts
+from medlora.runtime import PLACES, Environment, PlaceValue, batch_service, given_places, job_facts
 from medlora.runtime.places import (
     EXTRAS,
     VARIABLES,
@@ -146,7 +146,7 @@ def resolve(
     )
 
 
-def _missing(places: dict[str, dict[str, Given]], keys: set[str]) -> list[str]:
+def _missing(places: dict[str, dict[str, PlaceValue]], keys: set[str]) -> list[str]:
     """Return which of data, config and model nobody gave."""
     return [
         place.name
@@ -227,7 +227,7 @@ def _quoted(value: str) -> str:
     return ""
 
 
-def _config_file(given: Given | None) -> Path | None:
+def _config_file(given: PlaceValue | None) -> Path | None:
     if given is None or given.value == RECOMMENDED:
         return None
     path = Path(given.value)
@@ -256,7 +256,7 @@ def _statements_file(option: str | None, config_file: Path | None) -> Path | Non
     return beside if beside and beside.is_file() else None
 
 
-def _place_settings(places: dict[str, dict[str, Given]], how: str) -> Iterator[Setting]:
+def _place_settings(places: dict[str, dict[str, PlaceValue]], how: str) -> Iterator[Setting]:
     for place in PLACES:
         given = places[place.name].get(how)
         if given and place.key:
@@ -264,7 +264,7 @@ def _place_settings(places: dict[str, dict[str, Given]], how: str) -> Iterator[S
 
 
 def _extra_settings(
-    environment: Environment, places: dict[str, dict[str, Given]]
+    environment: Environment, places: dict[str, dict[str, PlaceValue]]
 ) -> Iterator[Setting]:
     """Yield what the platform gives beside places; no evaluation rows to other training rows."""
     stated = platform_places(environment)

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
+from medlora.report.card_subject import SECURITY, THIRD, Field, Subject
 from medlora.report.evidence import Figure
 from medlora.report.interval import TOO_FEW
 from medlora.report.markdown import Marked, cell, code, number, page, printable, prose, table
 from medlora.report.statements import NOT_PROVIDED
-from medlora.report.subject import SECURITY, THIRD, Field, Subject
 
 CARD = "README.md"
 _STATED = {

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.live import Live
 
 from medlora import logs
+from medlora.report.progress_view import Seen, render
 from medlora.report.resized import Canvas
-from medlora.report.view import Seen, render
 from medlora.train.loop import StepResult
 
 _log = logs.logger(__name__)

@@ -11,7 +11,6 @@ from medlora.runtime.environment import (
     variable,
 )
 from medlora.runtime.failure import LONGEST_CAUSE, report_failure
-from medlora.runtime.given import Given
 from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.job import attempt, batch_service, grace, job_facts, platform, platform_named
 from medlora.runtime.network import (
@@ -20,7 +19,9 @@ from medlora.runtime.network import (
     network_state,
     seal_network,
 )
+from medlora.runtime.place_value import PlaceValue
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
+from medlora.runtime.scratch_dir import FETCHED, find_scratch_dir
 from medlora.runtime.stop import Stop
 from medlora.runtime.topology import (
     RDZV_TIMEOUT,
@@ -29,7 +30,6 @@ from medlora.runtime.topology import (
     is_launched,
     rendezvous_timeout,
 )
-from medlora.runtime.work import FETCHED, find_work
 
 __all__ = [
     "DEVICE",
@@ -40,8 +40,8 @@ __all__ = [
     "RDZV_TIMEOUT",
     "Environment",
     "Fact",
-    "Given",
     "Place",
+    "PlaceValue",
     "Stop",
     "Topology",
     "allow_hosts",
@@ -49,8 +49,8 @@ __all__ = [
     "batch_service",
     "close_network",
     "find_paths",
+    "find_scratch_dir",
     "find_topology",
-    "find_work",
     "given_places",
     "grace",
     "is_launched",

@@ -60,13 +60,13 @@ def _capability(cuda: ctypes.CDLL) -> tuple[int, int] | None:
         return None
     if cuda.cuDeviceGet(ctypes.byref(device), 0):
         return None
-    found = []
+    capability = []
     for attribute in (_MAJOR, _MINOR):
         value = ctypes.c_int()
         if cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device):
             return None
-        found.append(value.value)
-    return found[0], found[1]
+        capability.append(value.value)
+    return capability[0], capability[1]
 
 
 def driver_version(root: Path = Path("/")) -> str | None:

@@ -33,8 +33,8 @@ def cuda_of_torch() -> tuple[int, int] | None:
     if spec is None or spec.origin is None:
         return None
     text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
-    found = re.search(r"^cuda\b.*= '([0-9]+)\.([0-9]+)", text, flags=re.MULTILINE)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.search(r"^cuda\b.*= '([0-9]+)\.([0-9]+)", text, flags=re.MULTILINE)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def oldest_driver(cuda: tuple[int, int] | None) -> str | None:

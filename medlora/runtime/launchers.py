@@ -1,8 +1,8 @@
 """What RANK alone and PET_*, variables of torchrun's, say about the machines of a job."""
 
 from medlora.errors import ConfigError, MissingPartError
-from medlora.runtime.claims import Claim, needed, one_number, one_text
 from medlora.runtime.environment import Environment, Fact
+from medlora.runtime.topology_source import Claim, needed, one_number, one_text
 
 _PROC_WORDS = ("auto", "gpu", "cpu")  # torchrun's words for "as many as there are"
 

@@ -11,14 +11,14 @@ _NO_LIMIT = 1 << 60  # the first version states "none" as a number about this la
 
 def describe_limits() -> str:
     """Return the limits that hold here in words, "" where there is none."""
-    container, said = container_limit(), []
+    container, limits = container_limit(), []
     for resource_, flag, of in _ULIMITS:
         limit, _ = resource.getrlimit(resource_)
         if limit != resource.RLIM_INFINITY:
-            said.append(f"ulimit {flag} leaves this process {limit / _GIB:.1f} GiB of {of}")
+            limits.append(f"ulimit {flag} leaves this process {limit / _GIB:.1f} GiB of {of}")
     if container is not None:
-        said.append(f"the container has {container / _GIB:.1f} GiB")
-    return ", and ".join(said)
+        limits.append(f"the container has {container / _GIB:.1f} GiB")
+    return ", and ".join(limits)
 
 
 def address_limit() -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 from medlora.errors import MedloraError, NetworkRefusedError
 from medlora.logs import logger
 from medlora.runtime.environment import Environment
-from medlora.runtime.seal import LOCAL, seal
+from medlora.runtime.network_seal import LOCAL, seal
 from medlora.runtime.topology import find_topology
 
 NETWORK = "MEDLORA_NETWORK"  # names or addresses, parted by commas; `any` for all
@@ -92,7 +92,7 @@ class _Guard:
         self._hosts = {*hosts, *_LOCAL_NAMES}
         self._ends: tuple[str, ...] = ()
         self._addresses: set[IPv4Address | IPv6Address] = set()
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._checks: dict[str, Callable[..., None]] = {
             _ALLOW: self._allow,
             _SEAL: self._seal,
@@ -123,22 +123,22 @@ class _Guard:
             self._remember_answers()
         self._ends += tuple(name for name in names if name.startswith("."))
         self._hosts.update(name for name in names if not name.startswith("."))
-        self._addresses.update(one for one in map(_address, names) if one)
+        self._addresses.update(address for address in map(_address, names) if address)
 
     def _remember_answers(self) -> None:
         """Keep the addresses that look-ups of allowed names end in: services have many of them."""
         ask = socket.getaddrinfo
 
         def getaddrinfo(host: Any, *rest: Any, **named: Any) -> Any:  # noqa: ANN401  (socket's own)
-            found = ask(host, *rest, **named)
+            answers = ask(host, *rest, **named)
             if self._is_allowed_name(_text(host)):
-                self._learn(found)
-            return found
+                self._learn(answers)
+            return answers
 
         socket.getaddrinfo = getaddrinfo
 
-    def _learn(self, found: Sequence[Any]) -> None:
-        self._addresses.update(one for row in found if (one := _address(row[4][0])))
+    def _learn(self, answers: Sequence[Any]) -> None:
+        self._addresses.update(address for row in answers if (address := _address(row[4][0])))
 
     def _check_new(self, _: socket.socket, family: int, *_others: object) -> None:
         """Name who wants what the kernel is about to refuse; we ourselves may ask for it."""
@@ -149,9 +149,9 @@ class _Guard:
         if self._sealed and family not in (LOCAL, -1) and _caller() != "medlora":
             self._refuse("another machine")
 
-    def _check_connection(self, one: socket.socket, target: Any) -> None:  # noqa: ANN401  (as families have it)
-        if one.family != socket.AF_UNIX and target is not None:  # None: connected already
-            self._check_target(one.family, target)
+    def _check_connection(self, connection: socket.socket, target: Any) -> None:  # noqa: ANN401  (as families have it)
+        if connection.family != socket.AF_UNIX and target is not None:  # None: connected already
+            self._check_target(connection.family, target)
 
     def _check_lookup(self, host: object, *_: object) -> None:
         if _address(host) is None:  # a look-up of a number asks nobody
@@ -186,8 +186,8 @@ class _Guard:
 
     def _refuse(self, target: str) -> None:
         who = _caller()
-        if (who, target) not in self._told:
-            self._told.add((who, target))
+        if (who, target) not in self._reported:
+            self._reported.add((who, target))
             _log.warning("network: %s tried to reach %s and was refused", who, target)
         raise NetworkRefusedError(
             f"{who} tried to reach {target}, but the network is closed",
@@ -203,10 +203,10 @@ def _text(host: object) -> str:
 def _address(host: object) -> IPv4Address | IPv6Address | None:
     """Return a numeric address, an IPv4 one without its IPv6 dress; None for a name."""
     try:
-        found = ip_address(_text(host).partition("%")[0])
+        address = ip_address(_text(host).partition("%")[0])
     except ValueError:
         return None
-    return getattr(found, "ipv4_mapped", None) or found
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _is_loopback(host: str) -> bool:

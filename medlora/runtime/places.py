@@ -16,10 +16,10 @@ from medlora.runtime.environment import (
     Environment,
     Fact,
 )
-from medlora.runtime.given import Given
 from medlora.runtime.job import batch_service
+from medlora.runtime.place_value import PlaceValue
+from medlora.runtime.scratch_dir import FETCHED, WORK
 from medlora.runtime.topology import RDZV_TIMEOUT
-from medlora.runtime.work import FETCHED, WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ _STRENGTH = ("option", "variable", "platform", "mount")
 
 def given_places(
     environment: Environment, options: Mapping[str, str | None]
-) -> dict[str, dict[str, Given]]:
+) -> dict[str, dict[str, PlaceValue]]:
     """Return, for each place, what was given by `mount`, `platform`, `variable` and `option`.
 
     The folder for checkpoints counts as soon as it is there, for it starts empty; one that
@@ -98,7 +98,7 @@ def given_places(
     }
 
 
-def platform_places(environment: Environment) -> dict[str, Given]:
+def platform_places(environment: Environment) -> dict[str, PlaceValue]:
     """Return what the platform itself says of places, of `EXTRAS` too.
 
     Raises:
@@ -118,57 +118,57 @@ def find_paths(
     places = given_places(environment, options or {})
     defaults = {place.name: str(environment.root / place.mount) for place in PLACES}
     defaults["checkpoints"] = "./checkpoints"
-    found = {}
+    facts = {}
     for place in PLACES:
         if place.key:
-            found[place.name] = _strongest(place, places[place.name], environment) or Fact(
+            facts[place.name] = _strongest(place, places[place.name], environment) or Fact(
                 defaults[place.name], "default"
             )
-    if found["output"].source == "default":
-        found["output"] = Fact(found["checkpoints"].value, "default: with the checkpoints")
+    if facts["output"].source == "default":
+        facts["output"] = Fact(facts["checkpoints"].value, "default: with the checkpoints")
     logs = platform_places(environment).get("logs")
-    at_runs = Fact(found["checkpoints"].value, "default: with the checkpoints")
-    found["logs"] = Fact(logs.value, logs.origin) if logs else at_runs
-    return found
+    at_runs = Fact(facts["checkpoints"].value, "default: with the checkpoints")
+    facts["logs"] = Fact(logs.value, logs.origin) if logs else at_runs
+    return facts
 
 
-def strongest(given: Mapping[str, Given]) -> Given | None:
+def strongest(given: Mapping[str, PlaceValue]) -> PlaceValue | None:
     """Return what counts of the ways in which a place was given."""
     return next((given[how] for how in _STRENGTH if how in given), None)
 
 
 def _strongest(
-    place: Place, given: Mapping[str, Given], environment: Environment
+    place: Place, given: Mapping[str, PlaceValue], environment: Environment
 ) -> Fact[str] | None:
     named = f"MEDLORA_{(place.key or '').upper().replace('.', '__')}"
     stated = environment.text(named) if "option" not in given else None
     if stated:
         return stated
-    found = strongest(given)
-    return Fact(found.value, found.origin) if found else None
+    chosen = strongest(given)
+    return Fact(chosen.value, chosen.origin) if chosen else None
 
 
 def _given(
-    place: Place, environment: Environment, option: str | None, stated: Given | None
-) -> dict[str, Given]:
-    found: dict[str, Given] = {}
+    place: Place, environment: Environment, option: str | None, stated: PlaceValue | None
+) -> dict[str, PlaceValue]:
+    ways: dict[str, PlaceValue] = {}
     folder = environment.root / place.mount
     # A result goes only where somebody mounted something, not into any folder of that name.
     results = place.name == "output"
     mounted = folder in environment.mount_points if results else environment.is_given(folder)
     if mounted or (place.name == "checkpoints" and folder.is_dir()):
         word = "mount" if mounted else "folder"
-        found["mount"] = Given(str(folder), f"{word} {folder}", mounted)
+        ways["mount"] = PlaceValue(str(folder), f"{word} {folder}", mounted)
     if stated:
-        found["platform"] = stated
+        ways["platform"] = stated
     variable = environment.variables.get(place.variable)
     if variable:
         source = f"variable {place.variable}"
-        found["variable"] = Given(_local(variable, source, environment), source)
+        ways["variable"] = PlaceValue(_local(variable, source, environment), source)
     if option:
         source = f"option --{place.name}"
-        found["option"] = Given(_local(option, source, environment), source)
-    return found
+        ways["option"] = PlaceValue(_local(option, source, environment), source)
+    return ways
 
 
 def _local(value: str, source: str, environment: Environment) -> str:

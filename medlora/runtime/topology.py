@@ -10,11 +10,11 @@ from itertools import combinations
 
 from medlora.errors import ConfigError, MissingPartError
 from medlora.runtime.address import LOOPBACK
-from medlora.runtime.claims import Claim
 from medlora.runtime.environment import Environment, Fact
 from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.launchers import from_pet, from_rank
 from medlora.runtime.platforms.registry import PLATFORMS
+from medlora.runtime.topology_source import Claim
 from medlora.runtime.worker import from_worker
 
 NPROC = "MEDLORA_NPROC"
@@ -87,9 +87,9 @@ def find_topology(environment: Environment) -> Topology:
     started = {"GROUP_RANK", "LOCAL_RANK"} <= environment.variables.keys()
     sources = (from_worker,) if started else _SOURCES
     claims = [claim for source in sources if (claim := source(environment))]
-    for one, other in combinations(claims, 2):
-        _agree(one.node_rank, other.node_rank, "this machine's rank")
-        _agree(one.num_nodes, other.num_nodes, "the number of machines")
+    for first, second in combinations(claims, 2):
+        _agree(first.node_rank, second.node_rank, "this machine's rank")
+        _agree(first.num_nodes, second.num_nodes, "the number of machines")
     if claims:
         return _resolved(claims[0], environment)
     index = environment.number("JOB_COMPLETION_INDEX")
@@ -153,9 +153,10 @@ def _workers(claim: Claim | None, environment: Environment) -> Fact[int]:
     return stated or claimed or (gpus if gpus.value else Fact(1, "default: no GPU is visible"))
 
 
-def _agree(one: Fact[int], other: Fact[int], what: str) -> None:
-    if one.value != other.value:
+def _agree(first: Fact[int], second: Fact[int], what: str) -> None:
+    if first.value != second.value:
         raise ConfigError(
-            f"{one.source} and {other.source} disagree about {what}: {one.value} and {other.value}",
+            f"{first.source} and {second.source} disagree about {what}: "
+            f"{first.value} and {second.value}",
             fix="unset the one that does not belong to this job",
         )

@@ -1,8 +1,8 @@
 """RANK and LOCAL_RANK: somebody else has started the workers, and this is one of them."""
 
 from medlora.errors import ConfigError, MissingPartError
-from medlora.runtime.claims import Claim, needed
 from medlora.runtime.environment import Environment, Fact
+from medlora.runtime.topology_source import Claim, needed
 
 
 def from_worker(environment: Environment) -> Claim | None:

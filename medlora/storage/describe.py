@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from medlora.runtime import Environment, Fact, find_work
+from medlora.runtime import Environment, Fact, find_scratch_dir
 from medlora.runtime.packages import package_version
 from medlora.storage.location import Location, is_location, parse
 
@@ -44,7 +44,7 @@ def describe_locations(environment: Environment, paths: Mapping[str, Fact[str]])
         (name, "would be fetched" if name in _INPUTS else "would be mirrored", str(at))
         for name, at in stated.items()
     ]
-    rows.append(("working directory", *find_work(environment)))
+    rows.append(("working directory", *find_scratch_dir(environment)))
     services = {at.scheme: at for at in stated.values()}
     return [*rows, *(row for at in services.values() for row in _service(at, environment))]
 

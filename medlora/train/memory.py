@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from medlora.data.layout import Batch, count_rows, count_tokens, cut
 from medlora.errors import OutOfMemoryError
-from medlora.runtime.foreign import ran_out_of_memory
+from medlora.runtime.library_errors import ran_out_of_memory
 from medlora.runtime.machine import available_memory
 from medlora.runtime.memory import describe_limits
 from medlora.train.forward import Forward

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from medlora.report.card_subject import Subject
 from medlora.report.evidence import document
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.statements import KEYS, Statements
-from medlora.report.subject import Subject
 
 ADAPTER = "a" * 64
 MANIFEST: dict[str, Any] = {

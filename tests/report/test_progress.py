@@ -16,7 +16,7 @@ from rich.live import Live
 
 from medlora import logs
 from medlora.report.progress import ProgressView
-from medlora.report.view import clock
+from medlora.report.progress_view import clock
 from medlora.train.loop import StepResult
 from tests.report.screens import Screen
 

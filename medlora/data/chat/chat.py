@@ -31,7 +31,7 @@ from medlora.data.chat.turns import Turn, TurnRenderer, UnfitError
 from medlora.data.problems import Problem
 from medlora.data.records import Message, Record
 from medlora.errors import ConfigError, DataError
-from medlora.runtime.foreign import in_our_words
+from medlora.runtime.library_errors import in_our_words
 
 _PROBE = (Message("system", "s"), Message("user", "u"), Message("assistant", "a"))
 _OPENING = 24  # tokens at the end of a prompt that may open a thought

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat.controls import BREAK, Controls, without_breaks
 from medlora.data.chat.turns import Turn
-from medlora.runtime.foreign import in_our_words
+from medlora.runtime.library_errors import in_our_words
 
 _FAR = 200  # characters in which the last control token of a prompt is looked for
 _MOST_TAILS = 64

@@ -105,7 +105,7 @@ def _copied_to(plan: Plan) -> str | None:
 
 def _is_copied(plan: Plan) -> bool:
     cfg = plan.resolved.config
-    cache, runs = (Path(one).resolve() for one in (cfg.cache_dir, cfg.training.output_dir))
+    cache, runs = (Path(path).resolve() for path in (cfg.cache_dir, cfg.training.output_dir))
     return cache.is_relative_to(runs)
 
 

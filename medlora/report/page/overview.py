@@ -6,9 +6,9 @@ from typing import Any
 
 from medlora.report.markdown import number
 from medlora.report.measured import TRAINING
+from medlora.report.page.row_sets import HELD_OUT, OTHER_ROWS, apart, are_apart, sets_of
 from medlora.report.page.run import Run
 from medlora.report.page.series import GIB, points_of
-from medlora.report.page.sets import HELD_OUT, OTHER_ROWS, apart, are_apart, sets_of
 from medlora.report.page.table import Cell, Section, facts, say, verdict
 
 _Places = tuple[tuple[str, tuple[str, ...]], ...]

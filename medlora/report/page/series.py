@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from medlora.report.history import read_lines
 from medlora.report.measured import TRAINING
+from medlora.report.page.row_sets import HELD_OUT, sets_of
 from medlora.report.page.run import Run
-from medlora.report.page.sets import HELD_OUT, sets_of
 
 GIB = float(1 << 30)
 # Points of all curves of a page together: about a third of a megabyte.

@@ -1,9 +1,9 @@
 """AWS Batch: variables alone."""
 
 from medlora.errors import ConfigError
-from medlora.runtime.claims import Claim, needed
 from medlora.runtime.environment import Environment, Fact
 from medlora.runtime.platforms.platform import Platform, by_variables
+from medlora.runtime.topology_source import Claim, needed
 
 
 def _nodes(environment: Environment) -> Claim | None:

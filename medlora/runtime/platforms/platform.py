@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from medlora.runtime.claims import Claim
 from medlora.runtime.environment import Environment
-from medlora.runtime.given import Given
+from medlora.runtime.place_value import PlaceValue
+from medlora.runtime.topology_source import Claim
 
 
 class LocalPath(Protocol):
@@ -49,7 +49,7 @@ class Platform:
     attempt: str | None = None
     first_attempt: int = 1
     nodes: Callable[[Environment], Claim | None] | None = None
-    places: Callable[[Environment], dict[str, Given]] | None = None
+    places: Callable[[Environment], dict[str, PlaceValue]] | None = None
     local_path: LocalPath | None = None
     settings_file: Callable[[Environment], Path | None] | None = None
     failure_file: Callable[[Environment], Path | None] | None = None

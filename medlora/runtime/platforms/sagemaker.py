@@ -9,10 +9,10 @@ from typing import Any
 
 from medlora.errors import ConfigError
 from medlora.files import storage_errors
-from medlora.runtime.claims import Claim, malformed, names_in, read_object
 from medlora.runtime.environment import Environment, Fact
-from medlora.runtime.given import Given
+from medlora.runtime.place_value import PlaceValue
 from medlora.runtime.platforms.platform import Platform, by_variables
+from medlora.runtime.topology_source import Claim, malformed, names_in, read_object
 
 _CONFIG = "opt/ml/input/config"
 _CHANNELS = {  # what a channel may be called for each place; the first is what we advise
@@ -23,7 +23,7 @@ _CHANNELS = {  # what a channel may be called for each place; the first is what 
 }
 
 
-def _places(environment: Environment) -> dict[str, Given]:
+def _places(environment: Environment) -> dict[str, PlaceValue]:
     """Return where SageMaker put the channels, and where it takes results from.
 
     Raises:
@@ -31,10 +31,10 @@ def _places(environment: Environment) -> dict[str, Given]:
     """
     folder = environment.root / "opt/ml"
     places = {
-        "checkpoints": Given(str(folder / "checkpoints"), "default for sagemaker"),
-        "output": Given(str(folder / "model"), "default for sagemaker"),
+        "checkpoints": PlaceValue(str(folder / "checkpoints"), "default for sagemaker"),
+        "output": PlaceValue(str(folder / "model"), "default for sagemaker"),
         # Not with the checkpoints: all that is there goes to S3, and this is the data in numbers.
-        "cache": Given(str(environment.root / "tmp/medlora-cache"), "default for sagemaker"),
+        "cache": PlaceValue(str(environment.root / "tmp/medlora-cache"), "default for sagemaker"),
     }
     channels, source = _channels(environment)
     for place, names in _CHANNELS.items():
@@ -46,7 +46,9 @@ def _places(environment: Environment) -> dict[str, Given]:
             )
         for name in matching:
             _check_channel(name, channels[name], source, environment)
-            places[place] = Given(str(folder / "input/data" / name), f"{source}, channel {name}")
+            places[place] = PlaceValue(
+                str(folder / "input/data" / name), f"{source}, channel {name}"
+            )
     return places
 
 

@@ -3,9 +3,9 @@
 import re
 
 from medlora.errors import ConfigError
-from medlora.runtime.claims import Claim, needed
 from medlora.runtime.environment import Environment, Fact
 from medlora.runtime.platforms.platform import Platform, by_variables
+from medlora.runtime.topology_source import Claim, needed
 
 # enroot's PyTorch hook's: two jobs that share a machine seldom get the same.
 _FIRST_PORT, _PORTS = 61000, 4536

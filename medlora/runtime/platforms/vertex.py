@@ -4,10 +4,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from medlora.errors import ConfigError
-from medlora.runtime.claims import Claim, malformed, names_in, read_object
 from medlora.runtime.environment import Environment, Fact
-from medlora.runtime.given import Given
+from medlora.runtime.place_value import PlaceValue
 from medlora.runtime.platforms.platform import Platform, by_variables
+from medlora.runtime.topology_source import Claim, malformed, names_in, read_object
 
 # Each is set only where the job has a baseOutputDirectory, or a data set.
 _VARIABLES = {
@@ -21,7 +21,7 @@ _SCHEME = "gs://"
 _POOLS = ("workerpool0", "workerpool1")
 
 
-def _places(environment: Environment) -> dict[str, Given]:
+def _places(environment: Environment) -> dict[str, PlaceValue]:
     """Return the places that Vertex AI's variables name.
 
     Raises:
@@ -32,7 +32,7 @@ def _places(environment: Environment) -> dict[str, Given]:
         stated = environment.text(name)
         if stated:
             path = _mounted(stated.value, stated.source, environment)
-            places[place] = Given(path, stated.source)
+            places[place] = PlaceValue(path, stated.source)
     return places
 
 

@@ -114,7 +114,9 @@ def ran_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError | ImportError | OSError):
         return False
     text = str(error)
-    return any(one in text for one in _MEMORY) and not any(one in text for one in _OTHER_CAUSES)
+    return any(phrase in text for phrase in _MEMORY) and not any(
+        phrase in text for phrase in _OTHER_CAUSES
+    )
 
 
 def _out_of_memory() -> OutOfMemoryError:

@@ -35,12 +35,12 @@ def needed(environment: Environment, name: str, *, beside: str, least: int = 0) 
         MissingPartError: it is not set.
         ConfigError: it is no number.
     """
-    found = environment.number(name, least=least)
-    if found is None:
+    number = environment.number(name, least=least)
+    if number is None:
         raise MissingPartError(
             f"variable {name} is not set, although {beside} is", fix=f"set {name}, or neither"
         )
-    return found
+    return number
 
 
 def one_text(environment: Environment, *names: str) -> Fact[str] | None:
@@ -49,14 +49,14 @@ def one_text(environment: Environment, *names: str) -> Fact[str] | None:
     Raises:
         ConfigError: two differ.
     """
-    found = [fact for name in names if (fact := environment.text(name))]
-    for fact in found[1:]:
-        if fact.value != found[0].value:
+    facts = [fact for name in names if (fact := environment.text(name))]
+    for fact in facts[1:]:
+        if fact.value != facts[0].value:
             raise ConfigError(
-                f"{found[0].source} and {fact.source} disagree",
+                f"{facts[0].source} and {fact.source} disagree",
                 fix="unset the one that does not belong to this job",
             )
-    return found[0] if found else None
+    return facts[0] if facts else None
 
 
 def one_number(environment: Environment, *names: str, least: int = 0) -> Fact[int] | None:
@@ -67,8 +67,8 @@ def one_number(environment: Environment, *names: str, least: int = 0) -> Fact[in
     """
     for name in names:
         environment.number(name, least=least)
-    found = one_text(environment, *names)
-    return Fact(int(found.value), found.source) if found else None
+    fact = one_text(environment, *names)
+    return Fact(int(fact.value), fact.source) if fact else None
 
 
 def read_object(text: str, source: str) -> dict[str, Any]:

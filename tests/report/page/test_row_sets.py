@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from medlora.report.page.render import page
+from medlora.report.page.row_sets import sets_of
 from medlora.report.page.run import Run
 from medlora.report.page.series import curves_of
-from medlora.report.page.sets import sets_of
 
 Make = Callable[..., Run]
 

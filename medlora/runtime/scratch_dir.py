@@ -9,7 +9,7 @@ FETCHED = "MEDLORA_FETCHED"  # by the process that started this one as a worker
 _SCRATCH = "scratch"
 
 
-def find_work(environment: Environment) -> Fact[str]:
+def find_scratch_dir(environment: Environment) -> Fact[str]:
     """Return the working directory: MEDLORA_WORK, else /scratch where it is there, else /tmp's.
 
     The last is shared with other users on some machines, so it has this one's number.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PlaceValue:
     """A value for a place and its origin; `mounted` is False for an empty folder."""
 
     value: str

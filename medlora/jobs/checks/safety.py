@@ -77,7 +77,9 @@ def _sample(digests: NDArray[np.uint64]) -> NDArray[np.int64]:
 def _requests(records: Iterable[Record]) -> Iterator[bytes]:
     records = iter(records)
     while some := list(islice(records, _AT_ONCE)):
-        yield json.dumps([(one.line, one.question, one.answer) for one in some]).encode()
+        yield json.dumps(
+            [(record.line, record.question, record.answer) for record in some]
+        ).encode()
 
 
 def _judge(request: bytes) -> list[bytes]:
