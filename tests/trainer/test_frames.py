@@ -35,6 +35,7 @@ def test_few_calls_lead_from_the_command_line_to_the_gradient(tmp_path: Path) ->
     """A reader gets from `medlora train` to the backward pass by a handful of our own calls."""
     command = [sys.executable, "-c", TRACED, "train", "--checkpoints", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     calls = json.loads(done.stdout.splitlines()[-1])
     assert calls[0] == "process.run_command"
     assert calls[-1].startswith("loop.")
