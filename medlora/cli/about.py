@@ -8,22 +8,29 @@ from medlora.cli import options
 from medlora.cli.group import cli
 
 
-@cli.command(short_help="Show what this image is made of.")
+@cli.command(short_help="Show the software versions in this image.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def version(*, as_json: bool) -> None:
-    """Show versions, CUDA, the oldest driver that works, and the image's labels."""
+    """Show versions, CUDA, the minimum NVIDIA driver version, and the image's labels."""
     from medlora.jobs import version as job
 
     click.echo(job.as_json() if as_json else job.as_text(), nl=False)
 
 
-@cli.command(short_help="Show where this runs and what is available.")
-@click.option("--json", "as_json", is_flag=True, help="Print only the place, as JSON.")
+@cli.command(short_help="Show platform, GPUs, versions and folders.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON, without versions, devices and folders.",
+)
 def doctor(*, as_json: bool) -> None:
     """Show platform, machines, workers and paths, and where each value comes from.
 
-    Then versions, devices and folders.  Nothing is started and nothing is written.  Ends with 78
-    where the environment contradicts itself, with 69 where a part of it is missing.
+    Versions, devices and folders follow.  Nothing is started and nothing is written.
+
+    Exits with 78 if environment variables conflict or are invalid, with 69 if a required one is
+    missing.
     """
     from medlora.jobs import doctor as job
     from medlora.runtime import snapshot

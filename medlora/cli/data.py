@@ -30,12 +30,13 @@ def scan(
 ) -> None:
     """Find identifiers of people in DATA, a data file or a folder of them, and say where.
 
-    Looks for the classes of HIPAA's Safe Harbor as far as text shows them; it cannot see
+    Looks for the HIPAA Safe Harbor identifiers that can occur in text; it cannot see
     photographs, voice prints or fingerprints.  Findings are reported by place and class, never by
-    their text.  Other field names: --set data.columns.prompt=question.
+    their text.  If your fields have other names, map them: --set data.columns.prompt=question.
 
-    Ends with 77 if identifiers with a form of their own were found (names and places only
-    warn), unless a list or a redacted copy was asked for, or data.privacy is warn or off.
+    Exits with 77 if structured identifiers (such as phone numbers or record numbers) were found;
+    names and places only cause a warning.  With --json, --redact, or data.privacy set to warn or
+    off, findings do not change the exit code.
     """
     from medlora.jobs import scan as job
     from medlora.plan.resolve import Options, resolve
@@ -46,7 +47,7 @@ def scan(
     job.run(data, cfg.data, json_out=json_out, redact_out=redact_out)
 
 
-@cli.command(computes=True, short_help="Show what each row becomes.")
+@cli.command(computes=True, short_help="Show how rows are tokenized.")
 @click.argument("data", type=options.PATH)
 @options.BASE
 @options.config("Run config (YAML): the data section.")
@@ -59,8 +60,15 @@ def scan(
     metavar="N",
     help="Show the row on line N; may be repeated.  [default: the first three rows]",
 )
-@options.json_lines("Write one JSON line per example: row, ids, learn (0 or 1).")
-@click.option("--text", "with_text", is_flag=True, help="With --json, also write text and learnt.")
+@options.json_lines(
+    "Write one JSON line per example: row, ids, learn (1: the token counts towards the loss)."
+)
+@click.option(
+    "--text",
+    "with_text",
+    is_flag=True,
+    help="With --json, also write text, and learnt: its parts that count towards the loss.",
+)
 def render(
     data: Path,
     *,
@@ -69,13 +77,14 @@ def render(
     with_text: bool,
     **chosen: Any,  # noqa: ANN401  (click's options, typed in Options)
 ) -> None:
-    """Show what each row of DATA becomes: its tokens, and which of them are learnt.
+    """Show how each row of DATA is tokenized, and which tokens count towards the loss.
 
     This is the one command that SHOWS THE TEXT OF ROWS, on standard output or in the file that
-    --json names; no log has any of it.  A row is one example, or one per turn where the base's
-    chat template renders earlier turns differently from the last.
+    --json names; it is never logged.  A row gives one training example, or one per assistant turn
+    if the chat template renders earlier turns differently from the last.
 
-    Ends with 65 if rows cannot be used with this base, after the others are shown.
+    With --row or --json, exits with 65 after the usable rows if others cannot be used with this
+    base model.
     """
     from medlora.plan.quick_checks import look_for_base
     from medlora.plan.resolve import Options, resolve

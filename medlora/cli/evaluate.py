@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     metavar="NAME|FILE",
     help="A JSON Lines file, or the name of a built-in suite; may be repeated.",
 )
-@options.config("Run config whose gate is applied.")
+@options.config("Run config whose gate (release thresholds) is applied.")
 @options.overrides()
 @options.output_file("Write the report as JSON.")
 @click.option(
@@ -51,9 +51,9 @@ def evaluate(
     overrides: tuple[str, ...],
     **chosen: Any,  # noqa: ANN401  (click's options, typed in EvaluateOptions)
 ) -> None:
-    """Evaluate a base model, and what an adapter changes, on suites.
+    """Evaluate a base model on test suites, and how an adapter changes its results.
 
-    Ends with 77 if the config has a gate and its verdict is not PASS.
+    Exits with 77 if the config has a gate (release thresholds) and its verdict is not PASS.
     """
     from medlora.inputs.suites import choose_suites
     from medlora.plan.gpu import check_gpu
@@ -78,31 +78,37 @@ def evaluate(
 
 @cli.group("audit-memory", short_help="Measure what an adapter has memorised.")
 def audit_memory() -> None:
-    """Measure what an adapter has memorised: planted secrets, and rows of its training data.
+    """Measure what an adapter has memorised: planted canaries, and rows of its training data.
 
-    `plant` inserts made-up secrets into a copy of the data; train on that copy; `measure`
-    tells how exposed they are.  Without them, `measure` tries to continue training rows.
+    `plant` inserts canaries (made-up secrets) into a copy of the data.  Train on the copy, then
+    run `measure` to get their exposure.  With or without canaries, `measure` tests whether the
+    model continues training rows verbatim.
     """
 
 
 @audit_memory.command(computes=True, short_help="Copy the data with canaries inserted.")
 @click.argument("out", type=options.PATH)
-@options.config("Run config, for the names of the columns.")
-@click.option("--data", metavar="PATH", help="Folder with train.csv or the like, or one file.")
+@options.config("Run config (YAML): the data section.")
+@click.option(
+    "--data",
+    metavar="PATH",
+    help="Folder with train.csv (or .jsonl, .json, .parquet), or one file.",
+)
 @options.overrides()
 @click.option(
     "--copies",
     type=click.IntRange(0),
     multiple=True,
     default=(0, 1, 4, 16),
-    help="How many rows get the same canary; 0 is a control; may be repeated.",
+    help="How many rows get the same canary; 0 makes controls, which are in no row; may be "
+    "repeated.",
 )
 @click.option(
     "--each",
     type=click.IntRange(1),
     help="Canaries per number of copies.  [default: as many as fit, 8 at most]",
 )
-@click.option("--seed", type=options.SEED, default=0, help="Seed of the canaries.")
+@click.option("--seed", type=options.SEED, default=0, help="Seed for choosing canaries and rows.")
 def plant(
     out: Path,
     *,
@@ -113,7 +119,8 @@ def plant(
 ) -> None:
     """Write a copy of the data with canaries to the new folder OUT; the data itself is not changed.
 
-    A canary is "Patient MRN is <8 digits>." at the beginning of an answer.
+    A canary is "Patient MRN is <8 digits>." at the beginning of an answer.  `medlora train` takes
+    it for an identifier: train on the copy with --set data.privacy=warn.
     """
     from medlora.jobs import plant as job
     from medlora.plan.resolve import Options, resolve
@@ -131,23 +138,32 @@ def plant(
     help="File written by `plant`.  [default: canaries.json beside the training file, if any]",
 )
 @options.moved_inputs
-@click.option("--rows", type=click.IntRange(0), default=200, help="Training rows that are sampled.")
+@click.option("--rows", type=click.IntRange(0), default=200, help="Training rows to sample.")
 @click.option(
     "--prefix",
     type=click.IntRange(0),
     default=16,
-    help="Tokens at the start of each answer that are given.",
+    help="First tokens of each answer, which the model is given.",
 )
 @click.option(
     "--match",
     type=click.IntRange(1),
     default=32,
-    help="Tokens that must be continued verbatim to count.",
+    help="Next tokens that it must get verbatim for the row to count as memorised.",
 )
-@click.option("--decoys", type=click.IntRange(1), default=1000, help="Decoys per canary.")
+@click.option(
+    "--decoys",
+    type=click.IntRange(1),
+    default=1000,
+    help="Random secrets that each canary is ranked among.",
+)
 @options.batch_size(16)
-@click.option("--seed", type=options.SEED, default=0, help="Seed of the sample.")
-@click.option("--out", type=options.PATH, help="File to write.  [default: in RUN]")
+@click.option("--seed", type=options.SEED, default=0, help="Seed for sampling rows.")
+@click.option(
+    "--out",
+    type=options.PATH,
+    help="File to write.  [default: memory-audit.json in the run's folder]",
+)
 def measure(
     run: Path,
     *,
@@ -157,9 +173,9 @@ def measure(
     out: Path | None,
     **chosen: Any,  # noqa: ANN401
 ) -> None:
-    """Measure what RUN's adapter has memorised that its base had not.
+    """Measure what RUN's adapter has memorised, compared with its base model.
 
-    Prints a table and writes RUN/memory-audit.json, which has numbers and no text of any row.
+    Prints a table and writes a JSON report, which has numbers and no text of any row.
     """
     from medlora.plan.gpu import check_gpu
     from medlora.runtime import snapshot

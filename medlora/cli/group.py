@@ -61,7 +61,7 @@ class Group(click.Group):
 def cli() -> None:
     """Fine-tune a medical language model with LoRA, offline and reproducibly.
 
-    Mount data, a config and a base model; take away an adapter and its evidence:
+    Mount data, a config and a base model; get an adapter with its audit trail:
 
     \b
       docker run --gpus all --network none \\

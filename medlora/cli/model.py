@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def model_pack(model: Path, out: Path) -> None:
     """Copy the base MODEL into the new folder OUT, with the SHA-256 of every file.
 
-    Prints the SHA-256 of that list; send it by another channel than the folder.
+    Also prints the SHA-256 of the list of digests (SHA256SUMS); send it separately from the
+    folder, e.g. by e-mail.
     """
     from medlora.jobs import model_pack as job
 
@@ -27,9 +28,14 @@ def model_pack(model: Path, out: Path) -> None:
 
 @cli.command(name="model-verify", short_help="Verify a packaged base model.")
 @click.argument("folder", type=options.PATH)
-@click.option("--expect", metavar="SHA256", help="SHA-256 of the list, as printed by `model-pack`.")
+@click.option(
+    "--expect", metavar="SHA256", help="SHA-256 of SHA256SUMS, as printed by `model-pack`."
+)
 def model_verify(folder: Path, expect: str | None) -> None:
-    """Verify every file of FOLDER, written by `model-pack`; exits with 77 if one differs."""
+    """Verify every file of FOLDER, written by `model-pack`.
+
+    Exits with 77 if a file is missing, changed or added, or if SHA256SUMS is not as expected.
+    """
     from medlora.jobs import model_pack as job
 
     job.verify(folder, expect=expect)
@@ -63,7 +69,7 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **chos
     """Generate answers with the adapter of RUN, greedily: the same answers every time.
 
     RUN is a run's folder, one of its checkpoints, or an adapter that PEFT saved.  Answers go to
-    standard output, or to --output; no log has any of them.  Ends with 77 if the base is not
+    standard output, or to --output; they are never logged.  Exits with 77 if the base is not
     the one that the adapter was trained on.
     """
     from medlora.plan.resolve import Options, resolve
@@ -83,18 +89,19 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **chos
 @click.option(
     "--max-difference",
     type=click.FloatRange(0),
-    help="Largest allowed difference of a logit.  [default: by the base's precision and by what "
-    "the adapter changes]",
+    help="Largest allowed difference of a logit.  [default: derived from the base's precision "
+    "and the size of the adapter's effect]",
 )
 @click.pass_obj
 def merge(
     stop: "Stop", /, *, run: Path, out: Path, model: str | None, max_difference: float | None
 ) -> None:
-    """Merge the adapter of RUN into its unquantized base: the new folder OUT.
+    """Merge the adapter of RUN into its unquantized base and write the new folder OUT.
 
-    It is in the base's precision, as safetensors with tokenizer, chat template and manifest, for
-    whatever serves a plain model.  What was written is loaded again and compared with base and
-    adapter; ends with 77, and no folder, where they differ by more than rounding.
+    OUT holds safetensors in the base's precision, tokenizer, chat template and manifest, for any
+    server that loads Hugging Face models.  The merged model is reloaded and its logits are
+    compared with those of base and adapter; if they differ by more than --max-difference, OUT is
+    not written and the command exits with 77.
     """
     from medlora.plan.resolve import Options, resolve
     from medlora.runtime import snapshot

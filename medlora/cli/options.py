@@ -15,7 +15,7 @@ BASE = click.option(
     "--model", metavar="FOLDER", help="Base model.  [mount: /models; env: MEDLORA_MODEL]"
 )
 BASE_OF_RUN = click.option(
-    "--model", metavar="FOLDER", help="Where the base is, if not where the run says."
+    "--model", metavar="FOLDER", help="Base model folder, if it has moved since training."
 )
 EVALUATIONS = click.option(
     "--evaluation",
@@ -38,7 +38,7 @@ def overrides(what: str = "Set one config key.") -> _Decorator:
 
 
 def statements(what: str) -> _Decorator:
-    """Return the option of the file with what only people can state, with its help."""
+    """Return the option of the file with fields that a person fills in, with its help."""
     return click.option("--statements", metavar="FILE", type=PATH, help=what)
 
 
@@ -96,7 +96,8 @@ _RUN_INPUTS = (
     click.option(
         "--config",
         metavar="FILE",
-        help="Run config (YAML), or the word recommended.  [mount: /config; env: MEDLORA_CONFIG]",
+        help="Run config (YAML), or `recommended` for the default values.  "
+        "[mount: /config; env: MEDLORA_CONFIG]",
     ),
     click.option(
         "--data",
@@ -118,11 +119,15 @@ _RUN_INPUTS = (
     click.option(
         "--output",
         metavar="FOLDER",
-        help="Also copy the result here.  [mount: /output; env: MEDLORA_OUTPUT]",
+        help="Folder to which `train` also copies the result.  "
+        "[mount: /output; env: MEDLORA_OUTPUT]",
     ),
-    overrides("Set one config key, e.g. lora.r=16; may be repeated.  [env: MEDLORA_LORA__R=16]"),
+    overrides(
+        "Set one config key, e.g. lora.r=16; may be repeated.  "
+        "[env: MEDLORA_SECTION__KEY, e.g. MEDLORA_LORA__R=16]"
+    ),
 )
 _MOVED_INPUTS = (
-    click.option("--data", metavar="PATH", help="Where the run's data is now, if it has moved."),
-    click.option("--model", metavar="FOLDER", help="Where its base model is now, if it has moved."),
+    click.option("--data", metavar="PATH", help="The run's data, if it has moved since training."),
+    BASE_OF_RUN,
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def verify(run: Path) -> None:
     """Verify every file of RUN, or of one checkpoint, against its manifest.
 
-    Ends with 77 if any byte differs from what was written.
+    Exits with 77 if any byte differs from what was written.
     """
     from medlora.jobs import verify as job
 
@@ -29,9 +29,10 @@ def verify(run: Path) -> None:
 @options.moved_inputs
 @click.pass_obj
 def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None) -> None:
-    """Train RUN again from its manifest, beside it, and compare the adapter's SHA-256.
+    """Repeat the training of RUN from its manifest and compare the SHA-256 of the two adapters.
 
-    Ends with 77 if the adapters differ, with 78 if data or base are not the run's.
+    It trains in a new folder next to RUN, which is removed if the adapters are the same.  Exits
+    with 77 if they differ, with 78 if the data or the base model are not those that RUN used.
     """
     from medlora.plan.gpu import check_gpu
     from medlora.runtime import snapshot
@@ -52,7 +53,10 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
     default="all",
     help="Hugging Face's README.md, the Applied Model Card's XML, or both.",
 )
-@options.statements("YAML file with what only people can state.  [default: what the run was given]")
+@options.statements(
+    "YAML file with the model-card fields that a person must fill in, e.g. intended_use.  "
+    "[default: the statements saved with the run]"
+)
 @options.EVALUATIONS
 @click.option("--strict", is_flag=True, help="Exit with 69 if anything is NOT PROVIDED.")
 @click.option(
@@ -62,10 +66,10 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
     help="Folder to write to.  [default: card in the run's folder]",
 )
 def card(run: Path, **chosen: Any) -> None:  # noqa: ANN401
-    """Write the model cards of RUN from its manifest and from what people state.
+    """Write the model cards of RUN from its manifest and the fields that a person filled in.
 
-    Each number names its source file; what only people can state reads NOT PROVIDED until they
-    do.  `medlora train` leaves the same cards beside the adapter.
+    Each number names its source file; fields that only a person can fill in say NOT PROVIDED
+    until someone does.  `medlora train` leaves the same cards beside the adapter.
     """
     from medlora.jobs import card as job
 
@@ -76,14 +80,16 @@ def card(run: Path, **chosen: Any) -> None:  # noqa: ANN401
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=options.PATH)
 @options.EVALUATIONS
 @options.output_file(
-    "File to write.  [default: report.html in the run's folder; for several runs, here]"
+    "File to write.  [default: report.html in the run's folder; for several runs, in the "
+    "current folder]"
 )
 def report(runs: tuple[Path, ...], **chosen: Any) -> None:  # noqa: ANN401
-    """Write an HTML report of RUN, or of several runs side by side; it needs no network.
+    """Write an HTML report of RUN, or of several runs side by side.  The page works offline.
 
-    Curves, evaluations with intervals, safety findings, data audit, privacy scan, software and
-    hardware.  It holds no text of a row and no answer.  `medlora train` leaves the same page of a
-    run in its folder; a run that has not finished is shown as far as its newest checkpoint.
+    It shows training curves, evaluations with confidence intervals, safety findings, data audit,
+    privacy scan, software and hardware, and no text of a row or an answer.  `medlora train`
+    leaves the same page in the run's folder; an unfinished run is shown up to its newest
+    checkpoint.
     """
     from medlora.jobs import report as job
 
@@ -94,7 +100,8 @@ def report(runs: tuple[Path, ...], **chosen: Any) -> None:  # noqa: ANN401
 @click.argument("run_a", type=options.PATH)
 @click.argument("run_b", type=options.PATH)
 @options.statements(
-    "YAML file with what people state about the change.  [default: what RUN_B was given]"
+    "YAML file with the change-record fields that a person must fill in.  "
+    "[default: the statements saved with RUN_B]"
 )
 @click.option("--json", "as_json", metavar="FILE", type=options.PATH, help="Write JSON.")
 @options.output_file("Write a change record as Markdown: modifications, protocol, impact.")

@@ -29,7 +29,7 @@ def _goes_on_by_itself(context: click.Context, option: click.Parameter, value: o
 @cli.command(fetches=True, computes=True, short_help="Train an adapter.")
 @options.run_inputs
 @click.option(
-    "--fresh", is_flag=True, help="Start over; what the run's folder holds is moved aside."
+    "--fresh", is_flag=True, help="Start over; the run's existing folder is renamed, not deleted."
 )
 @click.option(
     "--resume",
@@ -51,15 +51,15 @@ def _goes_on_by_itself(context: click.Context, option: click.Parameter, value: o
 @click.option(
     "--statements",
     metavar="FILE",
-    help="YAML file with what only people can state, for the model cards.  "
+    help="YAML file with the model-card fields that a person must fill in, e.g. intended_use.  "
     "[default: card.yaml beside the config]",
 )
 @click.pass_obj
 def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **chosen: Any) -> None:  # noqa: ANN401  (click's options, typed in Options)
     """Train an adapter: DATA + CONFIG + MODEL -> CHECKPOINTS/<run_name>/final.
 
-    Started again after an interruption, it goes on from the newest checkpoint and ends with the
-    same adapter, bit for bit.
+    Run again after an interruption, the command resumes from the newest checkpoint; the adapter
+    is bit-identical to that of an uninterrupted run.
     """
     from medlora.plan import announce
     from medlora.plan.quick_checks import look_at_once
@@ -126,8 +126,8 @@ def _launch(topology: "Topology", environment: "Environment", timeout_s: float) 
     "--probe/--no-probe",
     "timed",
     default=None,
-    help="Take a few steps to tell how long a run would take; --no-probe does not even load the "
-    "base.  [default: load the base if it fits; take steps only on a GPU]",
+    help="--probe: run a few training steps to estimate the run time.  --no-probe: do not load "
+    "the base model.  [default: load the base if it fits; run steps only on a GPU]",
 )
 def check(
     *,
@@ -139,8 +139,11 @@ def check(
     """Check everything that `train` needs: data, model, memory, disk, folders; trains nothing.
 
     Takes the options of `train`, and shows no row's text.  Without a base model, tokens and memory
-    are not checked.  Ends with the code that `train` would end with: 65 or 77 for the data, 69 for
-    what is missing, 74 for folders and disk, 78 for the config, 80 for memory.
+    are not checked.
+
+    Exits with the code of the first problem, as `train` would: 65 invalid data, 77 refused,
+    e.g. for identifiers, 69 something is missing, 74 folders or disk, 78 config, 80 not enough
+    memory.
     """
     from medlora.plan.announce import refused
     from medlora.plan.resolve import Options
