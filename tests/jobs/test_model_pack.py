@@ -98,7 +98,7 @@ def test_a_list_that_is_no_file_of_the_folder_is_refused(packed: Path, tmp_path:
     with sums.open("wb") as file:
         file.truncate(1 << 25)
     for act in acts:
-        with pytest.raises(MissingPartError, match=f"{SUMS}: has more than 16 MiB"):
+        with pytest.raises(MissingPartError, match=f"{SUMS}: is larger than 16 MiB"):
             act(packed)
 
 
