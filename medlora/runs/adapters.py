@@ -74,8 +74,7 @@ def read_adapter(path: Path) -> Adapter:
     folder = find_adapter(path)
     if not (folder / MANIFEST).is_file():
         _log.info(
-            "%s was not saved by MedLoRA (no manifest): whether it was trained on this base cannot "
-            "be checked",
+            "%s has no MedLoRA manifest: whether it was trained on this base cannot be checked",
             folder,
         )
         return Adapter(folder)

@@ -48,7 +48,7 @@ def check_local(folder: str) -> None:
     """
     if is_location(folder):
         raise ConfigError(
-            "training.output_dir: must be a local folder in Python",
+            "training.output_dir: MedicalLoRATrainer takes only a local folder",
             fix="use `medlora train` to keep runs at a URL",
         )
 
