@@ -71,17 +71,17 @@ def _key(name: str) -> str:
 
 def _value(value: Any) -> Any:  # noqa: ANN401  (any JSON value, any YAML value)
     if isinstance(value, dict):
-        raise ValueError("must be a text (got an object)")  # noqa: TRY004  (caught with the others)
+        raise ValueError("must be a string (got an object)")  # noqa: TRY004  (caught with the others)
     if not isinstance(value, str):
         return value
     try:
         node = yaml.compose(value, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
-        raise ValueError(f"not a YAML value (got a text of {len(value)} characters)") from None
+        raise ValueError(f"not a YAML value (got a string of {len(value)} characters)") from None
     if node is None:
         return value
     if isinstance(node, yaml.MappingNode):
-        problem = "must be one value or a list (got a mapping: quote a text with a colon)"
+        problem = "must be one value or a list (got a mapping: quote a string with a colon)"
         raise ValueError(problem)  # noqa: TRY004  (caught with the others)
     return construct(node)
 

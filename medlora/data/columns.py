@@ -62,7 +62,7 @@ def wrong_columns(
         fix = (
             "if the first line is a row, add one before it that names the columns: question,answer"
         )
-    return Problem(line, f"{fault}; there are {_listed(tellable)}", fix)
+    return Problem(line, f"{fault}; the columns are: {_listed(tellable)}", fix)
 
 
 def _is_name(text: str) -> bool:

@@ -32,7 +32,9 @@ def refuse_bomb(given: int, *, most: int) -> None:
     """
     if given > most:
         fault = f"the archive expands to more than {most:,} bytes, too many for its size"
-        raise StopReadingError(Problem(0, fault, "if that is right, decompress it first"))
+        raise StopReadingError(
+            Problem(0, fault, "if this size is expected, decompress the file first")
+        )
 
 
 def too_large(file: Path) -> Problem | None:
@@ -40,9 +42,7 @@ def too_large(file: Path) -> Problem | None:
     size = file.stat().st_size
     if size <= AT_ONCE:
         return None
-    return Problem(
-        0, f"{size:,} bytes, and at most {AT_ONCE:,} are read", "split it into several files"
-    )
+    return Problem(0, f"{size:,} bytes; the limit is {AT_ONCE:,}", "split it into several files")
 
 
 def lines_of(stream: BinaryIO) -> Iterator[bytes]:

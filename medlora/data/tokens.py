@@ -109,7 +109,7 @@ def proved(folder: Path, names: Sequence[str], *, key: str) -> dict[str, Any]:
     """
     manifest = read_stated(folder / MANIFEST)
     if manifest.get("key") != key:
-        raise DamagedError("it was made for other inputs")
+        raise DamagedError("it was made from other data, another tokenizer or other settings")
     for name in names:
         try:
             digest = sha256_file(folder / name)

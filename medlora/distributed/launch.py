@@ -116,7 +116,7 @@ class _Workers:
 
     def _lose(self, line: str) -> None:
         """Have the workers end: one that waits for a lost machine does not hear SIGTERM."""
-        _log.error("%s; this one ends as well", line)
+        _log.error("%s; this machine stops too", line)
         for child in psutil.Process().children():
             _send(child, signal.SIGTERM)
         threading.Timer(_LEAST_S, self._kill).start()

@@ -54,7 +54,7 @@ def open_store(address: str, port: int, *, hosts: bool, alone: bool, timeout_s: 
         raise MissingPartError(
             f"the first machine, at {address}:{port}, did not answer within {timeout_s:.0f} s",
             fix="check that it runs and that this port is open between the machines; "
-            f"{RDZV_TIMEOUT} sets the seconds",
+            f"{RDZV_TIMEOUT} sets the timeout in seconds",
         ) from error
 
 
@@ -89,7 +89,7 @@ def call_roll(
             raise MissingPartError(
                 f"{what} {numbers} of {count} did not join within {timeout_s:.0f} s",
                 fix=f"check why it did not start, or cannot reach the first {what}; "
-                f"{RDZV_TIMEOUT} sets the seconds",
+                f"{RDZV_TIMEOUT} sets the timeout in seconds",
             )
         try:
             store.wait([_key(missing[0])], timedelta(seconds=min(left, _LOOK_S)))

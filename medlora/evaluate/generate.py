@@ -71,7 +71,7 @@ def check_writes(model: Any) -> None:  # noqa: ANN401
         if ran_out_of_memory(error):
             raise
         raise MissingPartError(
-            f"this base cannot write text ({type(error).__name__}: {reason_of(error)})",
+            f"text generation with this base failed ({type(error).__name__}: {reason_of(error)})",
             fix="compare its config.json with that of the source, or use another base",
         ) from error
 

@@ -66,7 +66,8 @@ def held_out_loss(
                 nats.append(share)
     if not targets:
         raise DataError(
-            "the evaluation rows have no target", fix="give them answers, or set no eval file"
+            "no token of the evaluation rows counts towards the loss",
+            fix="add answers to them, or remove the evaluation file",
         )
     return HeldOut(math.fsum(nats) / targets, targets)
 

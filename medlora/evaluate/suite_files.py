@@ -110,10 +110,12 @@ def _items(piece: Piece) -> tuple[SuiteKind, list[Any], list[Problem]]:
         own = _form_of(row)
         first = first or own
         if own is None or first is None:
-            problems.append(Problem(number, "no kind of suite has these fields", _FIELDS))
+            problems.append(Problem(number, "these fields match no kind of suite", _FIELDS))
         elif own[0] is not first[0]:
             problem = f"a row of the form {own[1]} in a file of {first[1]}"
-            problems.append(Problem(number, problem, "give each form a file of its own"))
+            problems.append(
+                Problem(number, problem, "put rows of different forms in separate files")
+            )
         else:
             rows.append((number, row))
     if first is None:

@@ -90,4 +90,4 @@ def check_space(
         free = shutil.disk_usage(folder).free
     if needed > free:
         wanted = f"{needed:,} bytes are needed{f' for {purpose}' if purpose else ''}"
-        raise StorageError(f"{folder}: {wanted} and {free:,} are free", fix=fix)
+        raise StorageError(f"{folder}: {wanted}, but only {free:,} are free", fix=fix)

@@ -48,7 +48,7 @@ def read_proven(file: Path) -> dict[str, Any]:
     """
     try:
         if file.exists() and not file.is_file():  # to open a pipe is to wait for ever
-            raise DamagedError("its manifest is no file")
+            raise DamagedError("its manifest is not a file")
         content = file.read_bytes()
         value = json.loads(content)
     except FileNotFoundError:

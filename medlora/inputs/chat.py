@@ -113,7 +113,7 @@ def dated(plan: Plan, day: date | None = None, *, fresh: bool = False) -> Plan:
         stated = None if fresh else _date_of(cfg.run_dir)
         day = date.fromisoformat(stated) if stated else today()
         origin = origin if stated else "today"
-        _log.info("%s: %s (%s), because the chat template uses the date", DATE, day, origin)
+        _log.info("the chat template uses the date: %s is set to %s (%s)", DATE, day, origin)
     return replace(plan, resolved=plan.resolved.with_values({DATE: day.isoformat()}, origin=origin))
 
 

@@ -236,7 +236,7 @@ def _exposures(
         endings = _spoken(chat, context, digits, limit=position_limit(model.config))
         score = partial(score_variants, model, endings, batch_size=settings.batch_size)
         reports.append(_reported(canary, _both(model, score)))
-        _log.info("%s of %d canaries", canary.name, len(planted.canaries))
+        _log.info("exposure of %s (of %d canaries) measured", canary.name, len(planted.canaries))
     return {
         "decoys": settings.decoys,
         "max_exposure": float(np.log2(settings.decoys + 1)),

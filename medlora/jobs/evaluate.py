@@ -86,8 +86,8 @@ def _need_an_adapter(suites: Sequence[Suite], adapter: Adapter | None) -> None:
     compared = [suite for suite in suites if kind_of(suite).facts is None]
     if compared and adapter is None:
         raise click.UsageError(
-            f"suite {compared[0].name} has {compared[0].kind}, which only measure what an adapter "
-            "changes: name one with --adapter"
+            f"suite {compared[0].name} ({compared[0].kind}) compares an adapter with its "
+            "base: name the adapter with --adapter"
         )
 
 

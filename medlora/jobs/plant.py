@@ -72,8 +72,8 @@ def run(plan: Plan, out: Path, *, copies: Sequence[int], each: int | None, seed:
         folder.append(CANARIES, json_bytes(_stated(canaries, places, digests, seed=seed)))
     rows = len(secrets)
     show(
-        f"{len(canaries)} canaries, {each} per number of copies, in {rows} of {len(trained)} "
-        f"training rows: {out}"
+        f"{len(canaries)} canaries planted in {rows} of {len(trained)} training rows "
+        f"({each} canaries for each number of copies): {out}"
     )
     show(
         f"train on it (--data {out} --set data.privacy=warn: a canary looks like an identifier), "

@@ -64,8 +64,8 @@ def _refuse_unrepeatable(manifest: RunManifest, final: Path) -> None:
         raise ConfigError(
             f"{final} was trained with differential privacy: its noise was drawn once and is "
             "stored nowhere, so no second run can have the same bits",
-            fix="compare losses instead: train it again under another run_name, which spends "
-            "another epsilon",
+            fix="compare losses instead: train it again under another run_name, which uses "
+            "up the privacy budget (epsilon) a second time",
         )
     if manifest["allowed_changes"]:
         names = ", ".join(manifest["allowed_changes"])

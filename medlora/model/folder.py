@@ -160,7 +160,7 @@ def check_tokenizer_folder(folder: Path) -> None:
     for name in _OF_KEYS:
         if name in names and _names_others(folder, names, read_object(folder / name)):
             raise MissingPartError(
-                f"{folder / name}: names other files than the tokenizer's own",
+                f"{folder / name}: refers to files other than the tokenizer's standard ones",
                 fix="save it again: AutoTokenizer.from_pretrained(...).save_pretrained()",
             )
 
@@ -312,7 +312,7 @@ def _refuse_large(path: Path) -> None:
     limit = _MOST_BYTES.get(path.name, _FEW_BYTES)
     if path.stat().st_size > limit:
         raise MissingPartError(
-            f"{path}: has more than {limit >> 20} MiB, which no such file needs", fix=_COPY
+            f"{path}: is larger than {limit >> 20} MiB, the limit for this file", fix=_COPY
         )
 
 
@@ -330,15 +330,13 @@ def _check_config(folder: Path, config: Mapping[str, Any]) -> None:
         )
     if config.get("transformers_weights"):
         raise MissingPartError(
-            f"{file}: transformers_weights names weights of its own",
-            fix=f"leave it out, or {_COPY}",
+            f"{file}: transformers_weights points to another weights file",
+            fix=f"remove that key, or {_COPY}",
         )
     for key, number in _numbers(config):
         limit = next((most for words, most in _LIMITS if words.search(key)), _LARGEST)
         if abs(number) > limit:
-            raise MissingPartError(
-                f"{file}: {key} is {number}, and no model has more than {limit}", fix=_COPY
-            )
+            raise MissingPartError(f"{file}: {key} is {number}; the limit is {limit}", fix=_COPY)
 
 
 def _is_names(value: object) -> bool:

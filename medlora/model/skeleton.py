@@ -48,7 +48,7 @@ def skeleton(folder: Path, cfg: ModelConfig, *, half: torch.dtype | None) -> Pre
         raise
     except TooSlowError as error:
         raise MissingPartError(
-            f"{folder}: building the model that config.json describes {error}",
+            f"{folder}: cannot build the model of config.json: it {error}",
             fix="copy the whole folder again",
         ) from None
     except Exception as error:  # whatever a family's own code raises

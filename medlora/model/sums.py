@@ -51,7 +51,8 @@ def read_sums(file: Path) -> dict[str, str]:
         match = _LINE.fullmatch(line)
         if not match or match[2] in ("..", "."):
             raise DataError(
-                f"{file}:{number}: no digest and file name", fix="transfer the folder again"
+                f"{file}:{number}: not a SHA-256 and a file name",
+                fix="transfer the folder again",
             )
         stated[match[2]] = match[1]
     return stated

@@ -99,7 +99,7 @@ def workers_to_start(topology: Topology, cfg: RunConfig) -> Topology | None:
         return topology
     gpus = topology.workers_per_node
     if count < gpus.value:
-        _log.info("%d GPUs are visible; a step has work for %d", gpus.value, count)
+        _log.info("%d GPUs are visible, but this run can use only %d", gpus.value, count)
     return replace(topology, workers_per_node=Fact(count, gpus.source)) if count > 1 else None
 
 

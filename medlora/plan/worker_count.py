@@ -19,11 +19,10 @@ def note_idle_workers(cfg: RunConfig, workers: int) -> None:
     parts = cfg.training.gradient_accumulation_steps
     if parts < workers:
         _log.warning(
-            "%d workers share the %d micro-batches of a step: %d have nothing to do; raise "
+            "a step has micro-batches for only %d of %d workers, the others are idle; raise "
             "training.gradient_accumulation_steps and lower per_device_train_batch_size",
-            workers,
             parts,
-            workers - parts,
+            workers,
         )
 
 

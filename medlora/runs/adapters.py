@@ -73,7 +73,10 @@ def read_adapter(path: Path) -> Adapter:
     """
     folder = find_adapter(path)
     if not (folder / MANIFEST).is_file():
-        _log.info("%s has no manifest of ours: nothing says which base it belongs to", folder)
+        _log.info(
+            "%s has no MedLoRA manifest: whether it was trained on this base cannot be checked",
+            folder,
+        )
         return Adapter(folder)
     return Adapter(folder, as_run(whole_manifest(folder)))
 

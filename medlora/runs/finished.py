@@ -64,7 +64,9 @@ def finished_manifest(final: Path) -> RunManifest:
         raise MissingPartError(f"{final}: not there", fix="name the folder of a finished run")
     manifest = whole_manifest(final)
     if manifest.get("kind") != "run":
-        raise MissingPartError(f"{final}: no finished run", fix="name a run's folder or its final/")
+        raise MissingPartError(
+            f"{final}: not a finished run", fix="name a run's folder or its final/"
+        )
     return as_run(manifest)
 
 

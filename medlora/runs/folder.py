@@ -48,8 +48,8 @@ def check_local(folder: str) -> None:
     """
     if is_location(folder):
         raise ConfigError(
-            "training.output_dir: must be a folder here",
-            fix="give the URL to `medlora train`, which keeps runs there",
+            "training.output_dir: MedicalLoRATrainer takes only a local folder",
+            fix="use `medlora train` to keep runs at a URL",
         )
 
 

@@ -80,6 +80,7 @@ def check_recoverable(end: Path, problem: DamagedError) -> None:
     """
     if newest_proven(end.parent) is None:
         raise IntegrityError(
-            f"{end} is damaged: {problem}; no checkpoint beside it is whole",
-            fix="restore it from a copy, or start over with --fresh, which sets it aside",
+            f"{end} is damaged ({problem}), and no intact checkpoint is left",
+            fix="restore the folder from a backup, or start over with --fresh, which keeps the old "
+            "one under another name",
         )

@@ -73,8 +73,8 @@ def as_ours(error: BaseException) -> MedloraError | None:
         )
     if isinstance(error, RecursionError):
         return DataError(
-            f"something that was read is nested too deeply ({place_of(error)})",
-            fix="look for lists or objects within lists in the data, the base's JSON files or its "
+            f"the input is nested too deeply ({place_of(error)})",
+            fix="look for deeply nested lists or objects in the data, the base's JSON files or its "
             "chat template",
         )
     return _gave_up(error) if is_panic(error) else None

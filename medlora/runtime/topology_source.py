@@ -98,4 +98,4 @@ def names_in(value: Any) -> list[str]:  # noqa: ANN401  (any JSON value)
     return list(value) if fits else []
 
 
-_PLATFORM_S = "the platform writes it: leave it as it is, or remove it"
+_PLATFORM_S = "the platform sets this: do not change it; outside the platform, remove it"

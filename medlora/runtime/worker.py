@@ -84,4 +84,8 @@ def _check(rank: Fact[int], local: Fact[int], world: Fact[int], workers: Fact[in
     }
     for problem, applies in problems.items():
         if applies:
-            raise ConfigError(problem, fix="start all workers with one launcher's variables")
+            raise ConfigError(
+                problem,
+                fix="start all workers with the same launcher (torchrun, srun, ...), and leave its "
+                "variables as they are",
+            )

@@ -79,7 +79,7 @@ class Forward:
         """
         if LENGTHS in batch and not self.packs:
             raise ConfigError(
-                "this base model cannot keep packed records apart",
+                "with packing, this base's attention would cross from one row to the next",
                 fix="set training.packing: false",
             )
         with self._autocast():
@@ -175,7 +175,7 @@ class Forward:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             raise MissingPartError(
-                f"this base cannot compute on text alone ({type(error).__name__}: "
+                f"a forward pass with text input only failed ({type(error).__name__}: "
                 f"{reason_of(error)})",
                 fix=f"use a base {CAUSAL_LM_HINT}",
             ) from error

@@ -247,7 +247,8 @@ def _take_step(computation: Computation, step: Step, limit: RowLimit) -> Taken |
     targets = sum(count_targets(piece["labels"]) for piece in pieces)
     if targets < 1:
         raise DataError(
-            f"step {step.number + 1} has no target", fix="give every batch labels other than -100"
+            f"all labels of step {step.number + 1} are -100",
+            fix="give every batch labels other than -100",
         )
     gradients = GradientSum(
         _parameters(optimizer), team, fast=computation.cfg.gradient_reduction == "all_reduce"

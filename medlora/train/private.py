@@ -47,8 +47,8 @@ class PrivateTraining:
         sampler = loader.batch_sampler
         if not isinstance(sampler, PoissonSteps):
             raise ConfigError(
-                "privacy.dp needs training rows that are drawn one by one",
-                fix="give a loader that medlora.data.poisson.private_loader makes",
+                "privacy.dp needs Poisson sampling of the training rows",
+                fix="use a loader from medlora.data.poisson.private_loader",
             )
         if accelerator.mixed_precision == "fp16":
             raise ConfigError(

@@ -34,11 +34,14 @@ class Loaders:
         """
         if cfg.packing:
             raise ConfigError(
-                "training.packing is true and this base's attention cannot keep rows apart",
+                "training.packing: this base's attention would cross from one row to the next",
                 fix="leave training.packing unset, or set model.attn_implementation: sdpa",
             )
         if cfg.packing is None:
-            _log.info("rows are padded: this base's attention cannot keep packed ones apart")
+            _log.info(
+                "rows are padded: with packing, this base's attention would cross from one row "
+                "to the next"
+            )
             for collate in self.collates:
                 collate.layout = _padded(cfg)
 

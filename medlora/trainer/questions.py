@@ -71,7 +71,7 @@ def check_questions(cfg: TrainingConfig, prompts: Sequence[str]) -> None:
     """
     if cfg.generation_steps is not None and not prompts:
         raise ConfigError(
-            "training.generation_steps is set and there is no question to ask",
+            "training.generation_steps is set, but there is no question to ask",
             fix="name a file of questions in training.generation_prompts, or hold rows out",
         )
 

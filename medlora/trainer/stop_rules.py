@@ -54,8 +54,8 @@ def _refuse_broken_weights(model: nn.Module) -> None:
         more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
         raise DivergedError(
             f"the base's weight {broken[0]} is not finite (NaN or Inf){more}",
-            fix="take another copy of the base, or another precision (model.dtype: bfloat16 has "
-            "the range that float16 lacks); no setting of the training helps",
+            fix="copy the base model again, or set model.dtype: bfloat16 (float16 may overflow); "
+            "no training setting can fix this",
         )
 
 

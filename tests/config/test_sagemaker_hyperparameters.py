@@ -57,9 +57,9 @@ def test_all_that_does_not_parse_is_told_at_once(write) -> None:
         from_hyperparameters(file)
     text = str(error.value)
     assert "4 problems" in text
-    assert f"{file}, seed: not a YAML value (got a text of 5 characters)" in text
+    assert f"{file}, seed: not a YAML value (got a string of 5 characters)" in text
     assert f"{file}, run_name: must be one value or a list (got a mapping" in text
-    assert f"{file}, lora: must be a text (got an object)" in text
+    assert f"{file}, lora: must be a string (got an object)" in text
     assert f"{file}, r and lora.r: both set lora.r" in text
     assert error.value.exit_code == 78
 

@@ -25,12 +25,12 @@ def told(names: Sequence[str], form: str = "auto", **columns: str) -> str | None
     [
         (
             ["frage", "antwort"],
-            "no column with a known name; there are 'frage', 'antwort'",
+            "no column with a known name; the columns are: 'frage', 'antwort'",
             "--set data.columns.prompt=frage --set data.columns.response=antwort",
         ),
         (
             ["id", "patient_question", "doctor_answer", "date"],
-            "there are 'id', 'patient_question', 'doctor_answer', 'date'",
+            "the columns are: 'id', 'patient_question', 'doctor_answer', 'date'",
             "--set data.columns.prompt=patient_question --set data.columns.response=doctor_answer",
         ),
         (["question", "antwort"], "no column 'answer'", "--set data.columns.answer=antwort"),
@@ -47,7 +47,7 @@ def told(names: Sequence[str], form: str = "auto", **columns: str) -> str | None
         ),
         (
             ["Who is Osterhagen? I ask.", "x" * 50],
-            "there are column 1, column 2",
+            "the columns are: column 1, column 2",
             "if the first line is a row, add one before it that names the columns: question,answer",
         ),
         (["text", "question"], "no column 'answer'", "--set data.columns.answer=COLUMN"),
@@ -69,7 +69,9 @@ def test_what_may_be_a_row_is_told_by_its_number(tmp_path: Path) -> None:
         problems: list[Problem] = []
         source = locate(DataConfig(path=str(tmp_path))).train
         assert not list(source.read(1 << 20, problems.append))
-        assert problems[0].fault.partition("; ")[2].startswith("there are column 1, column 2")
+        assert (
+            problems[0].fault.partition("; ")[2].startswith("the columns are: column 1, column 2")
+        )
         assert "add one before it that names the columns" in problems[0].fix
 
 
@@ -92,7 +94,7 @@ def test_a_mapped_column_that_is_not_there_is_named() -> None:
     """A slip in the option shows beside what there is."""
     message = told(["frage", "antwort"], prompt="fragee", response="antwort")
     assert message is not None
-    assert "no column 'fragee'; there are 'frage', 'antwort'" in message
+    assert "no column 'fragee'; the columns are: 'frage', 'antwort'" in message
     assert "--set data.columns.prompt=frage" in message
 
 

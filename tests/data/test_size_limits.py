@@ -188,6 +188,6 @@ def test_prompts_and_suites_are_no_larger_than_what_is_read_at_once(tmp_path: Pa
         stream.truncate(1 << 30)
     for reader in (read_prompts, read_suite):
         with pytest.raises(
-            DataError, match=r"a.jsonl: 1,073,741,824 bytes, and at most 134,217,728"
+            DataError, match=r"a.jsonl: 1,073,741,824 bytes; the limit is 134,217,728"
         ):
             reader(file)

@@ -126,14 +126,14 @@ def test_every_bad_row_of_every_file_is_named_at_once(tmp_path: Path, write_json
         f"{first}:6: field 'choices[1]': empty text",
         f"{first}:7: field 'choices': text instead of a list",
         f"{first}:8: field 'question': missing",
-        f"{first}:9: no kind of suite has these fields",
+        f"{first}:9: these fields match no kind of suite",
         f"{first}:10: a row of the form pairs in a file of choices",
         f"{second}:1: field 'expect': an unknown word",
         f"{second}:2: not JSON",
         f"{second}:3: field 'category': no short label",
         f"{second}:4: field 'prompt': only white space",
-        f"{chats}:2: no kind of suite has these fields",
-        f"{pairs}:1: field 'worse': the same text as better",
+        f"{chats}:2: these fields match no kind of suite",
+        f"{pairs}:1: field 'worse': the same text as 'better'",
     ):
         assert line in message
     assert secret not in message

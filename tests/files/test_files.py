@@ -51,7 +51,7 @@ def test_what_does_not_fit_is_refused_before_a_byte_is_written(
     """The message has the bytes needed and free."""
     usage = shutil.disk_usage(tmp_path)._replace(free=5)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(StorageError, match="6 bytes are needed and 5 are free"):
+    with pytest.raises(StorageError, match="6 bytes are needed, but only 5 are free"):
         write_folder(tmp_path / "final", {"a": b"123", "b": b"456"})
     assert list(tmp_path.iterdir()) == []
 

@@ -40,5 +40,5 @@ def test_anything_else_is_damaged(tmp_path: Path, content: bytes) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """Nobody may ever write to it."""
     os.mkfifo(tmp_path / "a.json")
-    with pytest.raises(DamagedError, match="no file"):
+    with pytest.raises(DamagedError, match="not a file"):
         read_proven(tmp_path / "a.json")

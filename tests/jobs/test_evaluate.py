@@ -121,7 +121,7 @@ def test_what_cannot_be_measured_is_refused(
     with pytest.raises(click.UsageError, match="no suite is given"):
         evaluate.run(plan, EvaluateOptions())
     pairs = write_jsonl("pairs.jsonl", [{"prompt": "p", "better": "b", "worse": "w"}])
-    with pytest.raises(click.UsageError, match="only measure what an adapter changes"):
+    with pytest.raises(click.UsageError, match="compares an adapter with its base"):
         evaluate.run(plan, EvaluateOptions(suites=(str(pairs),)))
     with pytest.raises(MissingPartError, match=r"no adapter_config\.json"):
         evaluate.run(plan, EvaluateOptions(tmp_path, tuple(suites)))

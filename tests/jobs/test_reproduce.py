@@ -71,7 +71,7 @@ def test_another_adapter_ends_with_77_and_keeps_the_copy(run: Path) -> None:
 
 def test_what_cannot_be_repeated_says_so(run: Path) -> None:
     """No finished run, a damaged one, one that was continued with changes."""
-    with pytest.raises(MissingPartError, match="no finished run"):
+    with pytest.raises(MissingPartError, match="not a finished run"):
         reproduce.run(run / "epoch_1")
     rewrite(run / "final", allowed_changes=["training.learning_rate"])
     with pytest.raises(ConfigError, match=r"with changed settings \(training\.learning_rate\)"):

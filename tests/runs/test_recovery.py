@@ -102,7 +102,9 @@ def test_a_damaged_result_without_a_whole_checkpoint_is_refused(
         (checkpoint / "manifest.json").unlink()
     before = sha256_files(finished)
     promised("restore final from a copy")
-    with pytest.raises(IntegrityError, match=r"changed; no checkpoint beside it.*\n.*--fresh"):
+    with pytest.raises(
+        IntegrityError, match=r"changed\), and no intact checkpoint is left\n.*--fresh"
+    ):
         train.run(tough_plan("run"))
     assert sha256_files(finished) == before
     train.run(tough_plan("run"), fresh=True)

@@ -135,7 +135,7 @@ def test_a_disk_that_is_too_small_is_told_first(
     """74 before a byte is transferred."""
     calls = counted(memory, "get")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 2, 7))
-    told = r"8 bytes are needed for gs://bucket/in and 7 are free\n  fix: .*MEDLORA_WORK"
+    told = r"8 bytes are needed for gs://bucket/in, but only 7 are free\n  fix: .*MEDLORA_WORK"
     with pytest.raises(StorageError, match=told):
         fetch(memory, tmp_path)
     assert calls == []

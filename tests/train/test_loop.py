@@ -288,5 +288,5 @@ def test_a_step_without_targets_is_an_error(base_folder: Path) -> None:
     """An all-prompt step stops the run instead of yielding NaN."""
     row = make_rows(1)[0]
     prompts = [Row(row.ids, np.zeros(len(row.ids), dtype=bool))] * 8
-    with pytest.raises(DataError, match=r"step 1 has no target\n  fix: give"):
+    with pytest.raises(DataError, match=r"all labels of step 1 are -100\n  fix: give"):
         train(make_model(base_folder), prompts, config())

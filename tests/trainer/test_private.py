@@ -173,5 +173,5 @@ def test_a_loader_with_an_order_is_refused(tough_plan: Make, base_folder: Path) 
     loaders = make_loaders(prepare(find_inputs(plan), cfg), cfg.training, pin_memory=False)
     model = build_model(base_folder, cfg, suites=())
     tokenizer = AutoTokenizer.from_pretrained(base_folder)
-    with pytest.raises(ConfigError, match="drawn one by one"):
+    with pytest.raises(ConfigError, match="needs Poisson sampling"):
         MedicalLoRATrainer(model, tokenizer, loaders.train, None, cfg)

@@ -177,7 +177,7 @@ class Chat:
         except RefusedError as error:
             raise DataError(f"the chat template {error}", fix="use another template") from None
         except CannotEncodeError as error:
-            raise DataError(f"a message {error}", fix="remove it") from None
+            raise DataError(f"a message {error}", fix="remove that text from it") from None
         self._check_embedded(ids)
         return ids
 
@@ -275,8 +275,8 @@ class Chat:
             letter = next(filter(None, map(self._controls.unbreakable, texts)), None)
             if letter:
                 raise UnfitError(
-                    f"has {letter}, which is a control token of this base's tokenizer",
-                    "use a tokenizer whose control tokens are longer than a character",
+                    f"contains {letter}, which this base's tokenizer treats as a control token",
+                    "remove it, or use a base whose control tokens are longer than one character",
                     field=f"messages[{place}].content",
                 )
             kept.append(self._broken(message) if control else message)
@@ -323,7 +323,7 @@ class Chat:
         made = []
         for encoding in encodings:
             if encoding is None or isinstance(encoding, str):
-                fix = "remove it, or set data.control_tokens: fail to list all such rows"
+                fix = "remove that text, or set data.control_tokens: fail to list all such rows"
                 return Problem(draft.line, f"a message {encoding or 'cannot be encoded'}", fix)
             largest = int(encoding.ids.max(initial=0))
             if self._embeddings is not None and largest >= self._embeddings:

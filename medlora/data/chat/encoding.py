@@ -136,7 +136,9 @@ class Encoder:
         if always or self._normalizes:
             count = sum(number in self.controls.ids for number in ids)
             if count != self.controls.written(text):
-                raise CannotEncodeError("becomes a control token once it is normalized")
+                raise CannotEncodeError(
+                    "contains text that the tokenizer's normalization turns into a control token"
+                )
         return ids
 
     def _tail(self, example: Sequence[Piece], place: int) -> str:

@@ -444,7 +444,7 @@ class TurnRenderer:
         if same is None:
             raise UnfitError(
                 f"the chat template renders the tool calls of message {place + 1} "
-                "differently from a server",
+                "differently in training than at inference",
             )
         completion = whole[same:]
         if same < len(prompt):
@@ -454,7 +454,7 @@ class TurnRenderer:
         elif not goes_on(prompt, completion[: _first(completion, (texts.answer, *message.called))]):
             raise UnfitError(
                 f"the chat template opens a reasoning block before message {place + 1}, "
-                "which does not close it",
+                "but that message does not close it",
                 field=f"messages[{place}]",
             )
         for text in (*_lost_calls(message, completion), *_arguments(message)):

@@ -42,7 +42,7 @@ def array_items(
             continue
         line = _BREAKS.sub(lambda match: match[1] or b" ", item)
         if b"\n" in line or b"\r" in line:
-            report(Problem(number, "a line break within a text", "write it as \\n"))
+            report(Problem(number, "a line break within a string", "write it as \\n"))
             continue
         yield number, line
     if not items.closed:

@@ -156,7 +156,7 @@ def _wrong(
         return None  # an empty file has no rows, which is told
     if not named or len(set(named)) < len(named):
         fault = "two columns of the same name" if named else "no column has a name"
-        return Problem(line, fault, "the first line names each column once")
+        return Problem(line, fault, "give each column in the header line a different name")
     if not form:
         return None
     return wrong_columns(named, line, form=form, columns=columns, certain=certain)

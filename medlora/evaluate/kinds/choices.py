@@ -36,13 +36,15 @@ def _parse(row: Row, line: int) -> Choice:
     options = row.get("choices")
     if not isinstance(options, list):
         problem = f"{kind(options)} instead of a list"
-        raise RowError(Problem(line, problem, "write a list of texts", "choices"))
+        raise RowError(Problem(line, problem, "write a list of strings", "choices"))
     texts = tuple(
         checked_text(option, f"choices[{index}]", line) for index, option in enumerate(options)
     )
     if len(texts) < _FEWEST or len(set(texts)) < len(texts):
         problem = "the same choice twice" if len(texts) >= _FEWEST else f"{len(texts)} choices"
-        raise RowError(Problem(line, problem, "write two different ones or more", "choices"))
+        raise RowError(
+            Problem(line, problem, "give at least two choices, all different", "choices")
+        )
     answer = row.get("answer")
     if not isinstance(answer, int) or isinstance(answer, bool):
         problem = f"{kind(answer)} instead of an index"

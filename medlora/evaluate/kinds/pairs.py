@@ -35,7 +35,7 @@ def _parse(row: Row, line: int) -> Pair:
     prompt, better, worse = (field_text(row, name, line) for name in ("prompt", "better", "worse"))
     if better == worse:
         fix = "write two different responses"
-        raise RowError(Problem(line, "the same text as better", fix, "worse"))
+        raise RowError(Problem(line, "the same text as 'better'", fix, "worse"))
     return Pair(line, prompt, better, worse)
 
 

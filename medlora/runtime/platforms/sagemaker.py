@@ -68,7 +68,7 @@ def _nodes(environment: Environment) -> Claim | None:
     if current not in hosts:
         raise ConfigError(
             f"{source}: current_host is not one of hosts",
-            fix="the platform writes it: leave it as it is, or remove it",
+            fix="the platform sets this: do not change it; outside the platform, remove it",
         )
     interface = content.get("network_interface_name")
     return Claim(

@@ -82,7 +82,7 @@ def _nodes(environment: Environment) -> Claim | None:
     if not 0 <= index < len(pools[pool]):
         raise ConfigError(
             f"{source}: task.index {index} is not one of {len(pools[pool])} in {task['type']}",
-            fix="the platform writes it: leave it as it is, or remove it",
+            fix="the platform sets this: do not change it; outside the platform, remove it",
         )
     host, _, port = pools[0][0].rpartition(":") if ":" in pools[0][0] else (pools[0][0], "", "")
     return Claim(

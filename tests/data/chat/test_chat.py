@@ -200,7 +200,10 @@ def test_a_row_that_spells_a_control_token_can_be_an_error(tokenizer) -> None:
 @pytest.mark.parametrize(
     ("tokens", "found"),
     [
-        ([AddedToken("a", special=True)], "has a, which is a control token"),
+        (
+            [AddedToken("a", special=True)],
+            "contains a, which this base's tokenizer treats as a control token",
+        ),
         ([AddedToken("pa", special=True), AddedToken("p\ue01f", special=True)], "cannot be kept"),
     ],
 )

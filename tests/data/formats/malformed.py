@@ -172,7 +172,7 @@ TABLES = [
         "t.csv", _SHEET + b'"' + b"Osterhagen\n" * (2 << 20), ":3: a cell that begins here has more"
     ),
     Malformed("t.csv.gz", gzip.compress(_SHEET * 99)[:-12], ": the gzip archive is damaged"),
-    Malformed("t.tsv", _SHEET, ":1: no column with a known name; there are column 1;"),
+    Malformed("t.tsv", _SHEET, ":1: no column with a known name; the columns are: column 1;"),
     Malformed(
         "t.csv", f"{SECRET} is asked. Who?,x\na,b\n".encode(), ": no column with a known name"
     ),
