@@ -75,8 +75,8 @@ class RowGradients:
         wrong = [g for p in self.parameters if (g := collected.get(p)) is None or len(g) != rows]
         if wrong:
             raise ConfigError(
-                "privacy.dp: the layers that are trained mix the rows of a batch in this base, so "
-                "the gradient of a single row cannot be computed",
+                "privacy.dp: the layers that are trained give no gradient for each single row "
+                "(this base mixes the rows of a batch, or computes past these layers)",
                 fix=_FIX,
             )
         return collected

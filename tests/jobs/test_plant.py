@@ -41,4 +41,4 @@ def test_too_few_rows_are_told_how_many_there_must_be(plant: Callable[[int], lis
     """65, and nothing is written."""
     with pytest.raises(DataError, match="need 22 rows, and it has 12") as error:
         plant(24)
-    assert "44 for training" in str(error.value)
+    assert "at least 44 training rows" in str(error.value)
