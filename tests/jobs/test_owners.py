@@ -162,7 +162,7 @@ def test_a_checkpoint_that_cannot_even_be_renamed_stops_nobody(
     give(sticky / "step_8", THEM, 0o700)
     finish()
     lines = capsys.readouterr().err.splitlines()
-    assert any("step_8 is skipped, and cannot be renamed: step_8: uid" in line for line in lines)
+    assert any("step_8 is skipped and cannot be renamed: step_8: uid" in line for line in lines)
     assert any(line.startswith("warning: step_8 is not saved: ") for line in lines)
 
 
