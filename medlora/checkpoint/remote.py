@@ -40,8 +40,8 @@ def upload(store: Store, folder: Path) -> None:
     arrived = {name: stored.size for name, stored in store.objects().items()}
     if arrived != {name: (folder / name).stat().st_size for name in files}:
         raise StorageError(
-            f"{store.location}: what is there is not what was written",
-            fix="see that nothing else writes there, and run it again",
+            f"{store.location}: the stored files are not those that were sent",
+            fix="make sure that nothing else writes there, and run it again",
         )
     store.put(folder / MANIFEST, MANIFEST)
 
@@ -72,7 +72,7 @@ def _fill(store: Store, temporary: Path, *, name: str) -> None:
     names = store.objects()
     nested = [name for name in names if "/" in name or name in {"", ".."}]
     if nested:
-        raise DamagedError(f"{nested[0]} does not belong to it")
+        raise DamagedError(f"{nested[0]} does not belong in this folder")
     at_once(lambda path: store.get(path, temporary / path), names)
     prove(temporary, name=name)
 
@@ -87,7 +87,7 @@ def set_aside(store: Store, name: str, reason: DamagedError) -> None:
     number = next(n for n in range(1, 1000) if not store.objects(f"broken-{name}-{n}"))
     move(store, name, f"broken-{name}-{number}")
     _log.warning(
-        "checkpoint %s is skipped, now broken-%s-%d: %s",
+        "checkpoint %s is skipped and was renamed broken-%s-%d: %s",
         store.location / name,
         name,
         number,

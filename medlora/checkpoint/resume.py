@@ -27,7 +27,7 @@ def newest_valid(run: Path) -> tuple[Path, Manifest] | None:
         try:
             return folder, prove(folder)
         except DamagedError as error:
-            _log.warning("checkpoint %s is skipped, %s: %s", folder.name, set_aside(folder), error)
+            _log.warning("checkpoint %s is skipped %s: %s", folder.name, set_aside(folder), error)
     return None
 
 
@@ -63,7 +63,7 @@ def set_aside(folder: Path) -> str:
         rename(folder, aside)
     except ForbiddenError:
         return "and cannot be renamed"
-    return f"now {aside.name}"
+    return f"and was renamed {aside.name}"
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -90,7 +90,7 @@ def prune(run: Path, *, keep: int, step: int) -> None:
         try:
             remove(run / name)
         except ForbiddenError as error:
-            _log.warning("checkpoint %s stays: %s", name, error.headline)
+            _log.warning("checkpoint %s could not be deleted: %s", name, error.headline)
 
 
 def _claimed_step(folder: Path) -> int:

@@ -66,6 +66,6 @@ def _compare(stated: dict[str, str], actual: dict[str, str]) -> None:
         if name not in actual:
             raise DamagedError(f"{name} is missing")
         if name not in stated:
-            raise DamagedError(f"{name} does not belong to it")
+            raise DamagedError(f"{name} is not listed in its manifest")
         if stated[name] != actual[name]:
             raise DamagedError(f"{name} was changed")

@@ -66,10 +66,9 @@ def choose_rows(
     needed = rows_for(copies, each=each)
     if needed > len(candidates):
         raise DataError(
-            f"the canaries need {needed} rows from the shorter half of the data, which "
-            f"has {len(candidates)}",
-            fix="plant fewer (--each) or fewer copies (--copies), or give more rows: "
-            f"{2 * needed} for training",
+            "canaries are planted into the shorter half of the training rows (by length): they "
+            f"need {needed} rows, and it has {len(candidates)}",
+            fix=f"lower --each or --copies, or give at least {2 * needed} training rows",
         )
     drawn = np.random.RandomState(seed).permutation(np.array(sorted(candidates)))[:needed]
     canaries, start = [], 0

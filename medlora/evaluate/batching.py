@@ -43,7 +43,7 @@ def in_batches(
             size = len(batch) // 2
         else:
             continue
-        _log.info("out of memory: %d rows at a time from here", size)
+        _log.info("out of memory: batch size reduced to %d rows", size)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return done

@@ -38,8 +38,8 @@ def check_gate(cfg: GateConfig, suites: Sequence[Suite]) -> None:
     ]
     if unasked:
         raise ConfigError(
-            f"gate.suites have no row for {', '.join(unasked)}",
-            fix="add a suite with such rows, or unset the threshold",
+            f"no row of gate.suites is measured by {', '.join(unasked)}",
+            fix="add a suite with such rows, or remove the threshold",
         )
 
 

@@ -325,7 +325,8 @@ def _log_split(split: Split) -> None:
         )
     if 2 * held < wanted:
         _log.warning(
-            "%d rows are held out instead of %d: the others belong together (%d rows in one group)",
+            "%d rows held out instead of %d, because rows that belong together stay on one side "
+            "(the largest group has %d rows)",
             held,
             wanted,
             split.facts["largest_component_rows"],

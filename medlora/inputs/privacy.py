@@ -164,7 +164,7 @@ def _tell(summary: Summary) -> None:
         _log.warning("privacy: %s is not scanned: it cannot be read as rows", name)
         return
     if not summary.counts:
-        _log.info("privacy: identifiers not found by this scanner in %s", name)
+        _log.info("privacy: no identifiers found in %s (this scanner can miss some)", name)
         return
     counts = ", ".join(f"{n:,} {label}" for label, n in ordered(summary.counts).items())
     _log.warning(
@@ -201,8 +201,9 @@ def check_one_example_a_row(cfg: RunConfig, changes: Mapping[str, int]) -> None:
     rows = changes.get("rows_taught_turn_by_turn", 0)
     if cfg.is_private and rows:
         raise ConfigError(
-            f"privacy.dp limits what one example tells, and {rows} rows are several: the base's "
-            "chat template has them taught turn by turn",
-            fix="give each turn a row of its own, with the same data.group_by, and let "
-            "privacy.dp count those; or use a base whose template goes on from turn to turn",
+            f"privacy.dp protects single examples, but this chat template splits {rows} rows into "
+            "several examples each, one per turn: such a row would be protected too little",
+            fix="put each turn into a row of its own, with the same value of data.group_by, and "
+            "let privacy.dp protect those; or use a base whose chat template renders earlier "
+            "turns as it renders the last one",
         )

@@ -158,10 +158,10 @@ def _check_saved(content: bytes, model: PeftModel) -> None:
     if wrong:
         counts = [sum(map(math.prod, shapes.values())) for shapes in (trained, saved)]
         raise MedloraError(
-            f"{WEIGHTS} would hold {counts[1]} parameters, but {counts[0]} are trained: "
-            f"{len(wrong)} tensors differ, first {wrong[0]}",
-            fix="train all of the adapter and nothing of the base; PEFT's modules_to_save is for "
-            "whole modules",
+            f"the adapter ({WEIGHTS}) would hold {counts[1]} parameters, but {counts[0]} are "
+            f"trainable: {len(wrong)} tensors differ, the first is {wrong[0]}",
+            fix="leave all weights of the adapter trainable and freeze the base; to train whole "
+            "modules of the base, use PEFT's modules_to_save",
         )
 
 

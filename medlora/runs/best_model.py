@@ -44,9 +44,9 @@ def mend_best(run: Path) -> str | None:
     try:
         _make(run, best, source)
     except ForbiddenError as error:
-        _log.warning("%s/ is not made anew: %s", BEST, error.headline)
+        _log.warning("%s/ could not be rebuilt: %s", BEST, error.headline)
         return f"{BEST}/: {problem}"
-    _log.warning("%s/: %s; it is made anew from %s", BEST, problem, source.name)
+    _log.warning("%s/: %s; it is rebuilt from %s", BEST, problem, source.name)
     return None
 
 

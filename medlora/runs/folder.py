@@ -66,7 +66,7 @@ def set_aside(folder: Path) -> bool:
     number = max(old_runs(folder), default=0) + 1
     old = folder.with_name(f"{folder.name}.old-{number}")
     rename(folder, old)
-    _log.info("what was there is now %s", old)
+    _log.info("the previous run was moved to %s", old)
     make_folder(folder)
     return True
 
@@ -79,18 +79,18 @@ def old_runs(folder: Path) -> dict[int, Path]:
 
 
 def reopen(run: Path) -> None:
-    """Prepare a run's folder for going on: what has to be made anew is set aside, and said.
+    """Prepare a run's folder for going on: what has to be rebuilt is set aside, and said.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     if written.is_left(run) and not any(os.path.lexists(run / name) for name in ENDS):
-        _log.warning("%s had a result, and it is gone: it is made anew", run.name)
+        _log.warning("the result of %s is missing; it is rebuilt", run.name)
     for name in ENDS:
         problem = _problem(run / name)
         if problem:
             where = put_aside(run / name)
-            _log.warning("%s/ is damaged, %s: %s; it is made anew", name, where, problem)
+            _log.warning("%s/ is damaged %s: %s; it is rebuilt", name, where, problem)
     written.forget(run)
 
 
@@ -168,7 +168,12 @@ def note_other_software(manifest: RunManifest) -> None:
     then = manifest.get("software", {})
     for name, version in software().items():
         if then.get(name) != version:
-            _log.warning("%s is %s, it was %s: the bits may differ", name, version, then.get(name))
+            _log.warning(
+                "%s is %s here and %s in the run's manifest: the adapter may not be bit-identical",
+                name,
+                version,
+                then.get(name),
+            )
 
 
 def _refuse(changes: list[str], what: str, *, fix: str) -> None:

@@ -87,7 +87,7 @@ class Mirror:
         old = Store(run.location.parent, run.service)
         number = 1 + max(_old_numbers(old, name), default=0)
         remote.move(old, name, f"{name}.old-{number}", but=(_WRITER,))
-        _log.info("what was there is now %s", old.location / f"{name}.old-{number}")
+        _log.info("the previous run was moved to %s", old.location / f"{name}.old-{number}")
 
     def restore(self, *, fresh: bool = False) -> None:
         """Bring here what a run needs to go on, or to see that it is done: what proves itself.
@@ -262,7 +262,7 @@ class Mirror:
         if holder != self._token:
             who = (holder or b"nobody").decode(errors="replace").rpartition(",")[0] or "unknown"
             raise RunInUseError(
-                f"{run.location}: another run writes there since ({who})",
+                f"{run.location}: another run has started writing there ({who})",
                 fix="wait for it, stop it, or give this run another run_name",
             )
 

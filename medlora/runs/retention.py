@@ -55,13 +55,13 @@ def point_to_latest(plan: Plan) -> None:
         with storage_errors(place):
             _point(place, cfg.run_name, links=not (service and service.copied_to))
     except MedloraError as error:  # a result is not lost for want of it
-        _log.warning("%s does not lead to %s: %s", place, cfg.run_name, error.headline)
+        _log.warning("%s could not be pointed to %s: %s", place, cfg.run_name, error.headline)
 
 
 def _point(place: Path, name: str, *, links: bool) -> None:
     target = _target(place)
     if target is None and (place.is_symlink() or place.exists()):
-        _log.info("%s is not ours: it stays as it is", place)
+        _log.info("%s was not written by MedLoRA and is left as it is", place)
         return
     moment = _ended(place.with_name(name))
     if target == name or (target and moment < _ended(place.with_name(target))):

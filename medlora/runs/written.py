@@ -87,4 +87,4 @@ def read(run: Path) -> Written:
             names = (*folders, *files, *made)
             if all(isinstance(name, str) and "/" not in name for name in names):
                 return cast("Written", stated)
-    raise DamagedError("it is not what we write")
+    raise DamagedError("its content is not in the format that MedLoRA writes")

@@ -82,10 +82,10 @@ def as_ours(error: BaseException) -> MedloraError | None:
 
 def _gave_up(error: BaseException) -> MissingPartError:
     return MissingPartError(
-        f"a library that reads the base's tokenizer or the data failed ({place_of(error)})",
-        fix="use another copy of the base: the cause is most often a pattern or a class in "
-        "its tokenizer's files; the library's message is withheld because it may quote "
-        "a row",
+        f"a library failed while it read the base's tokenizer or the data ({place_of(error)}); "
+        "its message is not shown, because it may quote a row",
+        fix="copy the base's tokenizer files again: most often a pattern or a class name in them "
+        "is invalid",
     )
 
 

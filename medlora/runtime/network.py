@@ -190,8 +190,9 @@ class _Guard:
             self._reported.add((who, target))
             _log.warning("network: %s tried to reach %s and was refused", who, target)
         raise NetworkRefusedError(
-            f"{who} tried to reach {target}, but the network is closed",
-            fix=f"nothing, if it was not meant to; otherwise set {NETWORK} to that host",
+            f"{who} tried to connect to {target}; network access is disabled, and {NETWORK} does "
+            "not allow this host",
+            fix=f"if the connection is needed, add the host to {NETWORK}; otherwise do nothing",
         )
 
 

@@ -124,9 +124,9 @@ class _Receiver:
                 return sha256
             before = sha256 if size == stated.size else None
         raise StorageError(
-            f"{self._store.location / name if name else self._store.location}: what "
-            "arrived differed from the object, three times",
-            fix="upload it again, and make sure that nobody writes to it",
+            f"{self._store.location / name if name else self._store.location}: the "
+            "download did not match the stored object, three times in a row",
+            fix="upload it again, and make sure that nothing else writes there",
         )
 
 

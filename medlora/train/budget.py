@@ -62,7 +62,8 @@ def plan_budget(cfg: DpConfig, *, rows: int, sample_rate: float, steps: int) -> 
             )
     except ValueError:
         raise ConfigError(
-            f"privacy.dp: no noise gives epsilon {epsilon:g} at delta {delta:g} in {steps} steps",
+            f"privacy.dp: epsilon {epsilon:g} at delta {delta:g} cannot be reached in {steps} "
+            "steps, with any amount of noise",
             fix="raise privacy.dp.target_epsilon or privacy.dp.target_delta",
         ) from None
     return Budget(noise, sample_rate, cfg.max_grad_norm, sample_rate * rows, delta)
@@ -119,10 +120,10 @@ class Ledger:
             planned = (budget.noise_multiplier, budget.sample_rate)
             if any(abs(a / b - 1) > _SAME for a, b in zip((noise, rate), planned, strict=True)):
                 raise ConfigError(
-                    f"the checkpoint was made with noise {noise:.6g} at rate {rate:.6g}, the "
-                    f"config asks for {planned[0]:.6g} at {planned[1]:.6g}",
-                    fix="go on with the rows, steps and privacy.dp that it began with, or start "
-                    "over with --fresh, which spends anew",
+                    f"the checkpoint was made with noise {noise:.6g} at sampling rate {rate:.6g}; "
+                    f"the config now needs {planned[0]:.6g} at {planned[1]:.6g}",
+                    fix="restore the rows, the number of steps and the privacy.dp that the run "
+                    "began with, or start over with --fresh, which uses up further privacy budget",
                 )
 
     def spend(self) -> None:

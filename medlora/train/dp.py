@@ -146,7 +146,9 @@ def _sum_that_fits(
             return sums, nats
         drive.limit.shrink(pieces)
         rows = drive.limit.rows
-        _log.warning("out of memory: on with at most %d rows in a micro-batch", rows)
+        _log.warning(
+            "out of memory: micro-batches reduced to at most %d rows; training continues", rows
+        )
 
 
 def clipped_sum(

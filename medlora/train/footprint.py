@@ -150,8 +150,8 @@ class Walker:
                 del nats
         except (RuntimeError, NotImplementedError, TypeError) as error:
             raise CannotTellError(
-                "what this base model does depends on its numbers, so that its memory cannot be "
-                f"told from shapes ({type(error).__name__})",
+                "memory cannot be estimated without running this base model, because its "
+                f"computation depends on values and not on shapes alone ({type(error).__name__})",
                 fix="train a few steps (training.max_steps: 3) and look at memory_peak_bytes",
             ) from error
         finally:

@@ -274,7 +274,9 @@ def _take_step(computation: Computation, step: Step, limit: RowLimit) -> Taken |
             ) from error
     # Outside of the handler, which keeps the failed pass's tensors alive.
     limit.shrink(pieces)
-    _log.warning("out of memory: on with at most %d rows in a micro-batch", limit.rows)
+    _log.warning(
+        "out of memory: micro-batches reduced to at most %d rows; training continues", limit.rows
+    )
     return None
 
 

@@ -45,7 +45,8 @@ class RowGradients:
         strangers = [n for n, p in model.named_parameters() if p.requires_grad and p not in reached]
         if strangers:
             raise ConfigError(
-                f"privacy.dp: {strangers[0]} trains and is no weight of a plain linear layer",
+                f"privacy.dp: only weights of plain linear layers can be trained, and "
+                f"{strangers[0]}, which is trainable, is not one",
                 fix=_FIX,
             )
         self._handles = [layer.register_forward_hook(self._watch) for layer in layers]
@@ -73,7 +74,11 @@ class RowGradients:
             parameter.grad = None
         wrong = [g for p in self.parameters if (g := collected.get(p)) is None or len(g) != rows]
         if wrong:
-            raise ConfigError("privacy.dp: this base's layers do not see rows apart", fix=_FIX)
+            raise ConfigError(
+                "privacy.dp: the layers that are trained give no gradient for each single row "
+                "(this base mixes the rows of a batch, or computes past these layers)",
+                fix=_FIX,
+            )
         return collected
 
     def _watch(self, module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -122,8 +127,9 @@ def check_rows_apart(
         difference = (together[parameter] - expected).abs().max()
         if not difference <= close * expected.abs().max():
             raise ConfigError(
-                "privacy.dp: this base computes a row otherwise in the company of others",
-                fix=_FIX,
+                "privacy.dp: with this base, the gradient of a row depends on the other rows of "
+                "the batch, so a single row cannot be protected",
+                fix="use another base, or leave privacy.dp.target_epsilon unset",
             )
 
 

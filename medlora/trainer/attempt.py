@@ -142,7 +142,7 @@ class LeadingAttempt(Attempt):
         held.enter_context(self._lock)
         self._lock.enter_context(only_writer(self._folder))
         for line in sweep(self._folder):
-            _log.warning("left where it is: %s", line)
+            _log.warning("what an interrupted write left could not be cleaned up: %s", line)
         # Meanwhile: by the run that held the lock until now.
         self.is_due = fresh or not self._is_finished()
 

@@ -91,10 +91,11 @@ def build_trainer(
     warmup = warmup_steps(training, total_steps=engine.total_steps)
     if training.warmup_steps not in (None, warmup):
         _log.info(
-            "the warm-up has %d steps, a tenth of the run: with training.warmup_steps, %d, it "
-            "would end before it reached its learning rate",
-            warmup,
+            "training.warmup_steps is %d and the run has %d steps: the warm-up was shortened to "
+            "%d, a tenth of the run",
             training.warmup_steps,
+            engine.total_steps,
+            warmup,
         )
     return trainer
 

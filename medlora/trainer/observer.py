@@ -127,4 +127,8 @@ class Observer:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            _log.warning("step %d: out of memory while the model answered; on without", step)
+            _log.warning(
+                "step %d: out of memory while sample answers were generated; training continues "
+                "without them",
+                step,
+            )

@@ -80,9 +80,10 @@ def check_diverged(
         return
     _refuse_broken_weights(model)
     skipped = progress.skipped_in_a_row
-    row = f"for {skipped} steps in a row, none of which was" if skipped > 1 else "and it was not"
+    steps = f"{skipped} steps in a row were" if skipped > 1 else "the step was"
     raise DivergedError(
-        f"step {result.step}: the loss is {result.loss}, {row} taken",
+        f"step {result.step}: the loss is {result.loss}; {steps} skipped because loss or gradient "
+        "was not finite, and training stopped",
         fix="lower training.learning_rate, lengthen the warm-up, or use bf16 instead of fp16",
     )
 

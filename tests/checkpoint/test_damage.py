@@ -130,7 +130,9 @@ def test_each_file_of_another_user_is_passed_over(
     assert found is not None
     assert found[0].name == "step_2"
     line = capsys.readouterr().err
-    assert line.startswith("warning: checkpoint step_4 is skipped, now broken-step_4-1: ")
+    assert line.startswith(
+        "warning: checkpoint step_4 is skipped and was renamed broken-step_4-1: "
+    )
     assert name in line
 
 

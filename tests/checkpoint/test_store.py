@@ -48,7 +48,7 @@ def test_any_damage_to_any_file_is_seen(saved: Path, name: str, damage: str) -> 
 def test_a_file_too_many_is_seen(saved: Path) -> None:
     """A folder holds what its manifest names and nothing else."""
     (saved / "extra").touch()
-    with pytest.raises(DamagedError, match="extra does not belong"):
+    with pytest.raises(DamagedError, match="extra is not listed"):
         read_manifest(saved)
 
 

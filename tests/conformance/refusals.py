@@ -141,7 +141,7 @@ _CAUSES: Mapping[str, Callable[[_Case, re.Match[str]], bool]] = {
     r"leaves out or changes the text of|changes the text of": _changes,
     r"leaves out the text of": _is_left_out,
     r"writes the text of message \d+ (\d+) times": _is_written_often,
-    r"renders the (?:conversation|tool calls of message \d+) differently": _is_another,
+    r"renders the (?:turns before|tool calls of) message \d+ differently": _is_another,
     r"puts an end token \((.*)\) into message": _has_end_within,
     r"opens a reasoning block before message": _opens_a_thought,
     r"a message (?:contains|becomes) a control token": _spells_controls,

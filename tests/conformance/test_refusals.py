@@ -14,7 +14,7 @@ TEMPLATES = {one.name: one for one in templates_in(SMALL)}
 NO_TOOLS = "the chat template leaves out the row's tools"
 NO_CALLS = "the chat template leaves out the tool calls of message 2"
 NO_TEXT = "the chat template leaves out the text of message 1 (user)"
-OTHERWISE = "the chat template renders the conversation differently (message {})"
+OTHERWISE = "the chat template renders the turns before message {} differently once"
 REFUSED = "the chat template refuses the conversation: no"
 
 

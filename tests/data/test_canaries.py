@@ -22,9 +22,7 @@ def test_rows_are_used_once_and_controls_are_planted_nowhere() -> None:
 
 def test_too_few_rows_are_refused() -> None:
     """65, with both numbers."""
-    with pytest.raises(
-        DataError, match="need 17 rows from the shorter half of the data, which has 16"
-    ):
+    with pytest.raises(DataError, match="need 17 rows, and it has 16"):
         choose_rows(range(16), copies=(16, 0), each=1, seed=0)
 
 

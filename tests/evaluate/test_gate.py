@@ -125,8 +125,10 @@ def test_a_rule_that_no_row_is_about_is_refused_before_training() -> None:
     """It could never be passed."""
     choices = Suite(Path("c.jsonl"), "choices", "0", 1, (Choice(1, "q", "", ("a", "b"), 0),))
     cfg = GateConfig(suites=["x"], min_refusal=0.5, min_accuracy=0.5, max_diagnosis=0.5)
-    with pytest.raises(ConfigError, match=r"no row for gate\.min_refusal, gate\.min_accuracy\n"):
+    with pytest.raises(
+        ConfigError, match=r"is measured by gate\.min_refusal, gate\.min_accuracy\n"
+    ):
         check_gate(cfg, [prompts(2)])
-    with pytest.raises(ConfigError, match=r"no row for gate\.min_refusal, gate\.max_diagnosis"):
+    with pytest.raises(ConfigError, match=r"is measured by gate\.min_refusal, gate\.max_diagnosis"):
         check_gate(cfg, [choices])
     check_gate(cfg, [prompts(2, "refuse"), choices])

@@ -122,7 +122,9 @@ def test_a_checkpoint_that_we_may_not_read_is_passed_over(
     finish()
     printed = capsys.readouterr().err
     (line,) = [line for line in printed.splitlines() if "is skipped" in line]
-    assert line.startswith("warning: checkpoint step_8 is skipped, now broken-step_8-1: ")
+    assert line.startswith(
+        "warning: checkpoint step_8 is skipped and was renamed broken-step_8-1: "
+    )
     assert "uid 12345 may not read it, it belongs to uid 23456" in line or "denied" in line
     assert "going on from step_6 of 9 steps" in printed or "going on from epoch_2" in printed
 
@@ -136,11 +138,11 @@ def test_a_checkpoint_that_can_be_read_and_not_deleted_is_used(
     finish("training.save_steps=1")
     printed = capsys.readouterr().err
     assert "going on from step_8 of 9" in printed
-    assert "warning: checkpoint step_6 stays: " in printed
+    assert "warning: checkpoint step_6 could not be deleted: " in printed
     for name in ("final", "epoch_3", "step_9"):
         shutil.rmtree(cut / name)
     finish("training.save_steps=1")
-    (line,) = [x for x in capsys.readouterr().err.splitlines() if "left where it is" in x]
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "could not be cleaned up" in x]
     assert ".tmp-step_6-" in line
 
 
@@ -160,7 +162,7 @@ def test_a_checkpoint_that_cannot_even_be_renamed_stops_nobody(
     give(sticky / "step_8", THEM, 0o700)
     finish()
     lines = capsys.readouterr().err.splitlines()
-    assert any("step_8 is skipped, and cannot be renamed: step_8: uid" in line for line in lines)
+    assert any("step_8 is skipped and cannot be renamed: step_8: uid" in line for line in lines)
     assert any(line.startswith("warning: step_8 is not saved: ") for line in lines)
 
 

@@ -109,10 +109,10 @@ def test_what_is_saved_must_be_what_trains(base_folder: Path, name: str) -> None
     parameter.requires_grad = not parameter.requires_grad
     with pytest.raises(MedloraError) as error:
         adapter_bytes(model)
-    assert f"hold {count} parameters, but {trainable_parameters(model)} are trained" in str(
+    assert f"hold {count} parameters, but {trainable_parameters(model)} are trainable" in str(
         error.value
     )
-    assert "1 tensors differ, first base_model.model" in str(error.value)
+    assert "1 tensors differ, the first is base_model.model" in str(error.value)
     assert error.value.exit_code == 70
 
 

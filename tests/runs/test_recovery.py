@@ -1,4 +1,4 @@
-"""What a run's folder has lost is made anew from what is whole, as `verify` says it will be."""
+"""What a run's folder has lost is rebuilt from what is whole, as `verify` says it will be."""
 
 import re
 import shutil
@@ -71,7 +71,7 @@ def test_a_damaged_result_is_made_anew(
     promised("^medlora train rebuilds final/ from (step_8|epoch_3)$")
     train.run(tough_plan("run"))
     said = capsys.readouterr().err
-    assert "warning: final/ is damaged, now broken-final-1: " in said
+    assert "warning: final/ is damaged and was renamed broken-final-1: " in said
     assert "going on from step_" in said
     assert weights(finished) == before
     assert (finished / "broken-final-1").exists()
@@ -88,8 +88,8 @@ def test_a_result_that_is_gone_is_made_anew_and_told(
     promised("medlora train moves epoch_3 aside and resumes from step_8")
     train.run(tough_plan("run"))
     said = capsys.readouterr().err
-    assert "run had a result, and it is gone: it is made anew" in said
-    assert "checkpoint epoch_3 is skipped, now broken-epoch_3-1" in said
+    assert "the result of run is missing; it is rebuilt" in said
+    assert "checkpoint epoch_3 is skipped and was renamed broken-epoch_3-1" in said
     assert weights(finished) == before
 
 
@@ -154,7 +154,7 @@ def test_a_run_that_goes_on_gets_its_best_model_back(
     for name in ("final", "best_model"):
         shutil.rmtree(finished / name)
     train.run(tough_plan("run"))
-    assert "best_model/: it is gone; it is made anew from " in capsys.readouterr().err
+    assert "best_model/: it is gone; it is rebuilt from " in capsys.readouterr().err
     assert weights(finished) == before
 
 
@@ -178,7 +178,7 @@ def test_a_forged_checkpoint_is_not_gone_on_from(
     forge(finished)
     train.run(tough_plan("run", "training.save_steps=1"))
     said = capsys.readouterr().err
-    assert "checkpoint step_99 is skipped, now broken-step_99-1: " in said
+    assert "checkpoint step_99 is skipped and was renamed broken-step_99-1: " in said
     assert "going on from step_8" in said
     assert weights(finished)["final"] == before["final"]
 
@@ -195,7 +195,10 @@ def test_a_link_is_not_gone_on_from(
     kept = sha256_files(other)
     train.run(tough_plan("run", "training.save_steps=1"))
     said = capsys.readouterr().err
-    assert "checkpoint step_8 is skipped, now broken-step_8-1: it is a symbolic link" in said
+    assert (
+        "checkpoint step_8 is skipped and was renamed broken-step_8-1: it is a symbolic link"
+        in said
+    )
     assert re.search(r"going on from step_6", said)
     assert weights(finished) == before
     assert sha256_files(other) == kept

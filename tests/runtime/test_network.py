@@ -242,7 +242,7 @@ def test_a_refusal_that_nobody_handles_ends_with_69() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == NetworkRefusedError.exit_code == 69
     assert "Traceback" not in done.stderr
-    assert "set MEDLORA_NETWORK to that host" in done.stderr
+    assert "add the host to MEDLORA_NETWORK" in done.stderr
 
 
 @pytest.mark.parametrize(

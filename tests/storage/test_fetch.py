@@ -116,7 +116,7 @@ def test_content_that_is_not_what_the_service_states_is_refused(s3: S3, tmp_path
             Bent.turns += 1
             into.write_bytes(b"cont%03d" % Bent.turns)
 
-    with pytest.raises(StorageError, match="differed from the object, three times"):
+    with pytest.raises(StorageError, match="did not match the stored object, three times"):
         fetch(Bent(store.location, store.service), tmp_path / "bent")
     assert not read_all(tmp_path / "bent")
 

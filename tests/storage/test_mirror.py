@@ -138,8 +138,9 @@ def test_a_damaged_checkpoint_is_set_aside_there(
     run.write(f"{newest}/optimizer.safetensors", b"not what was written")
     monkeypatch.setattr(logging.getLogger("medlora"), "propagate", True)
     assert outcome(start("elsewhere")) == outcome_of("run")
-    assert f"{newest} is skipped, now broken-{newest}-1: optimizer.safetensors was changed" in (
-        caplog.text
+    assert (
+        f"{newest} is skipped and was renamed broken-{newest}-1: optimizer.safetensors was changed"
+        in (caplog.text)
     )
     assert run.objects(f"broken-{newest}-1")
 
@@ -218,7 +219,10 @@ def test_a_forged_checkpoint_there_is_not_gone_on_from(
     stop.requested = None
     monkeypatch.setattr(logging.getLogger("medlora"), "propagate", True)
     assert outcome(start("elsewhere")) == outcome_of("run")
-    assert "step_99 is skipped, now broken-step_99-1: its manifest is of step 6" in caplog.text
+    assert (
+        "step_99 is skipped and was renamed broken-step_99-1: its manifest is of step 6"
+        in caplog.text
+    )
     assert run.objects("broken-step_99-1")
 
 
@@ -249,7 +253,9 @@ def test_the_last_to_begin_is_the_one_that_writes(start, s3: S3, monkeypatch) ->
         original(self, result)
 
     monkeypatch.setattr(Duties, "count", count)
-    with pytest.raises(RunInUseError, match=r"another run writes there .*host other, process 7"):
+    with pytest.raises(
+        RunInUseError, match=r"another run has started writing there .*host other, process 7"
+    ):
         start("here")
     assert s3.store("runs/run").read(".writer")
 

@@ -156,7 +156,7 @@ def test_layers_where_rows_meet_are_refused(base_folder: Path) -> None:
     model.get_base_model().model.layers[0].register_forward_hook(
         lambda _module, _inputs, output: output - output.mean(0, keepdim=True)
     )
-    with pytest.raises(ConfigError, match="in the company of others"):
+    with pytest.raises(ConfigError, match="depends on the other rows of the batch"):
         check_rows_apart(model, Forward(model), RowGradients(model))
 
 
@@ -164,10 +164,10 @@ def test_factors_that_no_hook_sees_are_refused(base_folder: Path) -> None:
     """Lean layers compute past their factors; a trained norm is no linear layer."""
     model = make(base_folder)
     lean_linears(model)
-    with pytest.raises(ConfigError, match="do not see rows apart"):
+    with pytest.raises(ConfigError, match="no gradient for each single row"):
         check_rows_apart(model, Forward(model), RowGradients(model))
     model.get_base_model().model.norm.weight.requires_grad_(True)
-    with pytest.raises(ConfigError, match=r"model\.norm\.weight trains"):
+    with pytest.raises(ConfigError, match=r"model\.norm\.weight, which is trainable"):
         RowGradients(model)
 
 

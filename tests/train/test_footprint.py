@@ -143,7 +143,7 @@ def test_a_model_that_depends_on_numbers_is_told(monkeypatch: pytest.MonkeyPatch
         return out if out.last_hidden_state.sum() > 0 else None
 
     monkeypatch.setattr(body, "forward", asks)
-    with pytest.raises(CannotTellError, match="depends on its numbers"):
+    with pytest.raises(CannotTellError, match="depends on values"):
         walker.training(Shape(1, 8), recompute=False)
 
 

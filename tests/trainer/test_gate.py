@@ -205,7 +205,7 @@ def test_a_gate_that_cannot_judge_is_refused_before_training(
 ) -> None:
     """A rule without rows, a prompt without room, a bad row: nothing is trained first."""
     monkeypatch.setattr(MedicalLoRATrainer, "train", None)
-    with pytest.raises(ConfigError, match=r"no row for gate\.min_refusal"):
+    with pytest.raises(ConfigError, match=r"is measured by gate\.min_refusal"):
         train.run(gated("gate.min_refusal=0.5"))
     for name, row in {
         "long": {"prompt": "pain " * 90, "expect": "escalate"},

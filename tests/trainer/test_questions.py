@@ -181,7 +181,7 @@ def test_memory_that_runs_out_costs_the_look_alone(
         patch.setattr(monitor, "performance", refuse)
         train.run(tough_plan("asked", ASK))
     assert outcome_of("asked") == outcome_of("silent")
-    assert "step 4: out of memory while the model answered" in capsys.readouterr().err
+    assert "step 4: out of memory while sample answers were generated" in capsys.readouterr().err
 
 
 def test_python_callers_give_their_prompts(base_folder: Path, tokenizer, tmp_path: Path) -> None:

@@ -325,9 +325,9 @@ class TurnRenderer:
             inner = _texts_in(whole[len(head) : len(whole) - len(frame.after)], frame, texts)
         if usual is None or inner is None:
             raise UnfitError(
-                "the chat template renders the conversation differently once it is "
-                f"answered, so what precedes message {place + 1} is not the prompt that "
-                "a server would send"
+                f"the chat template renders the turns before message {place + 1} differently "
+                "once it is answered, so the model would be trained on a prompt that no server "
+                "sends"
             )
         self.counts["turns_with_the_served_prompt"] += 1
         shown = usual._replace(shows_thought=frame.shows_thought, between=frame.between)
