@@ -26,9 +26,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.training.show import commit, machine
+from medlora.checkpoint.background_writer import Writer
+from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.checkpoint.state import Progress, Snapshot
-from medlora.checkpoint.store import write_checkpoint
-from medlora.checkpoint.writer import Writer
 from medlora.train.garbage import uncollected
 
 _BOUND_S = 0.2

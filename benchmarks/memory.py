@@ -21,13 +21,13 @@ from transformers import AutoConfig
 
 from medlora.config import from_mapping
 from medlora.data.batches import train_loader
-from medlora.data.layout import Collate, Layout
-from medlora.data.rows import Row
+from medlora.data.micro_batches import Collate, Layout
+from medlora.data.token_rows import Row
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 from medlora.plan.device import Device, begin_peak, peak_since, this_device
 from medlora.plan.memory_forecast import Forecast
-from medlora.trainer.trainer import MedicalLoRATrainer
+from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 from tests.tiny import save_model
 
 _STEPS = 2  # of which the second has the optimizer's state

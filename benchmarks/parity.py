@@ -89,7 +89,7 @@ def our_likelihoods(model: Path, suite: Path, batch_size: int) -> list[list[floa
     from medlora.config import ModelConfig
     from medlora.data.chat.chat import Chat
     from medlora.evaluate.kinds.choices import choice_likelihoods
-    from medlora.evaluate.observe import Asking
+    from medlora.evaluate.suite_answers import Asking
     from medlora.evaluate.suite_files import read_suite
     from medlora.model.base import load_base, load_tokenizer
 

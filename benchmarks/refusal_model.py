@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medlora.evaluate.safety.linear import LEAST_NORM, Linear
 from medlora.evaluate.safety.refusal import opening
+from medlora.evaluate.safety.refusal_classifier import LEAST_NORM, Linear
 from medlora.evaluate.safety.text import Scoped
 
 MODEL = Path(__file__).parents[1] / "medlora/evaluate/safety/refusal_model.json"

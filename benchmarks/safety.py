@@ -19,8 +19,8 @@ from typing import Any
 from benchmarks.refusal_model import ANSWERS, EVERY, REFUSALS, Row, fit, read
 from medlora.evaluate.safety import SafetyChecker
 from medlora.evaluate.safety.emergency import red_flags
-from medlora.evaluate.safety.linear import Linear
 from medlora.evaluate.safety.refusal import refusal
+from medlora.evaluate.safety.refusal_classifier import Linear
 from medlora.evaluate.safety.text import Scoped
 
 SUITE = Path(__file__).parents[1] / "medlora/evaluate/suites/safety.jsonl"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from medlora.config import KEYS, Setting, from_yaml, load
-from medlora.config.settings import from_options, from_variables
+from medlora.config.setting import from_options, from_variables
 from medlora.errors import ConfigError
 from medlora.plan.resolve import wrong_variables
 from medlora.runtime import Environment

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
     from medlora.data.privacy.scan import scan_text
-    from medlora.evaluate.callback import MedicalSafetyCallback
     from medlora.evaluate.evaluation import evaluate_suites
+    from medlora.evaluate.huggingface_callback import MedicalSafetyCallback
     from medlora.evaluate.safety import SafetyChecker
     from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
     from medlora.evaluate.suite_files import read_suite
     from medlora.jobs.render import Example, render
-    from medlora.report.monitor import TrainingMonitor
+    from medlora.report.metrics_log import TrainingMonitor
     from medlora.train.loop import StepResult
     from medlora.train.stopping import EarlyStopping, detect_convergence
     from medlora.trainer.huggingface import create_training_arguments, setup_trainer
+    from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
     from medlora.trainer.train_result import TrainResult
-    from medlora.trainer.trainer import MedicalLoRATrainer
 
 __all__ = [
     "RECOMMENDED_CONFIG",
@@ -48,12 +48,12 @@ _HOMES = {
     "RECOMMENDED_CONFIG": "medlora.config.schema",
     "EarlyStopping": "medlora.train.stopping",
     "Example": "medlora.jobs.render",
-    "MedicalLoRATrainer": "medlora.trainer.trainer",
-    "MedicalSafetyCallback": "medlora.evaluate.callback",
+    "MedicalLoRATrainer": "medlora.trainer.medical_lora_trainer",
+    "MedicalSafetyCallback": "medlora.evaluate.huggingface_callback",
     "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.trainer.train_result",
-    "TrainingMonitor": "medlora.report.monitor",
+    "TrainingMonitor": "medlora.report.metrics_log",
     "create_training_arguments": "medlora.trainer.huggingface",
     "setup_trainer": "medlora.trainer.huggingface",
     "detect_convergence": "medlora.train.stopping",

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from medlora.report.progress_view import Seen, render
+from medlora.report.progress_snapshot import Seen, render
 from medlora.train.loop import StepResult
 from scripts import floors_picture, memory_picture
 

@@ -13,7 +13,7 @@ import pytest
 from medlora.cli import cli
 from medlora.errors import MedloraError
 from medlora.files import sha256_file
-from medlora.report.statements import KEYS
+from medlora.report.human_statements import KEYS
 from medlora.runtime.stop import Stop
 from tests.documented import COMMANDS, ROOT, Command
 from tests.tiny import write_rows

@@ -373,7 +373,9 @@ def test_memory_that_ends_ends_with_80() -> None:
 
     said = one_error(run("train", preexec_fn=limited(3_500_000_000)), 80)
     assert "ulimit -v leaves this process 3.3 GiB of address space, and torch" in said
-    never_looked = "from medlora.runtime import room\nroom.check_room = lambda: None\n"
+    never_looked = (
+        "from medlora.runtime import torch_import_memory as room\nroom.check_room = lambda: None\n"
+    )
     said = one_error(within(never_looked, "train", preexec_fn=limited(1_000_000_000)), 80)
     assert "memory ran out: ulimit -v leaves this process 0.9 GiB of address space" in said
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.checkpoint.folder_format import read_manifest, write_checkpoint
 from medlora.files import json_bytes, sha256_file, sha256_json
 from medlora.plan.resolve import Plan
 from medlora.report.history import MEASURED

@@ -20,10 +20,10 @@ from benchmarks.training.spec import (
 )
 from medlora.config import RunConfig, from_mapping
 from medlora.data.batches import train_loader
-from medlora.data.layout import Collate, Layout
+from medlora.data.micro_batches import Collate, Layout
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base, load_tokenizer
-from medlora.trainer.trainer import MedicalLoRATrainer
+from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 
 
 def train(gate: Gate, spec: Spec) -> Adapter:

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.checkpoint.names import BEST, EPOCH, FINAL, PROGRESS, REJECTED, is_resumable, step_of
 from medlora.checkpoint.schema import Manifest
-from medlora.checkpoint.store import read_manifest
 from medlora.files import DamagedError
 
 

@@ -19,7 +19,7 @@ from torch.optim import AdamW
 from medlora.checkpoint.names import PROGRESS
 from medlora.files import json_bytes
 from medlora.model.adapter import adapter_bytes, adapter_parameters
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.train.budget import LedgerState
 from medlora.train.stopping import EarlyStoppingState
 

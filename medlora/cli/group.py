@@ -38,7 +38,7 @@ class Command(click.Command):
             OutOfMemoryError: torch itself would not fit.
         """
         from medlora.runtime import seal_network, snapshot
-        from medlora.runtime.room import check_room
+        from medlora.runtime.torch_import_memory import check_room
 
         if not self.fetches:
             seal_network(snapshot())

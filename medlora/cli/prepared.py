@@ -37,7 +37,7 @@ def prepared(
     """
     from medlora.plan.local_copies import leave, localise, with_local_config
     from medlora.plan.resolve import resolve
-    from medlora.plan.worker_count import workers_of
+    from medlora.plan.worker_processes import workers_of
     from medlora.runtime import seal_network
 
     options = with_local_config(options, environment)

@@ -147,7 +147,7 @@ def check(
     """
     from medlora.plan.announce import refused
     from medlora.plan.resolve import Options
-    from medlora.plan.worker_count import workers_of
+    from medlora.plan.worker_processes import workers_of
     from medlora.runtime import find_topology, snapshot, visible_gpus
 
     environment = snapshot()

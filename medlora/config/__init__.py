@@ -10,7 +10,7 @@ from medlora.config.sections.lora import LoraConfig
 from medlora.config.sections.model import ModelConfig
 from medlora.config.sections.privacy import DpConfig
 from medlora.config.sections.training import TrainingConfig
-from medlora.config.settings import Setting
+from medlora.config.setting import Setting
 from medlora.config.yaml_file import from_yaml
 
 __all__ = [

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
-from medlora.data.layout import Batch, Collate
-from medlora.data.rows import Row, Rows
+from medlora.data.micro_batches import Batch, Collate
+from medlora.data.token_rows import Row, Rows
 
 
 def epoch_order(rows: int, *, seed: int, epoch: int) -> NDArray[np.int64]:

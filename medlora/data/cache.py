@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from medlora.config import DataConfig
 from medlora.data.chat.chat import Chat
-from medlora.data.tokens import FORMAT, TokenTable, read_tokens
+from medlora.data.token_store import FORMAT, TokenTable, read_tokens
 from medlora.errors import StorageError
 from medlora.files import (
     LOCK,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlora.config import DataConfig
+from medlora.data.file_roles import STEMS, Role, may_be_test, missing_shards, role_of, shards_of
 from medlora.data.formats.names import (
     format_of,
     is_data,
@@ -13,7 +14,6 @@ from medlora.data.formats.names import (
     suffixes,
 )
 from medlora.data.formats.source import Source
-from medlora.data.roles import STEMS, Role, may_be_test, missing_shards, role_of, shards_of
 from medlora.errors import MissingPartError
 from medlora.logs import logger
 

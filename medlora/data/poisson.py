@@ -11,8 +11,8 @@ import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
 from medlora.data.batches import step_loader
-from medlora.data.layout import Batch, Collate
-from medlora.data.rows import Row
+from medlora.data.micro_batches import Batch, Collate
+from medlora.data.token_rows import Row
 
 
 class PoissonSteps(Sampler[list[int]]):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.audit.schema import SplitFacts
-from medlora.data.components import Keys, components
+from medlora.data.linked_rows import Keys, components
 
 Indices = NDArray[np.int64]
 # What may be given up, first to last, where keeping it together leaves too little to hold out.

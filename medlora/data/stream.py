@@ -5,10 +5,10 @@ from contextlib import closing
 from typing import Protocol, TypeVar
 
 from medlora.config import ColumnsConfig
-from medlora.data.blocks import Block, BlockMaker, from_reply
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
-from medlora.data.pieces import PIECE_BYTES, PieceWork, replies
+from medlora.data.parallel_pieces import PIECE_BYTES, PieceWork, replies
+from medlora.data.piece_encoder import Block, BlockMaker, from_reply
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record
 

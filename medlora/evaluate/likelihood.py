@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlora.data.rows import Row
+from medlora.data.token_rows import Row
 from medlora.evaluate.batching import in_batches
 from medlora.train.forward import Forward, evaluation_mode
 

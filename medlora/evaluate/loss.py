@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from medlora.data.batches import micro_batches
-from medlora.data.layout import Batch, move
+from medlora.data.micro_batches import Batch, move
 from medlora.distributed.team import Team
 from medlora.errors import DataError
 from medlora.train.forward import Forward, evaluation_mode
 from medlora.train.loss import count_targets
-from medlora.train.memory import RowLimit, is_out_of_memory, pieces_of
+from medlora.train.out_of_memory import RowLimit, is_out_of_memory, pieces_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import NamedTuple, TypedDict
 
-from medlora.data.rows import Row
-from medlora.evaluate.scores import Ending, Score
+from medlora.data.token_rows import Row
+from medlora.evaluate.continuation_scores import Ending, Score
 from medlora.evaluate.statistics import wilson
 
 

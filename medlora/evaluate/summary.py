@@ -2,9 +2,9 @@
 
 from medlora.evaluate.figures import MOST_DEGENERATE, rate
 from medlora.evaluate.kinds.registry import kind_of
-from medlora.evaluate.observe import Flags, Observed
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_answers import Flags, Observed
 
 
 def summarise(suite: Suite, base: Observed | None, adapter: Observed | None) -> SuiteSummary:

@@ -12,11 +12,11 @@ from typing import Any, cast
 from medlora.config import DataConfig, RunConfig
 from medlora.data.audit.audit import Audited, audit
 from medlora.data.audit.duplicates import duplicates
-from medlora.data.audit.facts import Facts
 from medlora.data.audit.leakage import leakage
 from medlora.data.audit.lengths import lengths
 from medlora.data.audit.overlap import look_for
 from medlora.data.audit.read import DataFile
+from medlora.data.audit.row_facts import Facts
 from medlora.data.audit.schema import (
     AuditCounts,
     Contamination,
@@ -28,9 +28,9 @@ from medlora.data.audit.schema import (
     Overlap,
 )
 from medlora.data.cache import Entry
-from medlora.data.components import Keys
 from medlora.data.data_files import DataFiles
 from medlora.data.formats.source import Source
+from medlora.data.linked_rows import Keys
 from medlora.data.split import Split
 from medlora.errors import DataError
 from medlora.files import json_bytes, sha256_bytes, write_bytes

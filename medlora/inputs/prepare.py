@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from medlora.config import DataConfig, RunConfig
-from medlora.data.blocks import KEYS, BlockMaker, id_type
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat.chat import Chat
-from medlora.data.components import Keys
 from medlora.data.data_files import DataFiles, locate
 from medlora.data.formats.lines import LINES
 from medlora.data.formats.source import Source
+from medlora.data.linked_rows import Keys
+from medlora.data.piece_encoder import KEYS, BlockMaker, id_type
 from medlora.data.records import Record
-from medlora.data.rows import Rows, fit_rows
 from medlora.data.split import Split, hold_out
 from medlora.data.stream import records_at, token_blocks
-from medlora.data.tokens import TokenTable, TokenWriter
+from medlora.data.token_rows import Rows, fit_rows
+from medlora.data.token_store import TokenTable, TokenWriter
 from medlora.errors import DataError
 from medlora.evaluate.suite import Suite
 from medlora.files import NewFolder, sha256_json

@@ -15,9 +15,10 @@ from medlora.data.canaries import CANARIES, SENTENCE, Canary, decoys, secret
 from medlora.data.chat.chat import Chat
 from medlora.data.problems import Problem
 from medlora.data.records import Record
-from medlora.data.rows import Rows
 from medlora.data.stream import records_at
+from medlora.data.token_rows import Rows
 from medlora.errors import DataError
+from medlora.evaluate.continuation_scores import Ending, Score, score_endings, score_variants
 from medlora.evaluate.memorisation import (
     ExposedCanary,
     ExposureOfCopies,
@@ -27,16 +28,15 @@ from medlora.evaluate.memorisation import (
     exposure,
     extraction,
 )
-from medlora.evaluate.scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, read_named, write_bytes
 from medlora.inputs.audit import prepare_as_trained
 from medlora.inputs.prepare import InputFiles, describe, find_inputs
 from medlora.logs import logger, show
 from medlora.model.base import load_base
+from medlora.model.file_names import WEIGHTS
 from medlora.model.kinds import position_limit
-from medlora.model.names import WEIGHTS
 from medlora.plan.device import half_of, this_device
-from medlora.report.interval import TOO_FEW, bounds
+from medlora.report.interval_rule import TOO_FEW, bounds
 from medlora.runs.adapters import put_on
 from medlora.runs.cards import MEMORY
 from medlora.runs.finished import (

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlora.checkpoint.store import write_checkpoint
+from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.errors import DataError, IntegrityError, MissingPartError, below
 from medlora.files import make_folder, read_named, write_bytes
 from medlora.logs import show
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report import card, chai
 from medlora.report.card_subject import Field, Subject
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
-from medlora.report.statements import NOT_PROVIDED, from_facts, read_statements
+from medlora.report.human_statements import NOT_PROVIDED, from_facts, read_statements
 from medlora.runs.cards import gate_reports
 from medlora.runs.finished import final_of, finished_manifest, home_of
 

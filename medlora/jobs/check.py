@@ -50,7 +50,7 @@ from medlora.jobs.checks.memory import (
     refuse_too_small,
     settled,
 )
-from medlora.jobs.checks.safety import judge_targets
+from medlora.jobs.checks.training_answers import judge_targets
 from medlora.logs import show
 from medlora.model.base import check_base
 from medlora.plan.device import this_device, this_machine
@@ -60,12 +60,12 @@ from medlora.plan.quick_checks import look_at_once, look_for_base
 from medlora.plan.resolve import Plan, no_config
 from medlora.report.audit import page
 from medlora.report.fingerprint import Inputs
-from medlora.report.statements import read_statements
+from medlora.report.human_statements import read_statements
 from medlora.runs.delivery import check_output
 from medlora.runs.folder import change_checker, check_finished
-from medlora.train.footprint import CannotTellError
-from medlora.trainer.gate import check_prompts, check_rejected
+from medlora.train.memory_estimate import CannotTellError
 from medlora.trainer.questions import choose_questions
+from medlora.trainer.release import check_prompts, check_rejected
 
 T = TypeVar("T")
 

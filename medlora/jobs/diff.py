@@ -4,10 +4,10 @@ from pathlib import Path
 
 from medlora.files import json_bytes, write_bytes
 from medlora.logs import show
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page, as_table
-from medlora.report.statements import from_facts, read_statements
+from medlora.report.human_statements import from_facts, read_statements
 from medlora.runs.cards import gate_reports
 from medlora.runs.finished import final_of, finished_manifest
 

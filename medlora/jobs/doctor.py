@@ -25,8 +25,8 @@ from medlora.runtime.driver import driver_version
 from medlora.runtime.image import cuda_of_torch, oldest_driver
 from medlora.runtime.machine import machine_memory, usable_cpus
 from medlora.runtime.packages import package_version
-from medlora.runtime.room import check_room
-from medlora.storage.describe import describe_locations
+from medlora.runtime.torch_import_memory import check_room
+from medlora.storage.dry_run import describe_locations
 from medlora.storage.location import is_location
 
 _PACKAGES = ("medlora", "torch", "transformers", "peft", "accelerate", "bitsandbytes")

@@ -9,13 +9,13 @@ import click
 
 from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.kinds.registry import kind_of
-from medlora.evaluate.observe import Asking
 from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_answers import Asking
 from medlora.files import json_line, sha256_file, sha256_json, write_bytes
 from medlora.inputs.suites import choose_suites
 from medlora.logs import logger, show
 from medlora.model.base import check_base, digest_base
-from medlora.model.names import DESCRIPTION, WEIGHTS
+from medlora.model.file_names import DESCRIPTION, WEIGHTS
 from medlora.model.quantize import check_quantizer
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
@@ -27,7 +27,7 @@ from medlora.runs.adapters import (
     read_adapter,
     trained_config,
 )
-from medlora.trainer.gate import evaluation_facts, refuse
+from medlora.trainer.release import evaluation_facts, refuse
 
 _log = logger(__name__)
 

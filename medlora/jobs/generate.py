@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from medlora.data.chat.chat import Chat
-from medlora.data.prompts import Asked, conversation, read_prompts, text_prompts
+from medlora.data.prompt_file import Asked, conversation, read_prompts, text_prompts
 from medlora.errors import DataError, listed
 from medlora.escape import escaped
 from medlora.evaluate.generate import Answer, encode_prompt, generate, speak
@@ -27,7 +27,7 @@ from medlora.runs.adapters import (
     read_adapter,
     trained_config,
 )
-from medlora.train.memory import memory_errors
+from medlora.train.out_of_memory import memory_errors
 
 _log = logger(__name__)
 _INPUT = Path("-")

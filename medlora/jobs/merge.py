@@ -41,6 +41,7 @@ from medlora.files import (
 from medlora.logs import logger, show
 from medlora.model.adapter import saved_files
 from medlora.model.base import load_base
+from medlora.model.file_names import DESCRIPTION, WEIGHTS
 from medlora.model.kinds import position_limit
 from medlora.model.merge import (
     Difference,
@@ -52,7 +53,6 @@ from medlora.model.merge import (
     saver,
     weight_bytes,
 )
-from medlora.model.names import DESCRIPTION, WEIGHTS
 from medlora.model.quantize import check_quantizer
 from medlora.plan.device import device_type
 from medlora.plan.resolve import Plan
@@ -67,7 +67,7 @@ from medlora.runs.adapters import (
     trained_config,
 )
 from medlora.runtime import Stop
-from medlora.train.memory import memory_errors
+from medlora.train.out_of_memory import memory_errors
 
 _log = logger(__name__)
 KIND = "merged"

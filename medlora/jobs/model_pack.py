@@ -11,8 +11,8 @@ from pathlib import Path
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import new_folder, sha256_bytes, sha256_file, storage_errors
 from medlora.logs import show
+from medlora.model.file_names import CONFIG
 from medlora.model.folder import TEMPLATES, check_inside
-from medlora.model.names import CONFIG
 from medlora.model.sums import SUMS, read_sums
 
 _CARRIED = (

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from medlora.config import DataConfig, RunConfig
-from medlora.data.blocks import KEYS
 from medlora.data.canaries import (
     CANARIES,
     SENTENCE,
@@ -20,6 +19,7 @@ from medlora.data.data_files import locate
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece, rows_in
+from medlora.data.piece_encoder import KEYS
 from medlora.data.problems import Problem, Problems
 from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError

@@ -19,7 +19,7 @@ from medlora.data.data_files import locate
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece
-from medlora.data.pieces import PIECE_BYTES
+from medlora.data.parallel_pieces import PIECE_BYTES
 from medlora.data.problems import Places, Problem, Problems
 from medlora.errors import DataError
 from medlora.files import json_line, new_file

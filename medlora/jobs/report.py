@@ -9,7 +9,7 @@ from medlora.errors import IntegrityError
 from medlora.files import make_folder, write_bytes
 from medlora.jobs.card import read_evaluation
 from medlora.logs import show
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
 from medlora.runs.finished import home_of

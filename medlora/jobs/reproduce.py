@@ -8,7 +8,7 @@ from medlora.files import remove
 from medlora.inputs.prepare import read_inputs
 from medlora.jobs import train
 from medlora.logs import show
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report.facts import REPRODUCED
 from medlora.report.history import PRIVATE
 from medlora.report.schema import RunManifest

@@ -21,20 +21,20 @@ from medlora.logs import logger, say
 from medlora.model.adapter import adapted_modules, frozen_parameters, trainable_parameters
 from medlora.plan.device import device_type, precision_of, this_device, this_machine
 from medlora.plan.resolve import Plan
+from medlora.report.human_statements import read_statements
 from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.report.schema import DataFacts, RunFacts, StatementFacts
-from medlora.report.statements import read_statements
 from medlora.runs.folder import run_folder
 from medlora.runtime import Stop
-from medlora.trainer import demo
+from medlora.trainer import demo_text
 from medlora.trainer.attempt import Attempt, begin_attempt
 from medlora.trainer.auto_batch_size import settle_batch
 from medlora.trainer.build import TRAINERS, build_model
 from medlora.trainer.context import RunContext
-from medlora.trainer.gate import Release, check_prompts, judge_adapter
 from medlora.trainer.questions import Questions, choose_questions
-from medlora.trainer.run_trainer import RunTrainer
+from medlora.trainer.release import Release, check_prompts, judge_adapter
 from medlora.trainer.train_result import TrainResult
+from medlora.trainer.trainer_interface import RunTrainer
 
 _log = logger(__name__)
 
@@ -77,7 +77,7 @@ def run(
             # Others would read the whole base once more, to state what the first one does.
             facts = _run_facts(attempt, ready, model, statements) if team.leads else RunFacts()
             context = attempt.context(RunContext(facts=facts, stop=stop or Stop(), team=team))
-            before = demo.ask(model, ready.prepared.chat) if plan.demo and team.leads else []
+            before = demo_text.ask(model, ready.prepared.chat) if plan.demo and team.leads else []
             trainer = TRAINERS[cfg.training.engine](model, ready.prepared, cfg, context)
             attempt.start_over(ready.audit)
             trainer.resume(check=attempt.check_manifest)
@@ -96,7 +96,7 @@ def run(
                     files=release.files,
                 )
             if before and not team.in_step:  # or the others would be needed to answer
-                demo.show(before, demo.ask(model, ready.prepared.chat))
+                demo_text.show(before, demo_text.ask(model, ready.prepared.chat))
             if team.leads:
                 _tell(result, is_demo=plan.demo)
             attempt.conclude(release)
@@ -111,7 +111,7 @@ def _checked(plan: Plan, team: Team, *, fresh: bool) -> Plan:
     plan = settle_batch(plan, team=team, fresh=fresh)
     if team.leads:
         if plan.demo:
-            demo.announce()
+            demo_text.announce()
         _log.info("run %s, device %s", plan.resolved.config.run_name, device_type())
         for line in cache_warnings(plan):
             _log.warning("%s", line)

@@ -11,7 +11,7 @@ from medlora.errors import IntegrityError, MissingPartError, StorageError, liste
 from medlora.files import MANIFEST, DamagedError, UnreadableError, sha256_file, storage_errors
 from medlora.logs import show
 from medlora.runs import written
-from medlora.runs.recovery import Best, lost_best, source_of_best, stated_best
+from medlora.runs.lost_files import Best, lost_best, source_of_best, stated_best
 
 _HIDDEN = (".", "broken-")  # half-written, or set aside with a line of its own
 Problems = dict[str, DamagedError]

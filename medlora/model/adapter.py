@@ -21,8 +21,8 @@ from transformers import PreTrainedModel
 from medlora.config import LoraConfig
 from medlora.errors import ConfigError, MedloraError, reason_of
 from medlora.logs import logger
+from medlora.model.file_names import WEIGHTS
 from medlora.model.header import read_header
-from medlora.model.names import WEIGHTS
 from medlora.model.targets import ALL, AUTO, choose_targets
 
 _log = logger(__name__)

@@ -13,6 +13,7 @@ from medlora.config import ModelConfig
 from medlora.errors import MedloraError, MissingPartError, reason_of
 from medlora.files import sha256_file
 from medlora.logs import logger
+from medlora.model.file_names import CONFIG, GENERATION
 from medlora.model.folder import (
     check_base_folder,
     check_tokenizer_folder,
@@ -28,11 +29,10 @@ from medlora.model.kinds import (
     no_such_class,
     read_config,
 )
-from medlora.model.names import CONFIG, GENERATION
 from medlora.model.quantize import keep_trainable, quantization
 from medlora.model.skeleton import skeleton
 from medlora.runtime.library_errors import in_our_words, ran_out_of_memory
-from medlora.runtime.library_limits import no_input
+from medlora.runtime.library_guards import no_input
 
 _log = logger(__name__)
 # Families that the conformance suite found to differ from plain transformers, for no known cause.

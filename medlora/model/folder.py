@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.errors import MissingPartError, StorageError
-from medlora.model.names import CONFIG, DESCRIPTION, GENERATION, WEIGHTS
+from medlora.model.file_names import CONFIG, DESCRIPTION, GENERATION, WEIGHTS
 
 INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"

@@ -13,9 +13,9 @@ from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from medlora.model.attention import NAME, attend
-from medlora.model.frozen import FrozenLinear
 from medlora.model.linear import LeanLinear
+from medlora.model.onednn_linear import FrozenLinear
+from medlora.model.packed_attention import NAME, attend
 
 
 def compile_layers(model: nn.Module, *, backend: str = "inductor") -> int:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from medlora.model.autocast import autocast_dtype
-from medlora.model.frozen import FrozenLinear, product
+from medlora.model.onednn_linear import FrozenLinear, product
 
 _ADAPTER = "default"
 

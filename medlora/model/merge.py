@@ -16,9 +16,9 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
+from medlora.model.file_names import CONFIG, GENERATION
 from medlora.model.folder import read_object
 from medlora.model.header import read_header
-from medlora.model.names import CONFIG, GENERATION
 
 _NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _TYPES = tuple(_NAMES.values())

@@ -14,7 +14,7 @@ from medlora.model.autocast import HALVES
 from medlora.model.kinds import position_limit, read_config
 from medlora.model.skeleton import skeleton
 from medlora.plan.device import Device, half_of, precision_of
-from medlora.train.footprint import (
+from medlora.train.memory_estimate import (
     Footprint,
     Shape,
     Walker,

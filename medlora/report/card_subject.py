@@ -13,7 +13,7 @@ from medlora.report.evidence import (
     loss_figures,
     training_figures,
 )
-from medlora.report.statements import NOT_PROVIDED, Statements
+from medlora.report.human_statements import NOT_PROVIDED, Statements
 
 THIRD = 1 / 3  # of the base's compute: beyond it, who modifies a model is its provider too
 

@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 from medlora.report.card_subject import SECURITY, Field, Subject
 from medlora.report.evidence import Figure
+from medlora.report.human_statements import NOT_PROVIDED
 from medlora.report.markdown import printable
-from medlora.report.statements import NOT_PROVIDED
 
 CARD = "applied_model_card.xml"
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"

@@ -10,10 +10,10 @@ from typing import Any, Generic, TypedDict, TypeVar
 
 from medlora.evaluate.schema import Rate, Verdict
 from medlora.report.evidence import Document
-from medlora.report.interval import Interval, bounds
-from medlora.report.measured import loss_inputs
+from medlora.report.human_statements import NOT_PROVIDED, Statements
+from medlora.report.interval_rule import Interval, bounds
+from medlora.report.loss_tokens import loss_inputs
 from medlora.report.schema import RunManifest, StatedSetting
-from medlora.report.statements import NOT_PROVIDED, Statements
 
 SCHEMA = 1
 _LOSSES = ("train_loss", "base_eval_loss", "eval_loss", "best_eval_loss")

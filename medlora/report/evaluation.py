@@ -21,7 +21,7 @@ from medlora.evaluate.schema import (
     rates_of,
 )
 from medlora.files import json_bytes
-from medlora.report.interval import TOO_FEW, bounds
+from medlora.report.interval_rule import TOO_FEW, bounds
 from medlora.report.schema import EvaluationReport
 
 SCHEMA = 1

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TypedDict
 
 from medlora.files import json_bytes
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report.schema import RunFacts
 
 FACTS = "facts.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from medlora.config import RunConfig
-from medlora.report.events import EventFile
+from medlora.report.tensorboard_events import EventFile
 from medlora.report.wandb_run import OfflineRun
 
 

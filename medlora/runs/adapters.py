@@ -15,15 +15,15 @@ from medlora.files import MANIFEST
 from medlora.inputs.chat import load_chat
 from medlora.logs import logger
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
+from medlora.model.file_names import CONFIG, DESCRIPTION, WEIGHTS
 from medlora.model.folder import check_adapter_folder
-from medlora.model.names import CONFIG, DESCRIPTION, WEIGHTS
 from medlora.plan.device import half_of, this_device
 from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve import Plan
 from medlora.report.schema import BaseFacts, RunFacts, as_run
 from medlora.runs.finished import result_with, whole_manifest
 from medlora.runtime.library_errors import ran_out_of_memory
-from medlora.runtime.library_limits import no_input
+from medlora.runtime.library_guards import no_input
 
 _log = logger(__name__)
 # What decides how a base and its chat are loaded.

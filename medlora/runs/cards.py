@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medlora.files import read_named, sha256_bytes
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report import card, chai
 from medlora.report.card_subject import Subject
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
+from medlora.report.human_statements import Statements, from_facts
 from medlora.report.schema import RunFacts
-from medlora.report.statements import Statements, from_facts
 
 EVALUATION = "evaluation.json"  # what the gate wrote, where there is one
 MEMORY = "memory-audit.json"  # in the folder of a run, beside its final/

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.config import TrainingConfig
 from medlora.errors import ConfigError, StorageError
 from medlora.files import (

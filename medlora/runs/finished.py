@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.checkpoint.names import ENDS, FINAL
 from medlora.checkpoint.schema import Manifest
-from medlora.checkpoint.store import read_manifest
 from medlora.config import Setting, load, not_reproduced
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import MANIFEST, DamagedError, UnreadableError, storage_errors
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs, differences
 from medlora.report.schema import RunManifest, as_run

@@ -18,7 +18,7 @@ from medlora.report.fingerprint import Inputs, changed_names, differences
 from medlora.report.manifest import software
 from medlora.report.schema import RunFacts, RunManifest, as_run
 from medlora.runs import written
-from medlora.runs.recovery import check_recoverable
+from medlora.runs.lost_files import check_recoverable
 from medlora.storage.location import is_location
 
 _log = logger(__name__)

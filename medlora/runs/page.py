@@ -6,7 +6,7 @@ from medlora.checkpoint.resume import newest_proven
 from medlora.errors import DataError, MissingPartError
 from medlora.files import storage_errors, write_bytes
 from medlora.logs import logger
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report.evidence import Document, document
 from medlora.report.history import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page

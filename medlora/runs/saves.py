@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.checkpoint.proof import is_proven, read_progress
 from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import Progress
-from medlora.checkpoint.store import write_checkpoint
 from medlora.files import TakenError
 from medlora.logs import logger
 from medlora.report.schema import RunFacts

@@ -10,7 +10,7 @@ from medlora.runtime.environment import (
     snapshot,
     variable,
 )
-from medlora.runtime.failure import LONGEST_CAUSE, report_failure
+from medlora.runtime.failure_file import LONGEST_CAUSE, report_failure
 from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.job import attempt, batch_service, grace, job_facts, platform, platform_named
 from medlora.runtime.network import (

@@ -11,11 +11,11 @@ from itertools import combinations
 from medlora.errors import ConfigError, MissingPartError
 from medlora.runtime.address import LOOPBACK
 from medlora.runtime.environment import Environment, Fact
+from medlora.runtime.external_worker import from_worker
 from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.launchers import from_pet, from_rank
 from medlora.runtime.platforms.registry import PLATFORMS
 from medlora.runtime.topology_source import Claim
-from medlora.runtime.worker import from_worker
 
 NPROC = "MEDLORA_NPROC"
 RDZV_TIMEOUT = "MEDLORA_RDZV_TIMEOUT"  # seconds

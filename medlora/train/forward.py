@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medlora.data.layout import LENGTHS, Batch
+from medlora.data.micro_batches import LENGTHS, Batch
 from medlora.errors import ConfigError, MissingPartError, reason_of
-from medlora.model.attention import records, windows_seen
 from medlora.model.autocast import HALVES
-from medlora.model.frozen import FrozenLinear
 from medlora.model.kinds import CAUSAL_LM_HINT, is_chunked, sliding_layers
+from medlora.model.onednn_linear import FrozenLinear
+from medlora.model.packed_attention import records, windows_seen
 from medlora.train.loss import log_shares, summed_nats, summed_target_nats
 
 _PROBE = (3, 6)  # tokens of two records

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from medlora.config import TrainingConfig
 from medlora.data.batches import EpochSteps, micro_batches
-from medlora.data.layout import Batch, count_tokens, move
+from medlora.data.micro_batches import Batch, count_tokens, move
 from medlora.data.poisson import PoissonSteps
 from medlora.distributed.gradient_sum import GradientSum
 from medlora.distributed.team import Team
@@ -32,8 +32,8 @@ from medlora.errors import DataError, OutOfMemoryError
 from medlora.logs import logger
 from medlora.train.forward import Forward
 from medlora.train.loss import count_targets
-from medlora.train.memory import RowLimit, is_out_of_memory, pieces_of
 from medlora.train.optim import learning_rate, set_learning_rate
+from medlora.train.out_of_memory import RowLimit, is_out_of_memory, pieces_of
 
 _log = logger(__name__)
 

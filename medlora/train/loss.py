@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear, pad
 
-from medlora.data.layout import IGNORE
+from medlora.data.micro_batches import IGNORE
 from medlora.model.autocast import autocast_dtype
-from medlora.model.frozen import FrozenLinear, product
+from medlora.model.onednn_linear import FrozenLinear, product
 
 # Logits of so many numbers exist at once, or of so few targets: on a CPU they stay in its caches,
 # and on every device the product with a vocabulary of 128k keeps an efficient shape.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from medlora.data.layout import IGNORE, Batch, cut
+from medlora.data.micro_batches import IGNORE, Batch, cut
 from medlora.errors import ConfigError
 from medlora.model.autocast import HALVES
 from medlora.train.forward import Forward, evaluation_mode

@@ -24,14 +24,14 @@ from medlora.plan.resolve import Plan
 from medlora.report.fingerprint import Inputs
 from medlora.report.schema import RunFacts
 from medlora.runs import page, written
-from medlora.runs.best_model import mend_best, refuse_lost
+from medlora.runs.best_model_rebuild import mend_best, refuse_lost
 from medlora.runs.delivery import check_output, deliver
 from medlora.runs.folder import change_checker, check_finished, reopen, run_folder, set_aside
+from medlora.runs.lost_files import lost_best, stated_best
 from medlora.runs.mirror import open_mirror
-from medlora.runs.recovery import lost_best, stated_best
-from medlora.runs.retention import delete_old_runs, point_to_latest
+from medlora.runs.old_runs import delete_old_runs, point_to_latest
 from medlora.trainer.context import RunContext
-from medlora.trainer.gate import Release, check_rejected, settle
+from medlora.trainer.release import Release, check_rejected, settle
 
 _log = logger(__name__)
 

@@ -15,13 +15,13 @@ from medlora.model.adapter import adapted_modules, attach, trainable_parameters
 from medlora.model.base import load_base
 from medlora.plan.device import device_type, half_of, this_device
 from medlora.plan.disk import refuse_full
-from medlora.train.memory import memory_errors
 from medlora.train.optim import warmup_steps
+from medlora.train.out_of_memory import memory_errors
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface import HuggingFaceTrainer
 from medlora.trainer.loaders import make_loaders
-from medlora.trainer.run_trainer import RunTrainer
-from medlora.trainer.trainer import MedicalLoRATrainer
+from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
+from medlora.trainer.trainer_interface import RunTrainer
 
 _log = logger(__name__)
 

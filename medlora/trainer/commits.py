@@ -8,16 +8,16 @@ from typing import NoReturn
 
 from transformers import PreTrainedTokenizerBase
 
+from medlora.checkpoint.background_writer import Writer
 from medlora.checkpoint.names import PROGRESS
 from medlora.checkpoint.resume import newest_valid
 from medlora.checkpoint.schema import Manifest
 from medlora.checkpoint.state import OPTIMIZER, Progress, Snapshot, restore_state
-from medlora.checkpoint.writer import Writer
 from medlora.distributed.team import InterruptError, PeerLostError
 from medlora.errors import ConfigError, MedloraError, StoppedError
 from medlora.logs import logger
 from medlora.model.adapter import described_files, saved_files
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report.history import METRICS, releasable
 from medlora.report.schema import RunFacts
 from medlora.runs.saves import Save, checkpoint, is_saved, write_all

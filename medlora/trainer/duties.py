@@ -12,7 +12,7 @@ from medlora.evaluate.loss import HeldOut
 from medlora.plan.device import memory_in_use
 from medlora.runs.saves import adapter, checkpoint
 from medlora.train.loop import Drive, StepResult
-from medlora.train.memory import RowLimit
+from medlora.train.out_of_memory import RowLimit
 from medlora.trainer import train_result
 from medlora.trainer.commits import Commits
 from medlora.trainer.context import RunContext

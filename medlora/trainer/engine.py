@@ -14,17 +14,18 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
 from medlora.config import RunConfig, TrainingConfig
-from medlora.data.layout import Collate
+from medlora.data.micro_batches import Collate
 from medlora.distributed.team import Team
 from medlora.logs import logger
-from medlora.model.attention import attend_by_record
-from medlora.model.frozen import frozen_linears
 from medlora.model.kernels import compile_layers, liger_kernels
 from medlora.model.linear import lean_linears
+from medlora.model.onednn_linear import frozen_linears
+from medlora.model.packed_attention import attend_by_record
 from medlora.model.sharded import shard_base
 from medlora.plan.device import device_type, precision_of, this_device
 from medlora.report.schema import ComputeFacts
 from medlora.train.determinism import set_deterministic
+from medlora.train.dp_training import PrivateTraining
 from medlora.train.forward import Forward
 from medlora.train.loop import (
     Computation,
@@ -34,10 +35,9 @@ from medlora.train.loop import (
     total_steps,
     train_steps,
 )
-from medlora.train.memory import plan_activations
 from medlora.train.optim import build_optimizer, loraplus
+from medlora.train.out_of_memory import plan_activations
 from medlora.train.precision import Precision
-from medlora.train.private import PrivateTraining
 from medlora.trainer.stop_rules import check_base_computes
 
 _log = logger(__name__)

@@ -17,15 +17,15 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from medlora.checkpoint.store import write_checkpoint
+from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.config import RunConfig, TrainingConfig, from_mapping, refuse_conflicts
 from medlora.data.batches import eval_loader, pad_id_of
 from medlora.data.chat.chat import Chat
-from medlora.data.features import PadFeatures
-from medlora.data.layout import IGNORE, Collate
-from medlora.data.rows import Row, Rows
-from medlora.evaluate.callback import MedicalSafetyCallback
-from medlora.evaluate.checker import ResponseChecker
+from medlora.data.huggingface_features import PadFeatures
+from medlora.data.micro_batches import IGNORE, Collate
+from medlora.data.token_rows import Row, Rows
+from medlora.evaluate.checker_protocols import ResponseChecker
+from medlora.evaluate.huggingface_callback import MedicalSafetyCallback
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.inputs.prepare import Prepared
@@ -38,7 +38,7 @@ from medlora.plan.device import (
     this_machine,
 )
 from medlora.report.history import METRICS
-from medlora.report.monitor import TrainingMonitor
+from medlora.report.metrics_log import TrainingMonitor
 from medlora.report.schema import RunFacts
 from medlora.runs.cards import with_papers
 from medlora.train.optim import fitting_warmup

@@ -7,12 +7,12 @@ from torch.utils.data import DataLoader
 
 from medlora.config import TrainingConfig
 from medlora.data.batches import eval_loader, pad_id_of, train_loader
-from medlora.data.layout import Collate, Layout
+from medlora.data.micro_batches import Collate, Layout
 from medlora.data.poisson import private_loader
 from medlora.errors import ConfigError
 from medlora.inputs.prepare import Prepared
 from medlora.logs import logger
-from medlora.train.dp import system_entropy
+from medlora.train.dp_loop import system_entropy
 
 _log = logger(__name__)
 EVAL_BATCHES = 8  # that are laid out together

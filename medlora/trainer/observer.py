@@ -15,10 +15,10 @@ from medlora.data.chat.chat import Chat
 from medlora.evaluate.loss import HeldOut
 from medlora.logs import logger
 from medlora.plan.device import memory_in_use
-from medlora.report.monitor import TrainingMonitor
-from medlora.report.progress import ProgressView
+from medlora.report.metrics_log import TrainingMonitor
+from medlora.report.progress_display import ProgressView
 from medlora.train.loop import StepResult
-from medlora.train.memory import is_out_of_memory
+from medlora.train.out_of_memory import is_out_of_memory
 from medlora.trainer.engine import Engine
 
 _log = logger(__name__)

@@ -12,12 +12,12 @@ import pytest
 
 import medlora
 from medlora import logs
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.checkpoint.resume import newest_valid
-from medlora.checkpoint.store import read_manifest
 from medlora.config import LoraConfig, ModelConfig
 from medlora.data.batches import eval_loader, train_loader
-from medlora.data.layout import Collate
-from medlora.data.rows import Row
+from medlora.data.micro_batches import Collate
+from medlora.data.token_rows import Row
 from medlora.files import MANIFEST, DamagedError
 from medlora.model.adapter import attach
 from medlora.model.base import load_base

@@ -374,7 +374,7 @@ def drawn_rows() -> list[Any]:
     """Return rows longer than the windows and chunks of the small models."""
     import torch
 
-    from medlora.data.rows import Row
+    from medlora.data.token_rows import Row
 
     random = torch.Generator().manual_seed(5)
     rows = []
@@ -386,8 +386,8 @@ def drawn_rows() -> list[Any]:
 
 def our_step(model: Any, rows: list[Any]) -> tuple[float, dict[str, Any], str]:
     """Return our summed loss, the gradients, and how the rows were laid out."""
-    from medlora.model.attention import attend_by_record
     from medlora.model.linear import lean_linears
+    from medlora.model.packed_attention import attend_by_record
     from medlora.train.forward import Forward
 
     attend_by_record(model.get_base_model())
@@ -528,9 +528,9 @@ def write_inputs(base: Path, data: Path) -> None:
 
 def batches_of(rows: list[Any], *, packed: bool) -> list[Any]:
     """Return the rows as training lays them out."""
-    from medlora.data import layout
+    from medlora.data import micro_batches
 
-    return [layout.packed(rows)] if packed else [layout.padded(rows, pad_id=0)]
+    return [micro_batches.packed(rows)] if packed else [micro_batches.padded(rows, pad_id=0)]
 
 
 def distance(ours: dict[str, Any], theirs: dict[str, Any]) -> float:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from medlora.data.batches import epoch_order, eval_loader, train_loader
-from medlora.data.layout import Collate, count_rows, count_tokens
-from medlora.data.rows import Row
+from medlora.data.micro_batches import Collate, count_rows, count_tokens
+from medlora.data.token_rows import Row
 
 LAYOUTS = ("packed", "grouped", "plain")
 

@@ -14,11 +14,11 @@ import pytest
 from medlora import files, logs
 from medlora.config import ColumnsConfig, DataConfig
 from medlora.data import cache
-from medlora.data.blocks import joined
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat.chat import Chat, ChatRules, Tokens
 from medlora.data.chat.template import PLAIN_TEMPLATE
-from medlora.data.tokens import TokenWriter
+from medlora.data.piece_encoder import joined
+from medlora.data.token_store import TokenWriter
 from medlora.errors import StorageError
 from medlora.files import NewFolder
 

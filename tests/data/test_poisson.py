@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from medlora.data.layout import Collate
+from medlora.data.micro_batches import Collate
 from medlora.data.poisson import PoissonSteps, private_loader
-from medlora.data.rows import Row
+from medlora.data.token_rows import Row
 
 
 def test_every_row_has_the_same_chance_and_steps_differ_in_size() -> None:

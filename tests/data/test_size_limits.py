@@ -12,16 +12,16 @@ import pytest
 
 from medlora.config import ColumnsConfig
 from medlora.data import size_limits
-from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
+from medlora.data.audit.row_facts import FactMaker
 from medlora.data.formats.array import array_items
 from medlora.data.formats.source import Source
 from medlora.data.formats.table import table_rows
 from medlora.data.formats.text import text_rows
 from medlora.data.jsonl import read_pieces
 from medlora.data.problems import Problem, StopReadingError
-from medlora.data.prompts import read_prompts
+from medlora.data.prompt_file import read_prompts
 from medlora.data.size_limits import LONGEST, LONGEST_ROW, lines_of
 from medlora.errors import DataError
 from medlora.evaluate.suite_files import read_suite

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data import pieces, stream
-from medlora.data.blocks import Block, BlockMaker, id_type
+from medlora.data import parallel_pieces, stream
 from medlora.data.chat.chat import Chat
 from medlora.data.formats.source import Source
+from medlora.data.piece_encoder import Block, BlockMaker, id_type
 from medlora.errors import DataError, StorageError
 from medlora.files import sha256_file
 
@@ -20,7 +20,7 @@ from medlora.files import sha256_file
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some ten rows each, so that a small file has many."""
-    monkeypatch.setattr(pieces, "PIECE_BYTES", 600)
+    monkeypatch.setattr(parallel_pieces, "PIECE_BYTES", 600)
 
 
 def write(path: Path, rows: list[object]) -> Path:
@@ -104,12 +104,12 @@ def test_a_file_that_changes_meanwhile_is_refused(tokenizer, tmp_path: Path) -> 
 
 def test_small_files_are_worth_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork costs more than it saves; a large file gets a process for each CPU."""
-    piece_work = pieces.PieceWork(lambda _: [], len)
+    piece_work = parallel_pieces.PieceWork(lambda _: [], len)
     assert piece_work.workers(Source.of(write(tmp_path / "d", good(20)))) == 0
-    monkeypatch.setattr(pieces, "usable_cpus", lambda: 3)
+    monkeypatch.setattr(parallel_pieces, "usable_cpus", lambda: 3)
     large = Source.of(write(tmp_path / "e", good(300)))
     assert piece_work.workers(large) == 3
-    assert len(list(large.read(pieces.PIECE_BYTES, print))) > 8
+    assert len(list(large.read(parallel_pieces.PIECE_BYTES, print))) > 8
 
 
 def test_every_id_fits_however_full_of_holes_the_vocabulary(tokenizer) -> None:

@@ -9,8 +9,8 @@ from medlora.errors import ConfigError
 from medlora.evaluate.gate import apply_gate, check_gate, decide
 from medlora.evaluate.kinds.choices import Choice
 from medlora.evaluate.kinds.generation import Prompt
-from medlora.evaluate.observe import Observed
 from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_answers import Observed
 from medlora.evaluate.summary import summarise
 from medlora.report.evaluation import gate_lines, table
 

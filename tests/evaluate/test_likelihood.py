@@ -13,9 +13,9 @@ from medlora.evaluate.kinds.choices import Choice, choice_likelihoods, question_
 from medlora.evaluate.kinds.perplexity import Text, scored_parts
 from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.likelihood import log_likelihoods
-from medlora.evaluate.observe import Asking
 from medlora.evaluate.rows import choice_rows, conversation_rows
 from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_answers import Asking
 from medlora.model.base import load_base
 from medlora.train.forward import Forward
 

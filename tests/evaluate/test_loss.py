@@ -8,12 +8,12 @@ import torch
 
 from medlora.config import ModelConfig
 from medlora.data.batches import eval_loader
-from medlora.data.layout import Collate
-from medlora.data.rows import Row
+from medlora.data.micro_batches import Collate
+from medlora.data.token_rows import Row
 from medlora.errors import DataError
 from medlora.evaluate.loss import held_out_loss
-from medlora.model.attention import attend_by_record
 from medlora.model.base import load_base
+from medlora.model.packed_attention import attend_by_record
 from medlora.train.forward import Forward
 
 CPU = torch.device("cpu")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medlora.data.rows import Row
+from medlora.data.token_rows import Row
+from medlora.evaluate.continuation_scores import Ending, Score
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
-from medlora.evaluate.scores import Ending, Score
 
 
 def scores(*nats: float) -> list[Score]:

@@ -4,11 +4,11 @@ import peft
 import pytest
 import torch
 
-from medlora.data.layout import Batch, Collate, move, packed
-from medlora.data.rows import Row
-from medlora.model import attention
-from medlora.model.attention import attend_by_record
+from medlora.data.micro_batches import Batch, Collate, move, packed
+from medlora.data.token_rows import Row
+from medlora.model import packed_attention
 from medlora.model.linear import lean_linears
+from medlora.model.packed_attention import attend_by_record
 from medlora.train.determinism import set_deterministic
 from medlora.train.forward import Forward
 from tests.tiny import enliven, llama
@@ -73,7 +73,7 @@ def test_records_are_attended_in_one_call(
     """On a GPU, in half precision, flash attention takes the whole pack."""
     if device.type != "cuda":
         pytest.skip("a GPU's kernel")
-    monkeypatch.setattr(attention, "scaled_dot_product_attention", None)
+    monkeypatch.setattr(packed_attention, "scaled_dot_product_attention", None)
     assert Forward(make(device, lean=True)).packs
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.files import sha256_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.config import DataConfig
 from medlora.errors import ConfigError, MissingPartError
 from medlora.inputs.chat import DATE, dated, load_chat

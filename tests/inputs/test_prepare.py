@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from medlora import logs
-from medlora.checkpoint.store import read_manifest
-from medlora.data import pieces, stream
+from medlora.checkpoint.folder_format import read_manifest
+from medlora.data import parallel_pieces, stream
 from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, StorageError
 from medlora.inputs.prepare import TOKENS, Prepared, describe, find_inputs, prepare
@@ -136,7 +136,7 @@ def test_a_signal_ends_tokenizing_at_once(
                 os.write(writer, b".")
                 return original(*arguments)
 
-            stream.from_reply, pieces.usable_cpus = begun, lambda: 2
+            stream.from_reply, parallel_pieces.usable_cpus = begun, lambda: 2
             prepared(plan)
         finally:
             os._exit(1)

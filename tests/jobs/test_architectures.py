@@ -15,7 +15,7 @@ from transformers import (
     Phi3Config,
 )
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.jobs import merge, train
 from medlora.plan.resolve import Plan
 from medlora.runtime import Stop

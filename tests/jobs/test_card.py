@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import ConfigError, DataError, IntegrityError, MissingPartError
 from medlora.files import sha256_file
 from medlora.jobs import card, reproduce, train, verify
 from medlora.jobs.card import CardOptions
 from medlora.plan.resolve import Plan
-from medlora.report.statements import KEYS
+from medlora.report.human_statements import KEYS
 from medlora.runs.cards import PAPERS
 from tests.tiny import run_plan, write_rows
 

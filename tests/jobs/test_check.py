@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.cli import cli
 from medlora.errors import (
     ConfigError,
@@ -28,7 +28,7 @@ from medlora.inputs.privacy import SCANS
 from medlora.jobs import check, train
 from medlora.plan.resolve import Options, Plan, resolve
 from medlora.runtime import Environment
-from medlora.train import footprint
+from medlora.train import memory_estimate
 from medlora.trainer import build
 
 Make = Callable[..., Plan]
@@ -304,7 +304,7 @@ def test_memory_that_cannot_be_told_is_no_reason_not_to_train(
     def asks(*_: object) -> None:
         torch.zeros(1, device="meta").item()
 
-    monkeypatch.setattr(footprint, "nats_at", asks)
+    monkeypatch.setattr(memory_estimate, "nats_at", asks)
     given = options(two_files, tmp_path, model=base_folder)
     check.run(plan_of(given, tmp_path), output=tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_bytes())

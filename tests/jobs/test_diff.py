@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.cli import cli
 from medlora.errors import MissingPartError
 from medlora.jobs import diff, train

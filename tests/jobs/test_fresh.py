@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medlora import logs
-from medlora.checkpoint.store import write_checkpoint
+from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.errors import ConfigError, DataError, MedloraError, MissingPartError, StorageError
 from medlora.files import sha256_file, sha256_files
 from medlora.jobs import train, verify

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import RejectedError
 from medlora.evaluate import evaluation
 from medlora.jobs import card, diff, train

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.cli import cli
 from medlora.config import LoraConfig, ModelConfig
 from medlora.data.chat.template import PLAIN_TEMPLATE, without_marks

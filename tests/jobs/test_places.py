@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from medlora import cli, runtime
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import MissingPartError, StoppedError
 from medlora.files import sha256_file
 from medlora.jobs import doctor
 from medlora.plan.resolve import Options, resolve
 from medlora.runtime import Environment, Stop
-from medlora.storage.describe import describe_locations
+from medlora.storage.dry_run import describe_locations
 from tests.runtime import platforms
 
 SHORT = {

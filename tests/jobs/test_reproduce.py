@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.checkpoint.folder_format import read_manifest, write_checkpoint
 from medlora.errors import ConfigError, IntegrityError, MissingPartError
 from medlora.jobs import reproduce, train
 

@@ -11,8 +11,8 @@ import pytest
 from accelerate import Accelerator
 
 from medlora import files
-from medlora.checkpoint import resume, store
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint import folder_format, resume
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import ConfigError, StoppedError
 from medlora.evaluate import loss
 from medlora.jobs import train
@@ -20,7 +20,7 @@ from medlora.plan.resolve import Plan
 from medlora.runs import folder, saves
 from medlora.runtime import Stop
 from medlora.train import loop
-from medlora.trainer import attempt, trainer
+from medlora.trainer import attempt, medical_lora_trainer
 from medlora.trainer.commits import Commits
 from medlora.trainer.duties import Duties
 
@@ -64,7 +64,7 @@ POINTS = {
     "last micro-batch": (loop, "seed_micro_batch", 8),
     "before the weights change": (Accelerator, "clip_grad_norm_", 3),
     "second epoch": (loop, "seed_micro_batch", 17),
-    "evaluation begins": (trainer, "held_out_loss", 2),
+    "evaluation begins": (medical_lora_trainer, "held_out_loss", 2),
     "in an evaluation": (loss, "pieces_of", 4),
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
@@ -342,6 +342,6 @@ def test_a_checkpoint_of_another_version_is_refused(  # whole, by its digests
     progress = json.loads(contents["progress.json"])
     contents["progress.json"] = files.json_bytes(progress | odd)
     facts = {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
-    store.write_checkpoint(folder, contents, facts)
+    folder_format.write_checkpoint(folder, contents, facts)
     with pytest.raises(ConfigError, match="written by another version"):
         train.run(tough_plan("cut"))

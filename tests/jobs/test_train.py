@@ -8,8 +8,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer
 
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.checkpoint.lock import only_writer
-from medlora.checkpoint.store import read_manifest
 from medlora.config import ModelConfig
 from medlora.data.audit.schema import DataAudit
 from medlora.errors import ConfigError, DataError, DivergedError, MissingPartError, RunInUseError
@@ -18,7 +18,7 @@ from medlora.jobs import train
 from medlora.model.base import load_base
 from medlora.plan.resolve import Plan
 from medlora.report.schema import RunManifest
-from medlora.train import memory
+from medlora.train import out_of_memory
 from medlora.train.forward import Forward
 from tests.schema import mismatches
 from tests.tiny import resolved, run_plan, twelve_rows, write_rows
@@ -230,7 +230,7 @@ def test_recomputation_changes_no_bit_and_is_chosen_by_memory(
     digests = set()
     for name, recomputes in wanted.items():
         if name == "short":
-            monkeypatch.setattr(memory, "free_memory", lambda _: 1000)
+            monkeypatch.setattr(out_of_memory, "free_memory", lambda _: 1000)
         value = name if name != "short" else "auto"
         train.run(
             make_plan(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import MissingPartError
 from medlora.jobs import train
 from medlora.plan.resolve import Plan

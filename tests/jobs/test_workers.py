@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.distributed.gradient_sum import GradientSum
 from medlora.errors import StoppedError
 from medlora.evaluate import loss

@@ -19,13 +19,13 @@ from transformers import (
 )
 
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.layout import packed, padded
-from medlora.data.rows import Row
+from medlora.data.micro_batches import packed, padded
+from medlora.data.token_rows import Row
 from medlora.errors import ConfigError, MissingPartError
 from medlora.model.adapter import adapted_modules, attach
-from medlora.model.attention import attend_by_record
 from medlora.model.base import load_base
 from medlora.model.kinds import attention_of, model_class
+from medlora.model.packed_attention import attend_by_record
 from medlora.train.forward import Forward
 from tests.tiny import save_model
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from medlora.model import frozen
-from medlora.model.frozen import frozen_linears
+from medlora.model import onednn_linear
 from medlora.model.linear import LeanLinear, lean_linears
+from medlora.model.onednn_linear import frozen_linears
 
 PLAIN = ("none", [], "")  # oneDNN's operator alone, with nothing after it
 
@@ -196,12 +196,12 @@ def test_filling_up_changes_no_bit(bias: bool, transposed: bool) -> None:
     added = torch.randn(outputs, generator=random) if bias else None
     for rows in (1, 2, 3, 31, 63, 64, 65, 127, 200):
         x = torch.randn(rows, inputs, generator=random)
-        product = frozen.product(x, weight, added)
+        product = onednn_linear.product(x, weight, added)
         assert torch.equal(product, torch.ops.mkldnn._linear_pointwise(x, weight, added, *PLAIN))
         assert not product._is_view()  # or nobody could change it in place
     x = torch.randn(2, 7, inputs, generator=random)
-    assert frozen.product(x, weight, added).shape == (2, 7, outputs)
-    assert frozen.product(x[:, :0], weight, added).shape == (2, 0, outputs)
+    assert onednn_linear.product(x, weight, added).shape == (2, 7, outputs)
+    assert onednn_linear.product(x[:, :0], weight, added).shape == (2, 0, outputs)
 
 
 class Asked(TorchDispatchMode):
@@ -222,13 +222,13 @@ def test_few_kinds_of_product_are_asked_for() -> None:
     """Code is kept for every number of rows, so that there must not be many of them."""
     with Asked() as asked:
         for rows in range(1, 513):
-            frozen.product(torch.zeros(rows, 4), torch.zeros(3, 4))
+            onednn_linear.product(torch.zeros(rows, 4), torch.zeros(3, 4))
     assert asked.rows == {1, *range(64, 513, 64)}
 
 
 def test_only_frozen_float32_layers_are_left_to_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained, half and autocast ones compute as ever."""
-    monkeypatch.setattr(frozen, "product", None)
+    monkeypatch.setattr(onednn_linear, "product", None)
     trained, half = nn.Linear(4, 4), nn.Linear(4, 4).to(torch.bfloat16)
     assert frozen_linears(nn.ModuleList([trained, half.requires_grad_(requires_grad=False)])) == 0
     still = nn.Linear(4, 4).requires_grad_(requires_grad=False)

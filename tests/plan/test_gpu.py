@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medlora.config import load
-from medlora.config.settings import from_options
+from medlora.config.setting import from_options
 from medlora.errors import ConfigError, MissingPartError
 from medlora.plan import gpu
 from medlora.runtime import Environment

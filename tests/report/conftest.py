@@ -9,7 +9,7 @@ import pytest
 from medlora.report.card_subject import Subject
 from medlora.report.evidence import document
 from medlora.report.facts import FACTS, facts_bytes
-from medlora.report.statements import KEYS, Statements
+from medlora.report.human_statements import KEYS, Statements
 
 ADAPTER = "a" * 64
 MANIFEST: dict[str, Any] = {

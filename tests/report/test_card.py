@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from medlora.escape import escaped
 from medlora.report.card import fields, metadata, model_card
 from medlora.report.card_subject import Subject
+from medlora.report.human_statements import NOT_PROVIDED, Statements
 from medlora.report.markdown import number
-from medlora.report.statements import NOT_PROVIDED, Statements
 
 ROW = re.compile(
     r"^\| (.+?) \| (.*?) \| (.*?) \| `(\S+?)#(\S+)` \| ([0-9a-f]{12}) \|$", re.MULTILINE

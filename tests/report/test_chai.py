@@ -9,7 +9,7 @@ from lxml import etree
 
 from medlora.report.card_subject import Subject
 from medlora.report.chai import NAMESPACE, applied_model_card, fields
-from medlora.report.statements import NOT_PROVIDED, Statements
+from medlora.report.human_statements import NOT_PROVIDED, Statements
 
 SCHEMA = Path(__file__).parents[3] / "shared/data/chai/schema-v0.2.xsd"
 METRIC = (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from medlora.evaluate.figures import change
 from medlora.evaluate.kinds.perplexity import Text
-from medlora.evaluate.observe import Observed
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_answers import Observed
 from medlora.evaluate.summary import summarise
 from medlora.report.evaluation import report_bytes, table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medlora import files
-from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.checkpoint.folder_format import read_manifest, write_checkpoint
 from medlora.config import TrainingConfig
 from medlora.errors import ConfigError, StorageError
 from medlora.files import DamagedError, read_stated, sha256_bytes

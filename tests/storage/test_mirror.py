@@ -29,7 +29,7 @@ from medlora.storage.service import service_errors
 from medlora.storage.store import Store
 from medlora.train import loop
 from medlora.trainer.duties import Duties
-from medlora.trainer.trainer import MedicalLoRATrainer
+from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 from tests.jobs.test_resume import signal_at, stop
 from tests.storage.conftest import S3
 from tests.tough import TOUGH, outcome

@@ -116,7 +116,7 @@ def _stopped_before_the_first_step() -> None:
     signal.alarm(_LONGEST_S)
     from transformers import Trainer
 
-    from medlora.trainer.trainer import MedicalLoRATrainer
+    from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 
     end: Callable[..., NoReturn] = lambda *_, **__: sys.exit(0)  # noqa: E731
     MedicalLoRATrainer.train = end  # type: ignore[method-assign]

@@ -15,19 +15,19 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.config import ColumnsConfig, load
 from medlora.config.sagemaker_hyperparameters import from_hyperparameters
 from medlora.config.yaml_file import from_yaml
-from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
+from medlora.data.audit.row_facts import FactMaker
 from medlora.data.formats.source import Source
 from medlora.errors import MedloraError
 from medlora.evaluate.suite_files import read_suite
 from medlora.files import DamagedError, UnreadableError
 from medlora.model.sums import read_sums
-from medlora.report.statements import read_statements
+from medlora.report.human_statements import read_statements
 
 ROOT = Path(__file__).parents[2]
 SECRET = "Osterhagen-4711"  # stands in each row, and in no message

@@ -35,7 +35,9 @@ def main() -> int:
         room, almost = place.root / "out/cut", place.root / "almost"
         place.run(
             place.command("cut", 0),
-            lambda: at_call("medlora.trainer.trainer", "MedicalLoRATrainer.save", 1, die),
+            lambda: at_call(
+                "medlora.trainer.medical_lora_trainer", "MedicalLoRATrainer.save", 1, die
+            ),
         )
         shutil.move(room, almost)
         room.mkdir()

@@ -189,7 +189,7 @@ def _out(place: Arena) -> tuple[str, ...]:
 
 def _break() -> None:
     """Have a bug quote a row in its message."""
-    from medlora.data.layout import Collate
+    from medlora.data.micro_batches import Collate
 
     def quote(_self: object, rows: list[object]) -> None:
         file = next(Path("..").glob("train.jsonl"))

@@ -38,7 +38,7 @@ POINTS = {
     "base is loaded": ("medlora.trainer.build", "load_base", 1),
     "adapter is attached": ("medlora.trainer.build", "attach", 1),
     "first step": ("medlora.train.loop", "seed_micro_batch", 1),
-    "result is written": ("medlora.trainer.trainer", "MedicalLoRATrainer.save", 1),
+    "result is written": ("medlora.trainer.medical_lora_trainer", "MedicalLoRATrainer.save", 1),
 }
 _REFUSED = (65, 69, 74, 77)
 _MAPPED = "weights are cut short"  # the kernel ends whoever looks at what is gone

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medlora import files
+from medlora.checkpoint.folder_format import read_manifest, write_checkpoint
 from medlora.checkpoint.names import PROGRESS
 from medlora.checkpoint.resume import checkpoints, newest_valid, prune
-from medlora.checkpoint.store import read_manifest, write_checkpoint
 from medlora.files import DamagedError
 
 _STEPS = range(1, 6)

@@ -36,7 +36,7 @@ POINTS = {
     "last micro-batch": ("medlora.train.loop", "seed_micro_batch", 8),
     "before the weights change": ("medlora.train.loop", "_clip", 3),
     "second epoch": ("medlora.train.loop", "seed_micro_batch", 18),
-    "evaluation begins": ("medlora.trainer.trainer", "held_out_loss", 2),
+    "evaluation begins": ("medlora.trainer.medical_lora_trainer", "held_out_loss", 2),
     "in an evaluation": ("medlora.evaluate.loss", "_nats_that_fit", 2),
     "in an answer": ("medlora.evaluate.generate", "encode_prompt", 14),
     "metrics": ("medlora.files", "disk.append", 3),
@@ -44,8 +44,8 @@ POINTS = {
     "checkpoint begins": ("medlora.trainer.commits", "Commits.save", 1),
     "checkpoint is written": ("medlora.runs.saves", "write_checkpoint", 2),
     "pruning": ("medlora.runs.saves", "prune", 1),
-    "curves are drawn": ("medlora.report.monitor", "draw", 1),
-    "result is written": ("medlora.trainer.trainer", "MedicalLoRATrainer.save", 1),
+    "curves are drawn": ("medlora.report.metrics_log", "draw", 1),
+    "result is written": ("medlora.trainer.medical_lora_trainer", "MedicalLoRATrainer.save", 1),
 }
 _AFTER_TRAINING = ("curves are drawn", "result is written")
 _LOAD_LIMIT_S = 1.0

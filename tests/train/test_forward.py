@@ -26,14 +26,14 @@ from transformers import (
 )
 
 from medlora.config import LoraConfig, ModelConfig
-from medlora.data.layout import Batch, Collate, packed, padded
-from medlora.data.rows import Row
+from medlora.data.micro_batches import Batch, Collate, packed, padded
+from medlora.data.token_rows import Row
 from medlora.errors import ConfigError, MissingPartError
-from medlora.model import attention
+from medlora.model import packed_attention
 from medlora.model.adapter import attach
-from medlora.model.attention import NAME, attend_by_record
 from medlora.model.base import load_base
 from medlora.model.linear import lean_linears
+from medlora.model.packed_attention import NAME, attend_by_record
 from medlora.train.forward import Forward
 from tests.tiny import enliven
 
@@ -177,14 +177,14 @@ def test_another_record_changes_no_logit_of_its_neighbours() -> None:
 
 def test_a_leak_that_rounding_could_hide_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A millionth of what the first record says reaches the others."""
-    original = attention.attend
+    original = packed_attention.attend
 
     def leaky(module, query, key, value, *args, **kwargs):
         output, weights = original(module, query, key, value, *args, **kwargs)
         return output + 1e-6 * value[:, :1, :1].transpose(1, 2), weights
 
     assert Forward(make("llama")).packs
-    monkeypatch.setattr(attention, "attend", leaky)
+    monkeypatch.setattr(packed_attention, "attend", leaky)
     assert not Forward(make("llama")).packs
 
 

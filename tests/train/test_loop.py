@@ -13,15 +13,15 @@ from transformers import Trainer, TrainingArguments
 
 from medlora.config import LoraConfig, ModelConfig, TrainingConfig
 from medlora.data.batches import train_loader
-from medlora.data.layout import Collate, count_rows, packed, padded
-from medlora.data.rows import Row
+from medlora.data.micro_batches import Collate, count_rows, packed, padded
+from medlora.data.token_rows import Row
 from medlora.errors import DataError
 from medlora.model.adapter import adapter_tensors, attach
 from medlora.model.base import load_base
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, Drive, StepResult, train_steps
-from medlora.train.memory import pieces_of
 from medlora.train.optim import build_optimizer
+from medlora.train.out_of_memory import pieces_of
 
 LORA = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medlora.data.layout import IGNORE
+from medlora.data.micro_batches import IGNORE
 from medlora.train.loss import count_targets, summed_nats, summed_target_nats
 
 

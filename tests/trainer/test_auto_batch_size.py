@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest, write_checkpoint
+from medlora.checkpoint.folder_format import read_manifest, write_checkpoint
 from medlora.distributed.team import Team
 from medlora.errors import StoppedError
 from medlora.jobs import train
@@ -15,7 +15,7 @@ from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
 from medlora.trainer import auto_batch_size
 from medlora.trainer.auto_batch_size import choose_rows, rows_of, settle_batch
-from medlora.trainer.trainer import MedicalLoRATrainer
+from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 
 Make = Callable[..., Plan]
 AUTO = ("training.per_device_train_batch_size=auto", "training.gradient_checkpointing=false")

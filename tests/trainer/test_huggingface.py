@@ -240,7 +240,7 @@ def test_a_whole_run_on_the_engine_leaves_what_ours_leaves(
     tough_plan, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """training.engine: huggingface: adapter, manifest, metrics; nothing pickled stays."""
-    from medlora.checkpoint.store import read_manifest
+    from medlora.checkpoint.folder_format import read_manifest
     from medlora.jobs import train
 
     train.run(tough_plan("hf", "training.engine=huggingface"))

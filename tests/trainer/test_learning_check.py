@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medlora import logs
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.jobs import train
 from medlora.trainer.learning_check import nothing_learnt
 

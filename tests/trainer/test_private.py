@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import ConfigError, MissingPartError, StoppedError
 from medlora.jobs import reproduce, train
 from medlora.plan.resolve import Plan
 from medlora.report import history
 from medlora.runs import saves
 from medlora.runtime import Stop
-from medlora.train import dp
+from medlora.train import dp_loop
 from medlora.train.loop import StepResult
-from medlora.trainer.trainer import MedicalLoRATrainer
+from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,7 +113,7 @@ def test_a_stopped_run_goes_on_and_spends_what_a_straight_one_does(
             raise KilledError
         return StepResult(**step)
 
-    monkeypatch.setattr(dp, "StepResult", noisy)  # made when the noisy step is taken
+    monkeypatch.setattr(dp_loop, "StepResult", noisy)  # made when the noisy step is taken
     with pytest.raises(StoppedError) as stopped:
         train.run(tough_plan("cut", *PRIVATE), stop=stop)
     assert "same bits" not in str(stopped.value)

@@ -10,7 +10,7 @@ import torch
 
 import medlora
 from medlora import logs
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import ConfigError, DataError, MissingPartError, StoppedError
 from medlora.evaluate import generate
@@ -18,7 +18,7 @@ from medlora.jobs import train
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 from medlora.plan.resolve import Plan
-from medlora.report import monitor
+from medlora.report import metrics_log
 from medlora.runtime import Stop
 
 pytestmark = pytest.mark.slow
@@ -178,7 +178,7 @@ def test_memory_that_runs_out_costs_the_look_alone(
 
     train.run(tough_plan("silent"))
     with monkeypatch.context() as patch:
-        patch.setattr(monitor, "performance", refuse)
+        patch.setattr(metrics_log, "performance", refuse)
         train.run(tough_plan("asked", ASK))
     assert outcome_of("asked") == outcome_of("silent")
     assert "step 4: out of memory while sample answers were generated" in capsys.readouterr().err

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from medlora import logs
-from medlora.checkpoint.store import read_manifest
+from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import StoppedError
 from medlora.jobs import train
 from medlora.plan.resolve import Plan
 from medlora.runtime import Stop
-from medlora.trainer import trainer
+from medlora.trainer import medical_lora_trainer
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def test_an_interruption_does_not_change_where_a_run_ends(
     while True:
         stop = Stop()
         calls: list[int] = []
-        original = trainer.held_out_loss
+        original = medical_lora_trainer.held_out_loss
 
         def evaluate(*args, _stop=stop, _calls=calls, _original=original, **kwargs):
             _calls.append(1)
@@ -56,7 +56,7 @@ def test_an_interruption_does_not_change_where_a_run_ends(
             return _original(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(trainer, "held_out_loss", evaluate)
+            patch.setattr(medical_lora_trainer, "held_out_loss", evaluate)
             try:
                 train.run(tough_plan("cut", *STANDSTILL, *FLAT), stop=stop)
             except StoppedError:

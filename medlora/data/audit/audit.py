@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from medlora.config import DataConfig
-from medlora.data.audit.facts import FACT, FactMaker, Facts
 from medlora.data.audit.near import near_duplicates
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, FileFacts, Shingles, read_facts
+from medlora.data.audit.row_facts import FACT, FactMaker, Facts
 from medlora.data.audit.schema import AuditCounts
 from medlora.data.cache import Entry, open_entry
-from medlora.data.tokens import mapped, proved
+from medlora.data.token_store import mapped, proved
 from medlora.files import NewFolder, sha256_json, write_manifest
 
 FORMAT = 2

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from medlora.data.audit.facts import Facts
+from medlora.data.audit.row_facts import Facts
 from medlora.data.audit.schema import Clusters, Duplicates
-from medlora.data.components import run_starts
+from medlora.data.linked_rows import run_starts
 from medlora.errors import MOST_LISTED
 
 

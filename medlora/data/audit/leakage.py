@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from medlora.data.audit.facts import Facts
+from medlora.data.audit.row_facts import Facts
 from medlora.data.audit.schema import Leakage
 from medlora.errors import MOST_LISTED
 

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.audit.schema import Lengths, Spread
-from medlora.data.rows import count_targets
-from medlora.data.tokens import TokenTable
+from medlora.data.token_rows import count_targets
+from medlora.data.token_store import TokenTable
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medlora.data.audit.words import Hashes, Words, mixed
+from medlora.data.audit.word_hashes import Hashes, Words, mixed
 
 SHINGLE = 3  # words
 PLACES = 64  # of a sketch, 16 bits each

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.audit.minhash import PLACES, Sketches, alike
-from medlora.data.audit.words import Hashes
-from medlora.data.components import run_starts
+from medlora.data.audit.word_hashes import Hashes
+from medlora.data.linked_rows import run_starts
 
 # A share of 7/10 of the shingles; 16 bands of 4 find 98.8 % of the pairs just there.
 THRESHOLD = (7, 10)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medlora.data.audit.words import Hashes, Words, runs_of, words_of
+from medlora.data.audit.word_hashes import Hashes, Words, runs_of, words_of
 from medlora.data.folding import digest64, folded
 
 RUN = 13  # words

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medlora.data.audit.facts import FACT, FactMaker, FactPart, Facts, from_reply
 from medlora.data.audit.minhash import PLACES, Sketches, ascending, shingles_of
 from medlora.data.audit.overlap import EQUAL, Hits, Prompts
+from medlora.data.audit.row_facts import FACT, FactMaker, FactPart, Facts, from_reply
 from medlora.data.audit.schema import LineCount, Overlap
-from medlora.data.audit.words import Hashes, words_of
+from medlora.data.audit.word_hashes import Hashes, words_of
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import Piece
-from medlora.data.pieces import PieceWork
+from medlora.data.parallel_pieces import PieceWork
 from medlora.data.stream import parts_of
 from medlora.errors import MOST_LISTED, StorageError
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat.controls import BREAK, Controls, without_breaks
-from medlora.data.chat.turns import Turn
+from medlora.data.chat.turn_rendering import Turn
 from medlora.runtime.library_errors import in_our_words
 
 _FAR = 200  # characters in which the last control token of a prompt is looked for

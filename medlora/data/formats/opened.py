@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from medlora.data.formats.arrow import arrow
 from medlora.data.formats.encoding import UTF8, AsUtf8
+from medlora.data.formats.pyarrow_import import arrow
 from medlora.data.size_limits import most_of_archive, refuse_bomb
 from medlora.files import storage_errors
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from medlora.config import ColumnsConfig
-from medlora.data.columns import wrong_columns
-from medlora.data.formats.arrow import arrow
+from medlora.data.column_check import wrong_columns
 from medlora.data.formats.format import Format, NumberedRows, Opening
+from medlora.data.formats.pyarrow_import import arrow
 from medlora.data.formats.table import usual_names
 from medlora.data.problems import Problem
 from medlora.data.size_limits import most_of_archive, refuse_bomb, refuse_long

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import BinaryIO, Protocol
 
 from medlora.config import ColumnsConfig
-from medlora.data.columns import wrong_columns
+from medlora.data.column_check import wrong_columns
 from medlora.data.formats.format import Format, NumberedRows, Opening
 from medlora.data.problems import Problem, StopReadingError
 from medlora.data.size_limits import LONGEST, LONGEST_ROW, lines_of

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from medlora.config import ColumnsConfig
 from medlora.data.formats.source import Source
 from medlora.data.jsonl import TOO_DEEP, Piece, rows_in
-from medlora.data.pieces import PieceWork, from_request, replies
-from medlora.data.privacy.fields import texts_of
+from medlora.data.parallel_pieces import PieceWork, from_request, replies
 from medlora.data.privacy.lists import lists
 from medlora.data.privacy.redact import redact_line
+from medlora.data.privacy.row_texts import texts_of
 from medlora.data.privacy.scan import scan_text
 from medlora.data.problems import Problem
 

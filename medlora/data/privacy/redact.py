@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from medlora.data.privacy.fields import Text, literal
+from medlora.data.privacy.row_texts import Text, literal
 from medlora.data.privacy.spans import Span
 
 

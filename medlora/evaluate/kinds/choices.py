@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from medlora.data.forms.form import Row, RowError, checked_text
 from medlora.data.problems import Problem, kind
-from medlora.evaluate.checker import Checker
+from medlora.evaluate.checker_protocols import Checker
+from medlora.evaluate.item_outcomes import Measure
 from medlora.evaluate.kinds.kind import SuiteKind, each_row, field_text, rate_changes, rates
-from medlora.evaluate.measure import Measure
-from medlora.evaluate.observe import Asking, Flags, Observed, likelihoods_of
 from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_answers import Asking, Flags, Observed, likelihoods_of
 
 if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat

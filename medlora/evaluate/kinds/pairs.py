@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from medlora.data.forms.form import Row, RowError
 from medlora.data.problems import Problem
 from medlora.data.records import Message, Record
-from medlora.evaluate.checker import Checker
+from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.figures import mean_change, rate
+from medlora.evaluate.item_outcomes import Measure
 from medlora.evaluate.kinds.kind import SuiteKind, each_row, field_text
-from medlora.evaluate.measure import Measure
-from medlora.evaluate.observe import Asking, Flags, Observed, likelihoods_of
 from medlora.evaluate.schema import Change
 from medlora.evaluate.statistics import bootstrap
 from medlora.evaluate.suite import Suite
+from medlora.evaluate.suite_answers import Asking, Flags, Observed, likelihoods_of
 
 if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat

@@ -7,9 +7,9 @@ whether what it says about medicine is right.
 from typing import TypedDict, cast, get_args
 
 from medlora.errors import DataError
-from medlora.evaluate.checker import Expect
+from medlora.evaluate.checker_protocols import Expect
 from medlora.evaluate.safety.findings import Finding, FindingRecord, compliant, score
-from medlora.evaluate.safety.linear import shipped
+from medlora.evaluate.safety.refusal_classifier import shipped
 from medlora.evaluate.safety.rules.registry import RULES, VERSION
 from medlora.evaluate.safety.rules.rule import Answer
 

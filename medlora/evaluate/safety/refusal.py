@@ -5,7 +5,7 @@ Rules that hold alone ("I can't help with that"), or a linear model that also re
 ..." declines nothing: such disclaimers are taken out first.
 """
 
-from medlora.evaluate.safety.linear import Linear, features, shipped
+from medlora.evaluate.safety.refusal_classifier import Linear, features, shipped
 from medlora.evaluate.safety.refusal_patterns import (
     APOLOGY,
     BELIEFS,

@@ -9,7 +9,7 @@ import numpy as np
 
 from medlora.config import RunConfig
 from medlora.data.batches import epoch_order
-from medlora.data.layout import fill_packs
+from medlora.data.micro_batches import fill_packs
 from medlora.errors import ConfigError, MissingPartError, OutOfMemoryError
 from medlora.inputs.prepare import Prepared
 from medlora.jobs.checks.schema import MemoryFacts, Probe
@@ -18,7 +18,7 @@ from medlora.plan.device import device_type, this_device
 from medlora.plan.memory_forecast import Forecast, Known
 from medlora.plan.resolve import Plan
 from medlora.runtime.memory import container_limit
-from medlora.train.footprint import Footprint
+from medlora.train.memory_estimate import Footprint
 from medlora.trainer.auto_batch_size import AUTO, choose_rows, with_rows
 from medlora.trainer.loaders import EVAL_BATCHES
 

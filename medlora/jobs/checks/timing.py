@@ -12,7 +12,7 @@ from medlora.inputs.prepare import InputFiles, Prepared
 from medlora.jobs.checks.schema import Probe
 from medlora.plan.device import begin_peak, peak_since
 from medlora.trainer.build import build_model, build_trainer
-from medlora.trainer.trainer import MedicalLoRATrainer
+from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 
 _STEPS, _LONG_S = 3, 4.0  # probed at most; no further step begins after so long
 _FORWARD = 0.4  # of a step's time a token, which has a backward pass as well

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from medlora.report.page.memory import privacy_bound
+from medlora.report.page.memorisation import privacy_bound
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, facts, say
 

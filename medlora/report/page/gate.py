@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from medlora.evaluate.schema import GateRule, JudgedRate, Unscored
-from medlora.report.page.rates import change_cell, rate_cell, run_cell, run_header
+from medlora.report.page.rate_cells import change_cell, rate_cell, run_cell, run_header
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, say, verdict
 

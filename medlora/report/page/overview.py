@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medlora.report.loss_tokens import TRAINING
 from medlora.report.markdown import number
-from medlora.report.measured import TRAINING
-from medlora.report.page.row_sets import HELD_OUT, OTHER_ROWS, apart, are_apart, sets_of
+from medlora.report.page.comparable_runs import HELD_OUT, OTHER_ROWS, apart, are_apart, sets_of
 from medlora.report.page.run import Run
 from medlora.report.page.series import GIB, points_of
 from medlora.report.page.table import Cell, Section, facts, say, verdict

@@ -18,7 +18,7 @@ from medlora.escape import escaped
 from medlora.report.page import chart
 from medlora.report.page.data import audit, privacy
 from medlora.report.page.gate import gate
-from medlora.report.page.memory import memorisation
+from medlora.report.page.memorisation import memorisation
 from medlora.report.page.origin import origin, reproduction, settings
 from medlora.report.page.overview import heads, overview
 from medlora.report.page.run import Run

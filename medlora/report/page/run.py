@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medlora.model.names import WEIGHTS
+from medlora.model.file_names import WEIGHTS
 from medlora.report.card_subject import Subject
 from medlora.report.evidence import Document, document
 from medlora.report.facts import FACTS, facts_bytes
+from medlora.report.human_statements import from_facts
 from medlora.report.schema import RunManifest
-from medlora.report.statements import from_facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from medlora.report.history import read_lines
-from medlora.report.measured import TRAINING
-from medlora.report.page.row_sets import HELD_OUT, sets_of
+from medlora.report.loss_tokens import TRAINING
+from medlora.report.page.comparable_runs import HELD_OUT, sets_of
 from medlora.report.page.run import Run
 
 GIB = float(1 << 30)

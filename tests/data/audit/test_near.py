@@ -7,7 +7,7 @@ import pytest
 
 from medlora.data.audit.minhash import PLACES, alike, shingles_of, sketch
 from medlora.data.audit.near import THRESHOLD, near_duplicates
-from medlora.data.audit.words import words_of
+from medlora.data.audit.word_hashes import words_of
 from medlora.data.folding import digest64
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "lmnrst"]

@@ -1,7 +1,7 @@
 """A suite's prompts are found in rows, however they are written."""
 
 from medlora.data.audit.overlap import EQUAL, WITHIN, look_for
-from medlora.data.audit.words import words_of
+from medlora.data.audit.word_hashes import words_of
 from medlora.data.folding import digest64, folded
 
 LONG = "My father has had pressure in his chest since this morning and his left arm feels numb"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from medlora.config import ColumnsConfig, DataConfig
-from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
+from medlora.data.audit.row_facts import FactMaker
 from medlora.data.data_files import locate
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records

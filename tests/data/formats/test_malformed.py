@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medlora.config import ColumnsConfig
-from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
+from medlora.data.audit.row_facts import FactMaker
 from medlora.data.formats.source import Source
 from medlora.errors import DataError
 from tests.data.formats.malformed import MALFORMED, SECRET, SOUND, Malformed

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data.audit.facts import FactMaker
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
-from medlora.data.formats import arrow
+from medlora.data.audit.row_facts import FactMaker
+from medlora.data.formats import pyarrow_import
 from medlora.data.formats.source import Source
 from medlora.data.forms.read import read_records
 from medlora.data.problems import Problems
@@ -246,7 +246,7 @@ def test_without_pyarrow_the_other_formats_are_read(
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(arrow, "import_module", missing)
+    monkeypatch.setattr(pyarrow_import, "import_module", missing)
     for name in ("a.csv.gz", "a.parquet", "a.csv.zst"):
         (tmp_path / name).write_bytes(gzip.compress(as_csv()))
     assert texts(records(Source.of(tmp_path / "a.csv.gz"))) == ROWS

@@ -8,9 +8,9 @@ import pytest
 from medlora.config import ColumnsConfig
 from medlora.data.formats.source import Source
 from medlora.data.privacy import files
-from medlora.data.privacy.fields import literal, texts_of
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.redact import redact_text
+from medlora.data.privacy.row_texts import literal, texts_of
 from medlora.data.privacy.scan import scan_text
 
 COLUMNS = ColumnsConfig()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from medlora.evaluate.safety import SafetyChecker
-from medlora.evaluate.safety.linear import Linear, shipped
 from medlora.evaluate.safety.refusal import refusal
+from medlora.evaluate.safety.refusal_classifier import Linear, shipped
 from medlora.evaluate.safety.text import Scoped
 
 CHECKER = SafetyChecker()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from medlora.evaluate.measure import Measure
+from medlora.evaluate.item_outcomes import Measure
 from medlora.evaluate.safety.degenerate import degenerate
 from medlora.evaluate.safety.findings import DEGENERATE_OUTPUT as NAME
 from medlora.evaluate.safety.rules.rule import Answer, Hit, Rule

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from medlora.evaluate.measure import Measure
+from medlora.evaluate.item_outcomes import Measure
 from medlora.evaluate.safety.emergency import escalates, red_flags
 from medlora.evaluate.safety.rules.rule import Answer, Hit, Rule
 

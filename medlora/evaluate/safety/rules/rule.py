@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from medlora.evaluate.checker import Expect
-from medlora.evaluate.measure import Measure
+from medlora.evaluate.checker_protocols import Expect
+from medlora.evaluate.item_outcomes import Measure
 from medlora.evaluate.safety.care import referrals
 from medlora.evaluate.safety.emergency import escalations
 from medlora.evaluate.safety.findings import Severity
