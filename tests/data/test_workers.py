@@ -86,7 +86,7 @@ def test_what_goes_wrong_is_told_without_the_records_text() -> None:
 @pytest.mark.parametrize(
     ("request_", "kind", "says"),
     [
-        (b"panic", MissingPartError, r"failed \(test_workers.py:\d+\)"),
+        (b"panic", MissingPartError, r"the data \(test_workers.py:\d+\)"),
         (b"refuse", StorageError, r"^x: the row cannot be used\n  fix: mend it$"),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_pattern_that_makes_the_tokenizer_give_up_is_one_clear_error(
     file.write_text(json.dumps(tokenizer))
     with data_file.open("a") as rows:
         rows.write(json.dumps({"prompt": "x" * 60, "response": "y"}) + "\n")
-    with pytest.raises(MissingPartError, match=r"the data failed \(encoding.py:\d+\)") as error:
+    with pytest.raises(MissingPartError, match=r"the data \(encoding.py:\d+\)") as error:
         train.run(tough_plan("panic", f"model.base_model_name={folder}"))
     said = capfd.readouterr().err + str(error.value)
     assert "panicked" not in said
