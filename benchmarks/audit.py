@@ -24,7 +24,7 @@ import numpy as np
 from medlora.config import RunConfig, from_mapping
 from medlora.data.data_files import DataFiles
 from medlora.data.folding import folded
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.files import json_bytes, sha256_bytes, sha256_file
 from medlora.inputs.audit import Audit, audit_files, report_on
 from medlora.inputs.prepare import hold_out_rows

@@ -32,8 +32,8 @@ from medlora.data.chat.chat import ensure_template
 from medlora.jobs import audit_memory, plant, train
 from medlora.jobs.audit_memory import Settings
 from medlora.logs import set_up
-from medlora.plan.resolve import Plan
-from medlora.report.history import PRIVATE
+from medlora.plan.resolve_run import Plan
+from medlora.report.metrics_jsonl import PRIVATE
 from tests.tiny import byte_level_bpe, llama, run_plan, write_rows
 
 _MTS = Path(__file__).parents[2] / "shared/data/mts_dialog_train.jsonl"

@@ -22,8 +22,8 @@ from medlora.files import json_bytes
 from medlora.jobs import merge
 from medlora.model.base import load_base
 from medlora.model.file_names import DESCRIPTION, WEIGHTS
-from medlora.plan.resolve import Options, resolve
-from medlora.runs.adapters import adapter_chat, find_adapter, put_on
+from medlora.plan.resolve_run import Options, resolve
+from medlora.runs.load_adapter import adapter_chat, find_adapter, put_on
 from medlora.runtime import Stop, snapshot
 
 

@@ -34,7 +34,7 @@ from medlora.config import RunConfig, from_mapping
 from medlora.data.cache import key_of
 from medlora.data.chat.chat import Chat
 from medlora.data.data_files import DataFiles
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.files import sha256_file
 from medlora.inputs.chat import load_chat
 from medlora.inputs.prepare import TOKENS, InputFiles, prepare

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from medlora.config import KEYS, Setting, from_yaml, load
-from medlora.config.setting import from_options, from_variables
+from medlora.config.sourced_value import from_options, from_variables
 from medlora.errors import ConfigError
-from medlora.plan.resolve import wrong_variables
+from medlora.plan.resolve_run import wrong_variables
 from medlora.runtime import Environment
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
     from medlora.evaluate.suite_files import read_suite
     from medlora.jobs.render import Example, render
-    from medlora.report.metrics_log import TrainingMonitor
+    from medlora.report.metrics_recorder import TrainingMonitor
     from medlora.train.loop import StepResult
     from medlora.train.stopping import EarlyStopping, detect_convergence
     from medlora.trainer.huggingface import create_training_arguments, setup_trainer
@@ -53,7 +53,7 @@ _HOMES = {
     "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.trainer.train_result",
-    "TrainingMonitor": "medlora.report.metrics_log",
+    "TrainingMonitor": "medlora.report.metrics_recorder",
     "create_training_arguments": "medlora.trainer.huggingface",
     "setup_trainer": "medlora.trainer.huggingface",
     "detect_convergence": "medlora.train.stopping",

@@ -68,7 +68,7 @@ def _no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     A picture takes 0.5 s, as long as all the rest of a run of nine steps.
     """
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr("medlora.report.curves.can_draw", lambda: False)
+        monkeypatch.setattr("medlora.report.curves_png.can_draw", lambda: False)
 
 
 @pytest.fixture(scope="session")

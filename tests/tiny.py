@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medlora.plan.resolve import Options, Plan, resolve
+from medlora.plan.resolve_run import Options, Plan, resolve
 from medlora.runtime import Environment
 
 WORDS = (  # noqa: SIM905  (a list literal of the same is five times as long)

@@ -10,8 +10,8 @@ import pytest
 
 from medlora.checkpoint.folder_format import read_manifest, write_checkpoint
 from medlora.files import json_bytes, sha256_file, sha256_json
-from medlora.plan.resolve import Plan
-from medlora.report.history import MEASURED
+from medlora.plan.resolve_run import Plan
+from medlora.report.metrics_jsonl import MEASURED
 from tests.tiny import run_plan, twelve_rows, write_rows
 
 # Dropout, accumulation, three epochs, a partial last step, evaluations between and at the ends.

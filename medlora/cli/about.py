@@ -49,7 +49,7 @@ def config(form: str | None, key: str | None, **chosen: Any) -> None:  # noqa: A
     from medlora.config.explain import explain, reference
     from medlora.config.json_schema import json_schema
     from medlora.config.yaml_output import as_yaml
-    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.resolve_run import Options, resolve
     from medlora.runtime import snapshot
 
     pages = {"schema": json_schema, "reference": reference}

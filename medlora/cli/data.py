@@ -39,7 +39,7 @@ def scan(
     off, findings do not change the exit code.
     """
     from medlora.jobs import scan as job
-    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.resolve_run import Options, resolve
     from medlora.runtime import snapshot
 
     options = Options(config=config, data=str(data), overrides=overrides)
@@ -87,7 +87,7 @@ def render(
     base model.
     """
     from medlora.plan.quick_checks import look_for_base
-    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.resolve_run import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(data=str(data), **chosen), snapshot(), allow_demo=False)

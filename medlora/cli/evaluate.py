@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from medlora.cli import options
+from medlora.cli.fetched_inputs import prepared
 from medlora.cli.group import cli
-from medlora.cli.prepared import prepared
 
 if TYPE_CHECKING:
     from medlora.config import Resolved
@@ -56,9 +56,9 @@ def evaluate(
     Exits with 77 if the config has a gate (release thresholds) and its verdict is not PASS.
     """
     from medlora.inputs.suites import choose_suites
-    from medlora.plan.gpu import check_gpu
+    from medlora.plan.gpu_check import check_gpu
     from medlora.plan.quick_checks import look_for_base
-    from medlora.plan.resolve import Options
+    from medlora.plan.resolve_run import Options
     from medlora.runtime import snapshot
 
     environment = snapshot()
@@ -123,7 +123,7 @@ def plant(
     it for an identifier: train on the copy with --set data.privacy=warn.
     """
     from medlora.jobs import plant as job
-    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.resolve_run import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(**chosen), snapshot(), allow_demo=False)
@@ -177,7 +177,7 @@ def measure(
 
     Prints a table and writes a JSON report, which has numbers and no text of any row.
     """
-    from medlora.plan.gpu import check_gpu
+    from medlora.plan.gpu_check import check_gpu
     from medlora.runtime import snapshot
 
     check_gpu(snapshot())

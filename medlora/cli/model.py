@@ -72,7 +72,7 @@ def generate(run: Path, *, model: str | None, overrides: tuple[str, ...], **chos
     standard output, or to --output; they are never logged.  Exits with 77 if the base is not
     the one that the adapter was trained on.
     """
-    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.resolve_run import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(model=model, overrides=overrides), snapshot(), allow_demo=False)
@@ -103,7 +103,7 @@ def merge(
     compared with those of base and adapter; if they differ by more than --max-difference, OUT is
     not written and the command exits with 77.
     """
-    from medlora.plan.resolve import Options, resolve
+    from medlora.plan.resolve_run import Options, resolve
     from medlora.runtime import snapshot
 
     plan = resolve(Options(model=model), snapshot(), allow_demo=False)

@@ -34,7 +34,7 @@ def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None
     It trains in a new folder next to RUN, which is removed if the adapters are the same.  Exits
     with 77 if they differ, with 78 if the data or the base model are not those that RUN used.
     """
-    from medlora.plan.gpu import check_gpu
+    from medlora.plan.gpu_check import check_gpu
     from medlora.runtime import snapshot
 
     check_gpu(snapshot())

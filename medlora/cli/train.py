@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from medlora.cli import options
+from medlora.cli.fetched_inputs import prepared
 from medlora.cli.group import cli
-from medlora.cli.prepared import prepared
 from medlora.cli.process import tell_platform
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def train(stop: "Stop", /, *, fresh: bool, allow: tuple[str, ...], **chosen: Any
     """
     from medlora.plan import announce
     from medlora.plan.quick_checks import look_at_once
-    from medlora.plan.resolve import Options
+    from medlora.plan.resolve_run import Options
     from medlora.runtime import is_launched, rendezvous_timeout, snapshot
 
     environment, given = snapshot(), Options(**chosen)
@@ -146,8 +146,8 @@ def check(
     memory.
     """
     from medlora.plan.announce import refused
-    from medlora.plan.resolve import Options
-    from medlora.plan.worker_processes import workers_of
+    from medlora.plan.resolve_run import Options
+    from medlora.plan.training_workers import workers_of
     from medlora.runtime import find_topology, snapshot, visible_gpus
 
     environment = snapshot()

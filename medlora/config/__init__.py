@@ -2,7 +2,7 @@
 
 from medlora.config.conflicts import Machine, refuse_conflicts
 from medlora.config.resolved import Resolved, from_mapping, load
-from medlora.config.row_forms import ROW_FORMS
+from medlora.config.row_form_names import ROW_FORMS
 from medlora.config.schema import KEYS, RunConfig, about, not_reproduced
 from medlora.config.sections.data import ColumnsConfig, DataConfig
 from medlora.config.sections.gate import GateConfig
@@ -10,7 +10,7 @@ from medlora.config.sections.lora import LoraConfig
 from medlora.config.sections.model import ModelConfig
 from medlora.config.sections.privacy import DpConfig
 from medlora.config.sections.training import TrainingConfig
-from medlora.config.setting import Setting
+from medlora.config.sourced_value import Setting
 from medlora.config.yaml_file import from_yaml
 
 __all__ = [

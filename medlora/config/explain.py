@@ -7,7 +7,7 @@ from medlora.config.allowed_values import allowed
 from medlora.config.declaration import Section
 from medlora.config.resolved import Resolved
 from medlora.config.schema import KEYS, RunConfig, about, all_keys, field_at, section_at
-from medlora.config.setting import PREFIX
+from medlora.config.sourced_value import PREFIX
 from medlora.config.suggestions import nearest_key, nearest_section
 from medlora.config.yaml_output import scalar
 from medlora.errors import ConfigError

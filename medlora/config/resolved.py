@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from medlora.config.allowed_values import allowed, choices
 from medlora.config.schema import KEYS, RunConfig, all_keys, section_at
-from medlora.config.setting import Setting
+from medlora.config.sourced_value import Setting
 from medlora.config.suggestions import nearest, nearest_key, nearest_section
 from medlora.errors import ConfigError, below
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from medlora.config.schema import KEYS
-from medlora.config.setting import Setting, construct
+from medlora.config.sourced_value import Setting, construct
 from medlora.errors import ConfigError, listed
 
 # What SageMaker's own toolkit and tuner put beside a user's.

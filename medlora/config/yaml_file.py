@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from medlora.config.schema import KEYS, section_at
-from medlora.config.setting import Setting, construct
+from medlora.config.sourced_value import Setting, construct
 from medlora.config.suggestions import nearest_section
 
 _DEEPEST = 4  # sections within sections; a file that is deeper means none of ours

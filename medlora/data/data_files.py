@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medlora.config import DataConfig
 from medlora.data.file_roles import STEMS, Role, may_be_test, missing_shards, role_of, shards_of
+from medlora.data.formats.joined_files import Source
 from medlora.data.formats.names import (
     format_of,
     is_data,
@@ -13,7 +14,6 @@ from medlora.data.formats.names import (
     stem_of,
     suffixes,
 )
-from medlora.data.formats.source import Source
 from medlora.errors import MissingPartError
 from medlora.logs import logger
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.jsonl import Piece
 from medlora.data.problems import Problem
 from medlora.data.workers import Work, in_order

@@ -15,11 +15,11 @@ from transformers import PreTrainedTokenizerBase
 
 from medlora.config import ColumnsConfig
 from medlora.data.chat.chat import Chat, Tokens
+from medlora.data.conversation_record import Record
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece
 from medlora.data.parallel_pieces import from_request
 from medlora.data.problems import Problem
-from medlora.data.records import Record
 
 # What rows must not share across a split; 0 is nothing.
 KEYS = ("question", "answer", "group")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from medlora.evaluate.batching import in_batches
+from medlora.evaluate.shrinking_batches import in_batches
 from medlora.train.forward import evaluation_mode
 
 _MOST_LOGITS = 2**27  # numbers that exist at once; fewer rows are asked where it would be more

@@ -14,7 +14,7 @@ from medlora.evaluate.safety_flags import ruleset, shipped_checker
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
 from medlora.evaluate.suite_answers import Asking, Observed
-from medlora.evaluate.summary import summarise
+from medlora.evaluate.suite_results import summarise
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from transformers import (
 
 from medlora.data.batches import pad_id_of
 from medlora.data.chat.chat import Chat
-from medlora.data.records import Message
+from medlora.data.conversation_record import Message
 from medlora.errors import DataError, MedloraError, MissingPartError, reason_of
-from medlora.evaluate.batching import in_batches
+from medlora.evaluate.shrinking_batches import in_batches
 from medlora.model.kinds import position_limit
 from medlora.runtime.library_errors import ran_out_of_memory
 from medlora.train.forward import evaluation_mode, rounding_tolerance

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from medlora.data.token_rows import Row
-from medlora.evaluate.batching import in_batches
+from medlora.evaluate.shrinking_batches import in_batches
 from medlora.train.forward import Forward, evaluation_mode
 
 Poll = Callable[[], None]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlora.data.chat.chat import Chat, Tokens
+from medlora.data.conversation_record import Record
 from medlora.data.problems import Problem
-from medlora.data.records import Record
 from medlora.data.token_rows import Row
 from medlora.errors import DataError, listed
 from medlora.evaluate.suite import Suite

@@ -29,7 +29,7 @@ from medlora.data.audit.schema import (
 )
 from medlora.data.cache import Entry
 from medlora.data.data_files import DataFiles
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.linked_rows import Keys
 from medlora.data.split import Split
 from medlora.errors import DataError
@@ -38,7 +38,7 @@ from medlora.inputs.prepare import InputFiles, Prepared, Tokenized, by_split, ch
 from medlora.inputs.suites import prompts_of
 from medlora.logs import logger
 from medlora.report.audit import warnings_of
-from medlora.report.schema import StatedAudit
+from medlora.report.manifest_schema import StatedAudit
 
 _log = logger(__name__)
 AUDITS, REPORT = ".audits", "data_audit.json"

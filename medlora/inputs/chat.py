@@ -18,8 +18,8 @@ from medlora.logs import logger
 from medlora.model.base import embedding_rows, end_tokens, load_tokenizer
 from medlora.model.folder import check_tokenizer_folder
 from medlora.plan.quick_checks import look_for_base
-from medlora.plan.resolve import Plan
-from medlora.report.schema import as_run
+from medlora.plan.resolve_run import Plan
+from medlora.report.manifest_schema import as_run
 
 _log = logger(__name__)
 DATE = "data.chat_template_date"

@@ -14,14 +14,14 @@ from transformers import PreTrainedTokenizerBase
 from medlora.config import DataConfig, RunConfig
 from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat.chat import Chat
+from medlora.data.conversation_record import Record
 from medlora.data.data_files import DataFiles, locate
+from medlora.data.formats.joined_files import Source
 from medlora.data.formats.lines import LINES
-from medlora.data.formats.source import Source
 from medlora.data.linked_rows import Keys
 from medlora.data.piece_encoder import KEYS, BlockMaker, id_type
-from medlora.data.records import Record
 from medlora.data.split import Split, hold_out
-from medlora.data.stream import records_at, token_blocks
+from medlora.data.token_blocks import records_at, token_blocks
 from medlora.data.token_rows import Rows, fit_rows
 from medlora.data.token_store import TokenTable, TokenWriter
 from medlora.errors import DataError
@@ -34,9 +34,9 @@ from medlora.model.base import check_base, digest_base
 from medlora.model.kinds import position_limit, read_config
 from medlora.model.sums import check_sums
 from medlora.plan.quick_checks import look_for_base
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.fingerprint import Inputs, fingerprint
-from medlora.report.schema import DataFacts, InputFacts, RowFacts, TokenFacts
+from medlora.report.manifest_schema import DataFacts, InputFacts, RowFacts, TokenFacts
 
 _log = logger(__name__)
 TOKENS = ".tokens"  # may lie beside the runs, which cannot have such a name

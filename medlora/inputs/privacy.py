@@ -12,7 +12,7 @@ from pathlib import Path
 
 from medlora.config import RunConfig
 from medlora.data.data_files import DataFiles
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.privacy.classes import STRUCTURED
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, ordered, place, scanner_facts

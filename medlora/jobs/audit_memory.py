@@ -13,9 +13,9 @@ from peft import PeftModel
 from medlora.config import DataConfig, RunConfig
 from medlora.data.canaries import CANARIES, SENTENCE, Canary, decoys, secret
 from medlora.data.chat.chat import Chat
+from medlora.data.conversation_record import Record
 from medlora.data.problems import Problem
-from medlora.data.records import Record
-from medlora.data.stream import records_at
+from medlora.data.token_blocks import records_at
 from medlora.data.token_rows import Rows
 from medlora.errors import DataError
 from medlora.evaluate.continuation_scores import Ending, Score, score_endings, score_variants
@@ -37,7 +37,6 @@ from medlora.model.file_names import WEIGHTS
 from medlora.model.kinds import position_limit
 from medlora.plan.device import half_of, this_device
 from medlora.report.interval_rule import TOO_FEW, bounds
-from medlora.runs.adapters import put_on
 from medlora.runs.cards import MEMORY
 from medlora.runs.finished import (
     final_of,
@@ -46,6 +45,7 @@ from medlora.runs.finished import (
     plan_again,
     refuse_other_inputs,
 )
+from medlora.runs.load_adapter import put_on
 from medlora.train.budget import Guarantee
 
 _log = logger(__name__)

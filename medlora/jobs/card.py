@@ -9,10 +9,10 @@ from medlora.files import make_folder, read_named, write_bytes
 from medlora.logs import show
 from medlora.model.file_names import WEIGHTS
 from medlora.report import card, chai
-from medlora.report.card_subject import Field, Subject
-from medlora.report.evidence import Document, document
+from medlora.report.card_inputs import Field, Subject
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.human_statements import NOT_PROVIDED, from_facts, read_statements
+from medlora.report.sourced_numbers import Document, document
 from medlora.runs.cards import gate_reports
 from medlora.runs.finished import final_of, finished_manifest, home_of
 

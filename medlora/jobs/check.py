@@ -57,7 +57,7 @@ from medlora.plan.device import this_device, this_machine
 from medlora.plan.disk import Place, look_at_disk
 from medlora.plan.memory_forecast import Forecast
 from medlora.plan.quick_checks import look_at_once, look_for_base
-from medlora.plan.resolve import Plan, no_config
+from medlora.plan.resolve_run import Plan, no_config
 from medlora.report.audit import page
 from medlora.report.fingerprint import Inputs
 from medlora.report.human_statements import read_statements

@@ -18,10 +18,10 @@ from medlora.model.base import check_base, digest_base
 from medlora.model.file_names import DESCRIPTION, WEIGHTS
 from medlora.model.quantize import check_quantizer
 from medlora.plan.quick_checks import look_for_base
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.evaluation import report_bytes, table
-from medlora.report.schema import AdapterDigests, BaseDigests, EvaluationReport
-from medlora.runs.adapters import (
+from medlora.report.manifest_schema import AdapterDigests, BaseDigests, EvaluationReport
+from medlora.runs.load_adapter import (
     Adapter,
     load_adapted,
     read_adapter,

@@ -20,8 +20,8 @@ from medlora.files import json_line, write_bytes
 from medlora.logs import logger, show
 from medlora.model.kinds import position_limit
 from medlora.model.quantize import check_quantizer
-from medlora.plan.resolve import Plan
-from medlora.runs.adapters import (
+from medlora.plan.resolve_run import Plan
+from medlora.runs.load_adapter import (
     base_of,
     load_adapted,
     read_adapter,

@@ -18,7 +18,7 @@ from medlora.checkpoint.names import REJECTED
 from medlora.config import ModelConfig
 from medlora.data.chat.chat import Chat
 from medlora.data.chat.template import without_marks
-from medlora.data.records import Message
+from medlora.data.conversation_record import Message
 from medlora.errors import (
     ConfigError,
     DataError,
@@ -55,10 +55,10 @@ from medlora.model.merge import (
 )
 from medlora.model.quantize import check_quantizer
 from medlora.plan.device import device_type
-from medlora.plan.resolve import Plan
-from medlora.report.history import PRIVATE
-from medlora.report.manifest import software
-from medlora.runs.adapters import (
+from medlora.plan.resolve_run import Plan
+from medlora.report.metrics_jsonl import PRIVATE
+from medlora.report.run_manifest import software
+from medlora.runs.load_adapter import (
     Adapter,
     adapter_chat,
     base_of,

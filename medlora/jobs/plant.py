@@ -15,18 +15,18 @@ from medlora.data.canaries import (
     secret,
     with_canary,
 )
+from medlora.data.conversation_record import Record
 from medlora.data.data_files import locate
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece, rows_in
 from medlora.data.piece_encoder import KEYS
 from medlora.data.problems import Problem, Problems
-from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError
 from medlora.files import NewFolder, json_bytes, new_folder
 from medlora.inputs.prepare import hold_out_rows
 from medlora.logs import show
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 
 SCHEMA = 1
 _PIECE_BYTES = 1 << 20

@@ -16,7 +16,7 @@ import click
 from medlora.config import DataConfig, Setting, load
 from medlora.data.chat.chat import Chat, Tokens
 from medlora.data.data_files import locate
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import Piece
 from medlora.data.parallel_pieces import PIECE_BYTES
@@ -28,7 +28,7 @@ from medlora.inputs.prepare import describe_changes
 from medlora.logs import logger, show
 from medlora.model.base import check_base
 from medlora.plan.quick_checks import look_for_base
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 
 _log = logger(__name__)
 _SHOWN = 3  # rows, where nobody says which

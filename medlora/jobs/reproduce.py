@@ -10,8 +10,8 @@ from medlora.jobs import train
 from medlora.logs import show
 from medlora.model.file_names import WEIGHTS
 from medlora.report.facts import REPRODUCED
-from medlora.report.history import PRIVATE
-from medlora.report.schema import RunManifest
+from medlora.report.manifest_schema import RunManifest
+from medlora.report.metrics_jsonl import PRIVATE
 from medlora.runs.finished import (
     final_of,
     finished_manifest,

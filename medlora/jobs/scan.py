@@ -6,8 +6,8 @@ from pathlib import Path
 
 from medlora.config import DataConfig
 from medlora.data.canaries import CANARIES
+from medlora.data.formats.joined_files import Source
 from medlora.data.formats.names import format_of, is_data, stem_of, suffixes
-from medlora.data.formats.source import Source
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.report import Summary, lines
 from medlora.data.problems import Problems

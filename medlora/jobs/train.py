@@ -20,10 +20,10 @@ from medlora.jobs.checks.memory import foresee
 from medlora.logs import logger, say
 from medlora.model.adapter import adapted_modules, frozen_parameters, trainable_parameters
 from medlora.plan.device import device_type, precision_of, this_device, this_machine
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.human_statements import read_statements
-from medlora.report.manifest import SCHEMA, config_facts, hardware, image, software
-from medlora.report.schema import DataFacts, RunFacts, StatementFacts
+from medlora.report.manifest_schema import DataFacts, RunFacts, StatementFacts
+from medlora.report.run_manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.runs.folder import run_folder
 from medlora.runtime import Stop
 from medlora.trainer import demo_text

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from medlora.checkpoint.contents_check import is_proven, prove
 from medlora.checkpoint.names import BEST, ENDS, is_ours, is_resumable
-from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import newest_proven
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed
 from medlora.files import MANIFEST, DamagedError, UnreadableError, sha256_file, storage_errors

@@ -7,8 +7,8 @@ from pathlib import Path
 from medlora.config import Machine, Resolved, RunConfig, refuse_conflicts
 from medlora.errors import MedloraError
 from medlora.logs import logger, set_quiet
-from medlora.plan.gpu import check_gpu
-from medlora.plan.worker_processes import note_idle_workers, workers_of
+from medlora.plan.gpu_check import check_gpu
+from medlora.plan.training_workers import note_idle_workers, workers_of
 from medlora.runtime import (
     Environment,
     Fact,

@@ -8,7 +8,7 @@ from medlora.config import Resolved, RunConfig, about
 from medlora.errors import ConfigError
 from medlora.files import make_folder, remove
 from medlora.logs import logger
-from medlora.plan.resolve import Options, Plan
+from medlora.plan.resolve_run import Options, Plan
 from medlora.runtime import PLACES, Environment
 from medlora.runtime.places import given_places, strongest
 from medlora.runtime.scratch_dir import find_scratch_dir, is_fetched, is_temporary

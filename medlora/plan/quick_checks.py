@@ -13,7 +13,7 @@ from medlora.checkpoint.names import FINAL
 from medlora.data.data_files import locate
 from medlora.errors import ConfigError, MissingPartError, StorageError
 from medlora.model.folder import check_base_folder, find_base
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 
 LATEST = "latest"  # beside the runs: leads to the one that got its result last
 _LEAST_FREE = 1 << 20  # bytes: not even a manifest and a log would fit

@@ -12,7 +12,7 @@ from medlora.data.audit.schema import (
     Notice,
 )
 from medlora.data.privacy.schema import PrivacyFacts
-from medlora.data.row_notices import notice_line
+from medlora.data.row_warnings import notice_line
 from medlora.errors import MOST_LISTED
 from medlora.escape import escaped
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from medlora.report.card_subject import SECURITY, THIRD, Field, Subject
-from medlora.report.evidence import Figure
+from medlora.report.card_inputs import SECURITY, THIRD, Field, Subject
 from medlora.report.human_statements import NOT_PROVIDED
 from medlora.report.interval_rule import TOO_FEW
 from medlora.report.markdown import Marked, cell, code, number, page, printable, prose, table
+from medlora.report.sourced_numbers import Figure
 
 CARD = "README.md"
 _STATED = {

@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
-from medlora.report.card_subject import SECURITY, Field, Subject
-from medlora.report.evidence import Figure
+from medlora.report.card_inputs import SECURITY, Field, Subject
 from medlora.report.human_statements import NOT_PROVIDED
 from medlora.report.markdown import printable
+from medlora.report.sourced_numbers import Figure
 
 CARD = "applied_model_card.xml"
 NAMESPACE = "https://mc.chai.org/v0.2/schema.xsd"

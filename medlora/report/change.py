@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar
 
 from medlora.evaluate.schema import Rate, Verdict
-from medlora.report.evidence import Document
 from medlora.report.human_statements import NOT_PROVIDED, Statements
 from medlora.report.interval_rule import Interval, bounds
-from medlora.report.loss_tokens import loss_inputs
-from medlora.report.schema import RunManifest, StatedSetting
+from medlora.report.loss_comparability import loss_inputs
+from medlora.report.manifest_schema import RunManifest, StatedSetting
+from medlora.report.sourced_numbers import Document
 
 SCHEMA = 1
 _LOSSES = ("train_loss", "base_eval_loss", "eval_loss", "best_eval_loss")

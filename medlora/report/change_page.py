@@ -12,8 +12,8 @@ from medlora.evaluate.schema import Rate
 from medlora.report.change import ChangeRecord, Identity, MeasureChange, RateDifference
 from medlora.report.human_statements import NOT_PROVIDED
 from medlora.report.interval_rule import TOO_FEW, bounds
+from medlora.report.manifest_schema import StatedSetting
 from medlora.report.markdown import cell, number, page, prose, table
-from medlora.report.schema import StatedSetting
 
 Row = tuple[str, str, str]
 _WIDTH = 60

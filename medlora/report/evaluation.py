@@ -22,7 +22,7 @@ from medlora.evaluate.schema import (
 )
 from medlora.files import json_bytes
 from medlora.report.interval_rule import TOO_FEW, bounds
-from medlora.report.schema import EvaluationReport
+from medlora.report.manifest_schema import EvaluationReport
 
 SCHEMA = 1
 # First, for what collapsed answers say means nothing.

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from medlora.files import json_bytes
 from medlora.model.file_names import WEIGHTS
-from medlora.report.schema import RunFacts
+from medlora.report.manifest_schema import RunFacts
 
 FACTS = "facts.json"
 SCHEMA = 1

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medlora.config import Resolved, about
-from medlora.report.schema import InputFacts
+from medlora.report.manifest_schema import InputFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import yaml
 
 from medlora.errors import ConfigError, listed
 from medlora.files import read_named, sha256_bytes
+from medlora.report.manifest_schema import StatementFacts
 from medlora.report.markdown import printable
-from medlora.report.schema import StatementFacts
 
 NOT_PROVIDED = "NOT PROVIDED"
 _METRICS = {

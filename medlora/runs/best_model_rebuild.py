@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
+from medlora.checkpoint.contents_check import prove
 from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.checkpoint.names import BEST, PROGRESS
-from medlora.checkpoint.proof import prove
 from medlora.checkpoint.resume import set_aside
 from medlora.checkpoint.schema import Manifest
 from medlora.checkpoint.state import OPTIMIZER
 from medlora.errors import IntegrityError
 from medlora.files import ForbiddenError
 from medlora.logs import logger
-from medlora.report.history import METRICS, PRIVATE, releasable
+from medlora.report.metrics_jsonl import METRICS, PRIVATE, releasable
 from medlora.runs.cards import EVALUATION, PAPERS
 from medlora.runs.lost_files import Best, lost_best, source_of_best, stated_best
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from medlora.files import read_named, sha256_bytes
 from medlora.model.file_names import WEIGHTS
 from medlora.report import card, chai
-from medlora.report.card_subject import Subject
-from medlora.report.evidence import Document, document
+from medlora.report.card_inputs import Subject
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.human_statements import Statements, from_facts
-from medlora.report.schema import RunFacts
+from medlora.report.manifest_schema import RunFacts
+from medlora.report.sourced_numbers import Document, document
 
 EVALUATION = "evaluation.json"  # what the gate wrote, where there is one
 MEMORY = "memory-audit.json"  # in the folder of a run, beside its final/

@@ -9,9 +9,9 @@ from medlora.config import Setting, load, not_reproduced
 from medlora.errors import ConfigError, IntegrityError, MissingPartError, StorageError, below
 from medlora.files import MANIFEST, DamagedError, UnreadableError, storage_errors
 from medlora.model.file_names import WEIGHTS
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.fingerprint import Inputs, differences
-from medlora.report.schema import RunManifest, as_run
+from medlora.report.manifest_schema import RunManifest, as_run
 from medlora.runs.folder import GATE
 
 

@@ -5,18 +5,18 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from medlora.checkpoint.contents_check import prove
 from medlora.checkpoint.names import ENDS
-from medlora.checkpoint.proof import prove
 from medlora.checkpoint.resume import set_aside as put_aside
 from medlora.checkpoint.schema import Manifest
 from medlora.errors import ConfigError, StorageError, below
 from medlora.files import LOCK, DamagedError, UnreadableError, make_folder, rename
 from medlora.logs import logger
 from medlora.plan.quick_checks import look_for_run, refuse_volatile
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.fingerprint import Inputs, changed_names, differences
-from medlora.report.manifest import software
-from medlora.report.schema import RunFacts, RunManifest, as_run
+from medlora.report.manifest_schema import RunFacts, RunManifest, as_run
+from medlora.report.run_manifest import software
 from medlora.runs import written
 from medlora.runs.lost_files import check_recoverable
 from medlora.storage.location import is_location

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medlora.checkpoint.contents_check import prove, read_progress
 from medlora.checkpoint.names import BEST, ENDS
-from medlora.checkpoint.proof import prove, read_progress
 from medlora.checkpoint.resume import checkpoints, newest_proven
 from medlora.errors import IntegrityError
 from medlora.files import MANIFEST, DamagedError, read_stated

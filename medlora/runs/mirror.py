@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medlora.checkpoint import remote
+from medlora.checkpoint.contents_check import is_proven, prove
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import BEST, ENDS, EPOCH, FINAL, REJECTED, is_ours, is_resumable
-from medlora.checkpoint.proof import is_proven, prove
 from medlora.checkpoint.resume import checkpoints, newest_valid
 from medlora.errors import ConfigError, MedloraError, RunInUseError, StorageError
 from medlora.files import (
@@ -31,7 +31,7 @@ from medlora.files import (
 )
 from medlora.logs import logger
 from medlora.plan.quick_checks import LATEST
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.storage.store import Object, Store
 
 _log = logger(__name__)

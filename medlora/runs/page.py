@@ -7,11 +7,11 @@ from medlora.errors import DataError, MissingPartError
 from medlora.files import storage_errors, write_bytes
 from medlora.logs import logger
 from medlora.model.file_names import WEIGHTS
-from medlora.report.evidence import Document, document
-from medlora.report.history import METRICS, PRIVATE, releasable
+from medlora.report.manifest_schema import RunManifest, as_run
+from medlora.report.metrics_jsonl import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
 from medlora.report.page.run import Run
-from medlora.report.schema import RunManifest, as_run
+from medlora.report.sourced_numbers import Document, document
 from medlora.runs.cards import MEMORY, gate_reports
 from medlora.runs.finished import final_of, finished_manifest, home_of
 

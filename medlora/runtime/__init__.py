@@ -1,6 +1,13 @@
 """Where am I: the only reader of the environment (variables, mounts, services)."""
 
-from medlora.runtime.address import LOOPBACK
+from medlora.runtime.current_platform import (
+    attempt,
+    batch_service,
+    grace,
+    job_facts,
+    platform,
+    platform_named,
+)
 from medlora.runtime.environment import (
     DEVICE,
     Environment,
@@ -12,14 +19,14 @@ from medlora.runtime.environment import (
 )
 from medlora.runtime.failure_file import LONGEST_CAUSE, report_failure
 from medlora.runtime.gpus import visible_gpus
-from medlora.runtime.job import attempt, batch_service, grace, job_facts, platform, platform_named
-from medlora.runtime.network import (
+from medlora.runtime.network_policy import (
     allow_hosts,
     close_network,
     network_state,
     seal_network,
 )
-from medlora.runtime.place_value import PlaceValue
+from medlora.runtime.own_address import LOOPBACK
+from medlora.runtime.place_with_origin import PlaceValue
 from medlora.runtime.places import PLACES, Place, find_paths, given_places
 from medlora.runtime.scratch_dir import FETCHED, find_scratch_dir
 from medlora.runtime.stop import Stop

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from medlora.errors import ConfigError
 from medlora.logs import INTERVAL_S, Form
-from medlora.runtime.address import LOOPBACK, own_address
+from medlora.runtime.own_address import LOOPBACK, own_address
 
 T = TypeVar("T")
 DEVICE = "MEDLORA_DEVICE"  # auto, cuda or cpu

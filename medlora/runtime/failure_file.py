@@ -4,8 +4,8 @@ from contextlib import suppress
 
 from medlora.errors import MedloraError
 from medlora.files import write_new
+from medlora.runtime.current_platform import batch_service
 from medlora.runtime.environment import Environment
-from medlora.runtime.job import batch_service
 
 LONGEST_CAUSE = 1000  # SageMaker shows the first 1,024 bytes
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from medlora.runtime.current_platform import batch_service
 from medlora.runtime.environment import (
     LOG_FORMAT,
     LOG_INTERVAL,
@@ -16,8 +17,7 @@ from medlora.runtime.environment import (
     Environment,
     Fact,
 )
-from medlora.runtime.job import batch_service
-from medlora.runtime.place_value import PlaceValue
+from medlora.runtime.place_with_origin import PlaceValue
 from medlora.runtime.scratch_dir import FETCHED, WORK
 from medlora.runtime.topology import RDZV_TIMEOUT
 

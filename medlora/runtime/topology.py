@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from medlora.errors import ConfigError, MissingPartError
-from medlora.runtime.address import LOOPBACK
 from medlora.runtime.environment import Environment, Fact
 from medlora.runtime.external_worker import from_worker
 from medlora.runtime.gpus import visible_gpus
 from medlora.runtime.launchers import from_pet, from_rank
+from medlora.runtime.own_address import LOOPBACK
 from medlora.runtime.platforms.registry import PLATFORMS
 from medlora.runtime.topology_source import Claim
 

@@ -20,16 +20,16 @@ from medlora.inputs.chat import dated
 from medlora.inputs.prepare import InputFiles, describe, find_inputs
 from medlora.inputs.watch import Steady
 from medlora.logs import logger, say
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.fingerprint import Inputs
-from medlora.report.schema import RunFacts
+from medlora.report.manifest_schema import RunFacts
 from medlora.runs import page, written
 from medlora.runs.best_model_rebuild import mend_best, refuse_lost
 from medlora.runs.delivery import check_output, deliver
 from medlora.runs.folder import change_checker, check_finished, reopen, run_folder, set_aside
+from medlora.runs.latest_run import delete_old_runs, point_to_latest
 from medlora.runs.lost_files import lost_best, stated_best
 from medlora.runs.mirror import open_mirror
-from medlora.runs.old_runs import delete_old_runs, point_to_latest
 from medlora.trainer.context import RunContext
 from medlora.trainer.release import Release, check_rejected, settle
 

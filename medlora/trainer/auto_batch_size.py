@@ -20,8 +20,8 @@ from medlora.model.base import check_base
 from medlora.plan.device import Device, this_device
 from medlora.plan.memory_forecast import Forecast
 from medlora.plan.quick_checks import look_for_base
-from medlora.plan.resolve import Plan
-from medlora.report.schema import as_run
+from medlora.plan.resolve_run import Plan
+from medlora.report.manifest_schema import as_run
 from medlora.runs.folder import run_folder
 
 AUTO = "auto"

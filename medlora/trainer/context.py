@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from medlora.distributed.team import Team
-from medlora.report.schema import RunFacts
-from medlora.runs.saves import Committed
+from medlora.report.manifest_schema import RunFacts
+from medlora.runs.folder_contents import Committed
 from medlora.runtime import Stop
 
 

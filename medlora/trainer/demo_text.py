@@ -7,7 +7,7 @@ from peft import PeftModel
 from medlora.data.chat.chat import Chat
 from medlora.evaluate.generate import answers
 from medlora.logs import say
-from medlora.plan.resolve import DEMO
+from medlora.plan.resolve_run import DEMO
 
 _MAX_NEW_TOKENS = 80
 Shown = list[tuple[str, str]]

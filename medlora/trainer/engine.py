@@ -17,13 +17,13 @@ from medlora.config import RunConfig, TrainingConfig
 from medlora.data.micro_batches import Collate
 from medlora.distributed.team import Team
 from medlora.logs import logger
-from medlora.model.kernels import compile_layers, liger_kernels
+from medlora.model.compiled_kernels import compile_layers, liger_kernels
+from medlora.model.fsdp import shard_base
 from medlora.model.linear import lean_linears
 from medlora.model.onednn_linear import frozen_linears
 from medlora.model.packed_attention import attend_by_record
-from medlora.model.sharded import shard_base
 from medlora.plan.device import device_type, precision_of, this_device
-from medlora.report.schema import ComputeFacts
+from medlora.report.manifest_schema import ComputeFacts
 from medlora.train.determinism import set_deterministic
 from medlora.train.dp_training import PrivateTraining
 from medlora.train.forward import Forward

@@ -21,7 +21,7 @@ from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.config import RunConfig, TrainingConfig, from_mapping, refuse_conflicts
 from medlora.data.batches import eval_loader, pad_id_of
 from medlora.data.chat.chat import Chat
-from medlora.data.huggingface_features import PadFeatures
+from medlora.data.huggingface_batches import PadFeatures
 from medlora.data.micro_batches import IGNORE, Collate
 from medlora.data.token_rows import Row, Rows
 from medlora.evaluate.checker_protocols import ResponseChecker
@@ -37,16 +37,16 @@ from medlora.plan.device import (
     this_device,
     this_machine,
 )
-from medlora.report.history import METRICS
-from medlora.report.metrics_log import TrainingMonitor
-from medlora.report.schema import RunFacts
+from medlora.report.manifest_schema import RunFacts
+from medlora.report.metrics_jsonl import METRICS
+from medlora.report.metrics_recorder import TrainingMonitor
 from medlora.runs.cards import with_papers
 from medlora.train.optim import fitting_warmup
-from medlora.trainer.commits import CheckManifest
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface_callbacks import AskWhenDue, KeepBest, ToMonitor
 from medlora.trainer.learning_check import nothing_learnt
 from medlora.trainer.questions import check_questions
+from medlora.trainer.run_checkpoints import CheckManifest
 from medlora.trainer.train_result import TrainResult
 
 T = TypeVar("T")

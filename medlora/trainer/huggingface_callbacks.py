@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from medlora.data.chat.chat import Chat
-from medlora.report.metrics_log import TrainingMonitor
+from medlora.report.metrics_recorder import TrainingMonitor
 
 _OUR_NAMES = {"loss": "train_loss", "train_loss": "mean_train_loss"}  # the second: of all steps
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from peft import PeftModel
 
-from medlora.report.history import read_lines
+from medlora.report.metrics_jsonl import read_lines
 
 _SAME = 1e-6  # of a loss: what rounding may do to equal ones
 _FEW = 2  # evaluations after the first step, below which equal ones may be chance

@@ -17,17 +17,17 @@ from medlora.evaluate.loss import HeldOut, held_out_loss
 from medlora.files import make_folder
 from medlora.logs import logger
 from medlora.plan.device import this_machine
-from medlora.report.schema import ComputeFacts, RunFacts
+from medlora.report.manifest_schema import ComputeFacts, RunFacts
 from medlora.runs.folder import check_local
-from medlora.runs.saves import adapter
+from medlora.runs.folder_contents import adapter
 from medlora.train.garbage import uncollected
 from medlora.train.loop import StepResult
-from medlora.trainer.commits import CheckManifest, Commits
 from medlora.trainer.context import RunContext
 from medlora.trainer.duties import Duties
 from medlora.trainer.engine import build_engine
 from medlora.trainer.observer import Observer
 from medlora.trainer.questions import check_questions
+from medlora.trainer.run_checkpoints import CheckManifest, Commits
 from medlora.trainer.train_result import TrainResult
 
 _log = logger(__name__)

@@ -15,7 +15,7 @@ from medlora.data.chat.chat import Chat
 from medlora.evaluate.loss import HeldOut
 from medlora.logs import logger
 from medlora.plan.device import memory_in_use
-from medlora.report.metrics_log import TrainingMonitor
+from medlora.report.metrics_recorder import TrainingMonitor
 from medlora.report.progress_display import ProgressView
 from medlora.train.loop import StepResult
 from medlora.train.out_of_memory import is_out_of_memory

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from medlora.config import RunConfig, TrainingConfig
 from medlora.data.chat.chat import Chat
+from medlora.data.conversation_record import Record
 from medlora.data.data_files import find
 from medlora.data.folding import folded
-from medlora.data.records import Record
 from medlora.errors import ConfigError, DataError
 from medlora.evaluate.generate import encode_prompt
 from medlora.files import read_named
 from medlora.inputs.prepare import InputFiles, Prepared, held_out_records, positions
-from medlora.report.schema import Asked
+from medlora.report.manifest_schema import Asked
 
 HELD_OUT = 8  # questions, where no file names them
 

@@ -25,8 +25,8 @@ from medlora.inputs.suites import gate_names
 from medlora.logs import logger, say
 from medlora.report.evaluation import SCHEMA, gate_lines, report_bytes
 from medlora.report.fingerprint import Inputs, differences
-from medlora.report.manifest import image, software
-from medlora.report.schema import EvaluationReport, RunFacts
+from medlora.report.manifest_schema import EvaluationReport, RunFacts
+from medlora.report.run_manifest import image, software
 from medlora.runs.folder import read_end
 
 _log = logger(__name__)

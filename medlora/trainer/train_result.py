@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from medlora.checkpoint.state import Progress
-from medlora.report.history import finite_or_null
-from medlora.report.schema import Result
+from medlora.report.manifest_schema import Result
+from medlora.report.metrics_jsonl import finite_or_null
 from medlora.train.loop import StepResult
 
 

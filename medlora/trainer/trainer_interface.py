@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from medlora.report.schema import ComputeFacts, RunFacts
-from medlora.trainer.commits import CheckManifest
+from medlora.report.manifest_schema import ComputeFacts, RunFacts
+from medlora.trainer.run_checkpoints import CheckManifest
 from medlora.trainer.train_result import TrainResult
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """The memorisation benchmark: notes of its own, and a verdict that follows the figures."""
 
 from benchmarks import memorisation
-from medlora.report.history import PRIVATE
+from medlora.report.metrics_jsonl import PRIVATE
 
 
 def test_notes_made_here_are_many_and_differ() -> None:

@@ -31,7 +31,7 @@ def test_a_bug_ends_with_70_and_keeps_its_message_to_itself() -> None:
     code = (
         "import sys\n"
         "from medlora import cli\n"
-        "from medlora.plan import resolve as module\n"
+        "from medlora.plan import resolve_run as module\n"
         "def broken(*_, **__): raise RuntimeError('Patient 4711 has a rash')\n"
         "module.resolve = broken\n"
         "sys.argv = ['medlora', 'config']\n"

@@ -15,7 +15,7 @@ from medlora.config import KEYS, load
 from medlora.config.allowed_values import allowed, is_quantity
 from medlora.config.explain import explain, meaning, reference, source, unit
 from medlora.config.json_schema import json_schema
-from medlora.config.setting import from_options
+from medlora.config.sourced_value import from_options
 from medlora.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

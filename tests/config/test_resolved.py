@@ -7,7 +7,7 @@ import yaml
 
 from benchmarks.typos import Ways, judge
 from medlora.config import KEYS, RunConfig, Setting, from_mapping, load
-from medlora.config.setting import from_options, from_variables
+from medlora.config.sourced_value import from_options, from_variables
 from medlora.config.yaml_file import from_yaml
 from medlora.config.yaml_output import as_yaml
 from medlora.errors import ConfigError

@@ -16,7 +16,7 @@ from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FactMaker
 from medlora.data.formats.array import array_items
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.formats.table import table_rows
 from medlora.data.formats.text import text_rows
 from medlora.data.jsonl import read_pieces

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medlora.data.records import Message, Record
+from medlora.data.conversation_record import Message, Record
 from medlora.data.split import hold_out
 
 

@@ -11,7 +11,7 @@ from medlora.jobs import evaluate
 from medlora.jobs.evaluate import EvaluateOptions
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
-from medlora.plan.resolve import DEMO, Plan
+from medlora.plan.resolve_run import DEMO, Plan
 from tests.tiny import enliven, resolved, save_adapter
 
 pytest.importorskip("medlora.evaluate.safety", reason="the checker is not here")

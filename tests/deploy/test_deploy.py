@@ -16,7 +16,7 @@ import yaml
 
 from medlora import errors
 from medlora.config import RunConfig
-from medlora.plan.resolve import Options, resolve
+from medlora.plan.resolve_run import Options, resolve
 from medlora.runtime import Environment, find_paths
 from medlora.runtime.places import PLACES, VARIABLES
 

@@ -11,7 +11,7 @@ from medlora.evaluate.kinds.choices import Choice
 from medlora.evaluate.kinds.generation import Prompt
 from medlora.evaluate.suite import Suite
 from medlora.evaluate.suite_answers import Observed
-from medlora.evaluate.summary import summarise
+from medlora.evaluate.suite_results import summarise
 from medlora.report.evaluation import gate_lines, table
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medlora.data.records import Record
+from medlora.data.conversation_record import Record
 from medlora.errors import DataError, MissingPartError
 from medlora.evaluate.kinds.choices import Choice
 from medlora.evaluate.kinds.generation import Prompt

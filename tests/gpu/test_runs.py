@@ -13,7 +13,7 @@ from medlora.files import sha256_file
 from medlora.inputs.prepare import find_inputs
 from medlora.jobs import train
 from medlora.model.base import load_base
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.train.forward import Forward
 from tests.tiny import run_plan
 

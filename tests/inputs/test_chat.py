@@ -12,8 +12,8 @@ from medlora.config import DataConfig
 from medlora.errors import ConfigError, MissingPartError
 from medlora.inputs.chat import DATE, dated, load_chat
 from medlora.jobs import reproduce, train
-from medlora.plan.resolve import Plan
-from medlora.runs.adapters import adapter_chat, read_adapter, trained_config
+from medlora.plan.resolve_run import Plan
+from medlora.runs.load_adapter import adapter_chat, read_adapter, trained_config
 
 DATED = (
     "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>"
@@ -90,7 +90,7 @@ def test_arguments_reach_every_prompt(dated_base: Path, tokenizer) -> None:
     """What the config says is what is asked."""
     cfg = DataConfig(chat_template_kwargs={"mood": "calm"}, chat_template_date="2026-01-30")
     chat = load_chat(dated_base, cfg)
-    from medlora.data.records import Message
+    from medlora.data.conversation_record import Message
 
     text = chat.tokenizer.decode(chat.prompt([Message("user", "pain")]))
     assert text == "2026-01-30<|user|>pain<|end|><|assistant|>calm"

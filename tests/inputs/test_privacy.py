@@ -15,7 +15,7 @@ from medlora.inputs.prepare import TOKENS, find_files, find_inputs
 from medlora.inputs.privacy import SCANS, check_privacy, scan_files
 from medlora.jobs import train
 from medlora.logs import set_up
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.audit import _privacy_page
 
 Make = Callable[..., Plan]

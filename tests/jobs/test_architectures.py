@@ -17,7 +17,7 @@ from transformers import (
 
 from medlora.checkpoint.folder_format import read_manifest
 from medlora.jobs import merge, train
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime import Stop
 from tests.tiny import save_model
 

@@ -12,7 +12,7 @@ from medlora.errors import ConfigError, DataError, MissingPartError
 from medlora.files import sha256_file
 from medlora.jobs import audit_memory, plant, train
 from medlora.jobs.audit_memory import Settings
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 
 pytestmark = pytest.mark.slow
 

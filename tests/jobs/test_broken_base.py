@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from medlora.errors import DivergedError, MissingPartError
 from medlora.jobs import train
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 
 _WEIGHT = "model.layers.1.mlp.up_proj.weight"
 

@@ -12,7 +12,7 @@ from medlora.errors import ConfigError, DataError, IntegrityError, MissingPartEr
 from medlora.files import sha256_file
 from medlora.jobs import card, reproduce, train, verify
 from medlora.jobs.card import CardOptions
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.human_statements import KEYS
 from medlora.runs.cards import PAPERS
 from tests.tiny import run_plan, write_rows

@@ -26,7 +26,7 @@ from medlora.inputs.audit import AUDITS, REPORT, audit_files
 from medlora.inputs.prepare import TOKENS, find_files
 from medlora.inputs.privacy import SCANS
 from medlora.jobs import check, train
-from medlora.plan.resolve import Options, Plan, resolve
+from medlora.plan.resolve_run import Options, Plan, resolve
 from medlora.runtime import Environment
 from medlora.train import memory_estimate
 from medlora.trainer import build

@@ -15,8 +15,8 @@ from medlora.evaluate import evaluation
 from medlora.files import sha256_file
 from medlora.jobs import evaluate
 from medlora.jobs.evaluate import EvaluateOptions
-from medlora.plan.resolve import Plan
-from medlora.report.schema import EvaluationReport
+from medlora.plan.resolve_run import Plan
+from medlora.report.manifest_schema import EvaluationReport
 from tests.schema import mismatches
 from tests.tiny import resolved, save_adapter
 

@@ -11,7 +11,7 @@ from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.errors import ConfigError, DataError, MedloraError, MissingPartError, StorageError
 from medlora.files import sha256_file, sha256_files
 from medlora.jobs import train, verify
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 
 Make = Callable[..., Plan]
 

@@ -18,7 +18,7 @@ from medlora.errors import DataError, IntegrityError, MedloraError, MissingPartE
 from medlora.evaluate.generate import Answer, generate
 from medlora.jobs import generate as job
 from medlora.jobs.generate import GenerateOptions
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from tests.tiny import resolved
 
 SHORT = ("--max-new-tokens", "6")

@@ -22,7 +22,7 @@ from medlora.errors import ConfigError, IntegrityError, RejectedError, StoppedEr
 from medlora.jobs import merge, verify
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime import Stop
 from tests.tiny import enliven, resolved
 

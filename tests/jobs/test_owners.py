@@ -17,7 +17,7 @@ from medlora import cli, logs
 from medlora.errors import IntegrityError, StorageError
 from medlora.files import TakenError, sweep, write_folder
 from medlora.jobs import reproduce, train, verify
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime import Stop
 from medlora.trainer.duties import Duties
 

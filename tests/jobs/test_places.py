@@ -15,7 +15,7 @@ from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import MissingPartError, StoppedError
 from medlora.files import sha256_file
 from medlora.jobs import doctor
-from medlora.plan.resolve import Options, resolve
+from medlora.plan.resolve_run import Options, resolve
 from medlora.runtime import Environment, Stop
 from medlora.storage.dry_run import describe_locations
 from tests.runtime import platforms

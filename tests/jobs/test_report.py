@@ -13,7 +13,7 @@ from medlora.errors import DataError, IntegrityError, MissingPartError
 from medlora.files import sha256_file
 from medlora.jobs import report, train
 from medlora.jobs.report import ReportOptions
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from tests.tiny import write_rows
 from tests.tough import rewrite
 

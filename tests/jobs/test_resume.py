@@ -16,13 +16,13 @@ from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import ConfigError, StoppedError
 from medlora.evaluate import loss
 from medlora.jobs import train
-from medlora.plan.resolve import Plan
-from medlora.runs import folder, saves
+from medlora.plan.resolve_run import Plan
+from medlora.runs import folder, folder_contents
 from medlora.runtime import Stop
 from medlora.train import loop
 from medlora.trainer import attempt, medical_lora_trainer
-from medlora.trainer.commits import Commits
 from medlora.trainer.duties import Duties
+from medlora.trainer.run_checkpoints import Commits
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,8 @@ POINTS = {
     "metrics": (files.disk, "append", 3),
     "best model is written": (files.disk, "create", 6),
     "checkpoint begins": (Commits, "save", 1),
-    "checkpoint is written": (saves, "write_checkpoint", 2),
-    "pruning": (saves, "prune", 1),
+    "checkpoint is written": (folder_contents, "write_checkpoint", 2),
+    "pruning": (folder_contents, "prune", 1),
     "after the last step": (Duties, "result", 1),
 }
 
@@ -140,9 +140,9 @@ def test_sigusr1_saves_after_the_present_step_and_goes_on(
     with monkeypatch.context() as patch:
         signal_at(patch, loop, "seed_micro_batch", 9, signal.SIGUSR1)
         saved: list[str] = []
-        original = saves.write_checkpoint
+        original = folder_contents.write_checkpoint
         patch.setattr(
-            saves,
+            folder_contents,
             "write_checkpoint",
             lambda folder, *rest: (saved.append(folder.name), original(folder, *rest)),
         )

@@ -16,8 +16,8 @@ from medlora.errors import ConfigError, DataError, DivergedError, MissingPartErr
 from medlora.files import sha256_file
 from medlora.jobs import train
 from medlora.model.base import load_base
-from medlora.plan.resolve import Plan
-from medlora.report.schema import RunManifest
+from medlora.plan.resolve_run import Plan
+from medlora.report.manifest_schema import RunManifest
 from medlora.train import out_of_memory
 from medlora.train.forward import Forward
 from tests.schema import mismatches

@@ -10,7 +10,7 @@ import pytest
 from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import MissingPartError
 from medlora.jobs import train
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from medlora.distributed.gradient_sum import GradientSum
 from medlora.errors import StoppedError
 from medlora.evaluate import loss
 from medlora.jobs import train
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime import Stop
 from medlora.train import loop
 from tests.tough import TOUGH, outcome

@@ -16,7 +16,7 @@ import pytest
 import medlora
 from medlora.config import ModelConfig
 from medlora.data.chat.chat import Chat
-from medlora.data.records import Message
+from medlora.data.conversation_record import Message
 from medlora.errors import MedloraError, MissingPartError, StorageError
 from medlora.evaluate.generate import check_writes
 from medlora.model import kinds, skeleton

@@ -11,7 +11,7 @@ from medlora.config import Resolved, from_mapping
 from medlora.errors import ConfigError
 from medlora.jobs import doctor
 from medlora.plan import announce
-from medlora.plan.resolve import Options, resolve
+from medlora.plan.resolve_run import Options, resolve
 from medlora.runtime import Environment, find_topology
 from tests.runtime import platforms
 

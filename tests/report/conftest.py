@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from medlora.report.card_subject import Subject
-from medlora.report.evidence import document
+from medlora.report.card_inputs import Subject
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.human_statements import KEYS, Statements
+from medlora.report.sourced_numbers import document
 
 ADAPTER = "a" * 64
 MANIFEST: dict[str, Any] = {

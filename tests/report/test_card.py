@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from medlora.escape import escaped
 from medlora.report.card import fields, metadata, model_card
-from medlora.report.card_subject import Subject
+from medlora.report.card_inputs import Subject
 from medlora.report.human_statements import NOT_PROVIDED, Statements
 from medlora.report.markdown import number
 

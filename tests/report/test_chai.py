@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from medlora.report.card_subject import Subject
+from medlora.report.card_inputs import Subject
 from medlora.report.chai import NAMESPACE, applied_model_card, fields
 from medlora.report.human_statements import NOT_PROVIDED, Statements
 

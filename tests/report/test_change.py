@@ -7,8 +7,8 @@ import pytest
 
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page, as_table
-from medlora.report.evidence import document
 from medlora.report.human_statements import Statements
+from medlora.report.sourced_numbers import document
 
 
 def side(

@@ -9,7 +9,7 @@ from medlora.evaluate.kinds.perplexity import Text
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
 from medlora.evaluate.suite_answers import Observed
-from medlora.evaluate.summary import summarise
+from medlora.evaluate.suite_results import summarise
 from medlora.report.evaluation import report_bytes, table
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from medlora.config import load
-from medlora.config.setting import from_options
+from medlora.config.sourced_value import from_options
 from medlora.report.fingerprint import differences, fingerprint
 
 DATA, BASE = {"train": "a" * 64}, {"model.safetensors": "b" * 64}

@@ -6,7 +6,7 @@ import pytest
 
 from medlora.errors import ConfigError, MedloraError
 from medlora.runtime import Environment, attempt, find_paths, find_topology, grace, platform
-from medlora.runtime.address import own_address
+from medlora.runtime.own_address import own_address
 from medlora.runtime.platforms.slurm import first_host
 from tests.runtime import platforms
 

@@ -245,7 +245,8 @@ def test_nothing_is_loaded_without_a_url(data_file: Path) -> None:
     """Neither fsspec nor a service's library, by what every command does first."""
     script = (
         "import sys; from medlora.plan import local_copies; "
-        "from medlora.plan.resolve import Options, resolve; from medlora.runtime import snapshot; "
+        "from medlora.plan.resolve_run import Options, resolve; "
+        "from medlora.runtime import snapshot; "
         f"plan = resolve(Options(data={str(data_file)!r}), snapshot(), needed=['data']); "
         "assert local_copies.localise(plan, snapshot()) is plan; "
         "print(sorted({'fsspec', 's3fs', 'gcsfs', 'botocore', 'aiohttp'} & sys.modules.keys()))"

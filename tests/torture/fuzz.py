@@ -22,7 +22,7 @@ from medlora.config.yaml_file import from_yaml
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FactMaker
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.errors import MedloraError
 from medlora.evaluate.suite_files import read_suite
 from medlora.files import DamagedError, UnreadableError

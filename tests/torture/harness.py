@@ -130,7 +130,7 @@ class Arena:
     def outcome(self, name: str) -> tuple[str, list[dict[str, object]]]:
         """What must not depend on interruptions: adapter digest and metrics, clocks aside."""
         from medlora.files import sha256_file
-        from medlora.report.history import MEASURED
+        from medlora.report.metrics_jsonl import MEASURED
 
         run = self.root / "out" / name
         records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

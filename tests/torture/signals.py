@@ -41,10 +41,10 @@ POINTS = {
     "in an answer": ("medlora.evaluate.generate", "encode_prompt", 14),
     "metrics": ("medlora.files", "disk.append", 3),
     "best model is written": ("medlora.files", "disk.create", 6),
-    "checkpoint begins": ("medlora.trainer.commits", "Commits.save", 1),
-    "checkpoint is written": ("medlora.runs.saves", "write_checkpoint", 2),
-    "pruning": ("medlora.runs.saves", "prune", 1),
-    "curves are drawn": ("medlora.report.metrics_log", "draw", 1),
+    "checkpoint begins": ("medlora.trainer.run_checkpoints", "Commits.save", 1),
+    "checkpoint is written": ("medlora.runs.folder_contents", "write_checkpoint", 2),
+    "pruning": ("medlora.runs.folder_contents", "prune", 1),
+    "curves are drawn": ("medlora.report.metrics_recorder", "draw", 1),
     "result is written": ("medlora.trainer.medical_lora_trainer", "MedicalLoRATrainer.save", 1),
 }
 _AFTER_TRAINING = ("curves are drawn", "result is written")

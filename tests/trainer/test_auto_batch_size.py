@@ -11,7 +11,7 @@ from medlora.errors import StoppedError
 from medlora.jobs import train
 from medlora.plan.device import Device
 from medlora.plan.memory_forecast import Forecast
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime import Stop
 from medlora.trainer import auto_batch_size
 from medlora.trainer.auto_batch_size import choose_rows, rows_of, settle_batch

@@ -85,7 +85,7 @@ def test_speed_is_that_of_the_steps_alone(
 ) -> None:
     """By a clock that steps move by 2 s, evaluations by 1,000 and savings by 300."""
     from medlora.train import loop
-    from medlora.trainer import commits, medical_lora_trainer, observer
+    from medlora.trainer import medical_lora_trainer, observer, run_checkpoints
 
     clock = [0.0]
 
@@ -98,11 +98,11 @@ def test_speed_is_that_of_the_steps_alone(
 
         monkeypatch.setattr(module, name, later)
 
-    for module in (loop, observer, commits):
+    for module in (loop, observer, run_checkpoints):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     slow(loop, "learning_rate", 2)  # once a step
     slow(medical_lora_trainer, "held_out_loss", 1000)
-    slow(commits.Commits, "save", 300)
+    slow(run_checkpoints.Commits, "save", 300)
     stated = config(tmp_path)
     stated["training"] |= {"logging_steps": 1, "eval_steps": 1}
     ours = medlora.MedicalLoRATrainer(model(base_folder), tokenizer, *loaders, config=stated)

@@ -11,9 +11,9 @@ import pytest
 from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import ConfigError, MissingPartError, StoppedError
 from medlora.jobs import reproduce, train
-from medlora.plan.resolve import Plan
-from medlora.report import history
-from medlora.runs import saves
+from medlora.plan.resolve_run import Plan
+from medlora.report import metrics_jsonl
+from medlora.runs import folder_contents
 from medlora.runtime import Stop
 from medlora.train import dp_loop
 from medlora.train.loop import StepResult
@@ -41,7 +41,7 @@ class KilledError(BaseException):
 
 def stated(run: Path, name: str = "final") -> dict:
     """What a folder's manifest says of privacy."""
-    return read_manifest(run / name)[history.PRIVATE]
+    return read_manifest(run / name)[metrics_jsonl.PRIVATE]
 
 
 def test_what_cannot_be_private_is_refused_at_once(tough_plan: Make) -> None:
@@ -129,9 +129,9 @@ def test_nothing_gets_out_before_the_checkpoint_that_paid_for_it(
     tough_plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best model of step 1 is written after a checkpoint of step 1, though none was due."""
-    written, original = [], saves.write_checkpoint
+    written, original = [], folder_contents.write_checkpoint
     monkeypatch.setattr(
-        saves,
+        folder_contents,
         "write_checkpoint",
         lambda folder, *rest: written.append(folder.name) or original(folder, *rest),
     )

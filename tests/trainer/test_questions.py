@@ -17,8 +17,8 @@ from medlora.evaluate import generate
 from medlora.jobs import train
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
-from medlora.plan.resolve import Plan
-from medlora.report import metrics_log
+from medlora.plan.resolve_run import Plan
+from medlora.report import metrics_recorder
 from medlora.runtime import Stop
 
 pytestmark = pytest.mark.slow
@@ -178,7 +178,7 @@ def test_memory_that_runs_out_costs_the_look_alone(
 
     train.run(tough_plan("silent"))
     with monkeypatch.context() as patch:
-        patch.setattr(metrics_log, "performance", refuse)
+        patch.setattr(metrics_recorder, "performance", refuse)
         train.run(tough_plan("asked", ASK))
     assert outcome_of("asked") == outcome_of("silent")
     assert "step 4: out of memory while sample answers were generated" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from medlora import logs
 from medlora.checkpoint.folder_format import read_manifest
 from medlora.errors import StoppedError
 from medlora.jobs import train
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime import Stop
 from medlora.trainer import medical_lora_trainer
 

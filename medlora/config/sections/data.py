@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, JsonValue
 
 from medlora.config.declaration import Section, as_list, key
-from medlora.config.row_forms import RowFormName
+from medlora.config.row_form_names import RowFormName
 
 # Arguments of apply_chat_template that are no template's.
 _NOT_FOR_TEMPLATES = frozenset(

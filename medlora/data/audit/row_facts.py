@@ -16,13 +16,13 @@ from medlora.config import ColumnsConfig
 from medlora.data.audit.minhash import PLACES, Sketches, sketch
 from medlora.data.audit.overlap import Hits, Prompts
 from medlora.data.audit.word_hashes import words_of
+from medlora.data.conversation_record import Record
 from medlora.data.folding import digest64
 from medlora.data.forms.read import Records, read_records
 from medlora.data.jsonl import Piece
 from medlora.data.parallel_pieces import from_request
 from medlora.data.piece_encoder import KEYS
 from medlora.data.problems import Problem
-from medlora.data.records import Record
 
 # Line and place in the file, digests of the exact texts, of the folded ones, and of the folded
 # whole; then the row of the whole audit that stands for all that are nearly the same, plus 1.

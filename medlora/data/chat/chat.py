@@ -28,8 +28,8 @@ from medlora.data.chat.encoding import (
 from medlora.data.chat.template import PLAIN_TEMPLATE, RefusedError, Template, today
 from medlora.data.chat.thoughts import Response, opened_thought, split_thought
 from medlora.data.chat.turn_rendering import Turn, TurnRenderer, UnfitError
+from medlora.data.conversation_record import Message, Record
 from medlora.data.problems import Problem
-from medlora.data.records import Message, Record
 from medlora.errors import ConfigError, DataError
 from medlora.runtime.library_errors import in_our_words
 

@@ -21,7 +21,7 @@ from medlora.data.chat.thoughts import (
     opened_thought,
     written_thought,
 )
-from medlora.data.records import Message
+from medlora.data.conversation_record import Message
 
 Given = dict[str, Any]  # a message as templates read it
 # Marks: characters for private use, which no template looks for and no row should hold.

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Message
 from medlora.data.forms.form import Row, RowError, checked_text, column_of, missing
 from medlora.data.problems import Problem, kind
-from medlora.data.records import Message
 
 # ShareGPT's names of roles.
 _SPEAKERS = {"human": "user", "gpt": "assistant", "system": "system", "observation": "tool"}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Message
 from medlora.data.problems import Problem, kind
-from medlora.data.records import Message
 
 Row = dict[str, Any]
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")

@@ -1,9 +1,9 @@
 """Rows of OpenAI's `messages`: a list of {role, content}."""
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Message
 from medlora.data.forms.conversation import conversation
 from medlora.data.forms.form import Row, RowForm
-from medlora.data.records import Message
 
 
 def _read(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:

@@ -1,8 +1,8 @@
 """Rows of {question, answer}, and an optional `system`."""
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Message
 from medlora.data.forms.form import Row, RowForm, text_of, turns_of
-from medlora.data.records import Message
 
 
 def _read(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:

@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Record
 from medlora.data.forms.conversation import tools_of
 from medlora.data.forms.form import Row, RowError, RowForm, column_of, missing
 from medlora.data.forms.registry import BY_NAME, FIRST_FORMS, FORMS
 from medlora.data.jsonl import Piece, rows_in
 from medlora.data.problems import Problem, kind
-from medlora.data.records import Record
-from medlora.data.row_notices import notices
+from medlora.data.row_warnings import notices
 
 
 @dataclass(slots=True)

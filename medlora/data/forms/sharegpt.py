@@ -1,9 +1,9 @@
 """Rows of ShareGPT's `conversations`: a list of {from, value}, and an optional `system`."""
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Message
 from medlora.data.forms.conversation import conversation
 from medlora.data.forms.form import Row, RowForm, system_of
-from medlora.data.records import Message
 
 
 def _read(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:

@@ -1,8 +1,8 @@
 """Rows of {text}, all of which is learnt (continued pre-training)."""
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Message
 from medlora.data.forms.form import Row, RowForm, text_of
-from medlora.data.records import Message
 
 
 def _read(row: Row, columns: ColumnsConfig, line: int) -> tuple[Message, ...]:

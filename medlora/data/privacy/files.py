@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from medlora.config import ColumnsConfig
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.jsonl import TOO_DEEP, Piece, rows_in
 from medlora.data.parallel_pieces import PieceWork, from_request, replies
 from medlora.data.privacy.lists import lists

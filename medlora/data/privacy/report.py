@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.privacy.classes import ADVISORY, LABELS, SAFE_HARBOR, STRUCTURED
 from medlora.data.privacy.files import Finding, Scanned
 from medlora.data.privacy.lists import scanner_digest

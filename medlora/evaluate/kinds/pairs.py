@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from medlora.data.conversation_record import Message, Record
 from medlora.data.forms.form import Row, RowError
 from medlora.data.problems import Problem
-from medlora.data.records import Message, Record
 from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.figures import mean_change, rate
 from medlora.evaluate.item_outcomes import Measure

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Record
 from medlora.data.forms.form import Row, RowError
 from medlora.data.forms.read import read_records
 from medlora.data.forms.registry import BY_NAME
 from medlora.data.jsonl import Piece
-from medlora.data.records import Record
 from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.figures import finite, mean_change, significant
 from medlora.evaluate.kinds.kind import Figure, Items, SuiteKind, field_text

@@ -11,7 +11,7 @@ from medlora.jobs.checks.schema import Devices, FolderAccess, Folders
 from medlora.plan.device import device_type
 from medlora.plan.disk import Disk, Place
 from medlora.plan.quick_checks import can_write, folders, nearest, refuse_volatile, unwritable
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime import platform_named
 from medlora.runtime.driver import driver_version
 from medlora.runtime.machine import usable_cpus

@@ -16,7 +16,7 @@ from medlora.jobs.checks.schema import MemoryFacts, Probe
 from medlora.logs import logger
 from medlora.plan.device import device_type, this_device
 from medlora.plan.memory_forecast import Forecast, Known
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.runtime.memory import container_limit
 from medlora.train.memory_estimate import Footprint
 from medlora.trainer.auto_batch_size import AUTO, choose_rows, with_rows

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from medlora.files import sha256_json
-from medlora.report.loss_tokens import TRAINING, loss_inputs
+from medlora.report.loss_comparability import TRAINING, loss_inputs
 from medlora.report.page.run import Run
 
 HELD_OUT = "eval_loss"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from medlora.report.history import PRIVATE
 from medlora.report.markdown import number
+from medlora.report.metrics_jsonl import PRIVATE
 from medlora.report.page.rate_cells import MODELS, rate_cell, run_cell, run_header
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, code, facts, say

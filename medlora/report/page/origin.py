@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from medlora.config import KEYS, about
-from medlora.report.history import PRIVATE
+from medlora.report.metrics_jsonl import PRIVATE
 from medlora.report.page.run import Run
 from medlora.report.page.table import Cell, Section, Table, code, facts, say
 

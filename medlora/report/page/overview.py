@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medlora.report.loss_tokens import TRAINING
+from medlora.report.loss_comparability import TRAINING
 from medlora.report.markdown import number
 from medlora.report.page.comparable_runs import HELD_OUT, OTHER_ROWS, apart, are_apart, sets_of
 from medlora.report.page.run import Run

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from medlora.model.file_names import WEIGHTS
-from medlora.report.card_subject import Subject
-from medlora.report.evidence import Document, document
+from medlora.report.card_inputs import Subject
 from medlora.report.facts import FACTS, facts_bytes
 from medlora.report.human_statements import from_facts
-from medlora.report.schema import RunManifest
+from medlora.report.manifest_schema import RunManifest
+from medlora.report.sourced_numbers import Document, document
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from medlora.report.history import read_lines
-from medlora.report.loss_tokens import TRAINING
+from medlora.report.loss_comparability import TRAINING
+from medlora.report.metrics_jsonl import read_lines
 from medlora.report.page.comparable_runs import HELD_OUT, sets_of
 from medlora.report.page.run import Run
 

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 from medlora.evaluate.kinds.registry import KINDS, MEASURES, kind_named
 from medlora.evaluate.schema import SuiteSummary
-from medlora.report.evidence import Document
 from medlora.report.markdown import number
 from medlora.report.page.rate_cells import MODELS, at, change_cell, rate_cell, run_cell, run_header
 from medlora.report.page.run import Run
 from medlora.report.page.series import points_of
 from medlora.report.page.table import Cell, Section, Table, say
+from medlora.report.sourced_numbers import Document
 
 # What the others hang on: collapsed answers say nothing.
 _FIRST = frozenset(measure.name for measure in MEASURES.values() if measure.always)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from medlora.runtime.environment import Environment
-from medlora.runtime.place_value import PlaceValue
+from medlora.runtime.place_with_origin import PlaceValue
 from medlora.runtime.topology_source import Claim
 
 

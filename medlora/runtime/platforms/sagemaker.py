@@ -10,7 +10,7 @@ from typing import Any
 from medlora.errors import ConfigError
 from medlora.files import storage_errors
 from medlora.runtime.environment import Environment, Fact
-from medlora.runtime.place_value import PlaceValue
+from medlora.runtime.place_with_origin import PlaceValue
 from medlora.runtime.platforms.platform import Platform, by_variables
 from medlora.runtime.topology_source import Claim, malformed, names_in, read_object
 

@@ -13,7 +13,7 @@ from medlora.data.audit.leakage import leakage
 from medlora.data.audit.overlap import Prompts, look_for
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FACT, FactMaker
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.errors import DataError
 from medlora.files import sha256_file
 

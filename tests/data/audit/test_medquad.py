@@ -13,7 +13,7 @@ from medlora.data.audit.duplicates import duplicates
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FactMaker
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.split import hold_out
 from medlora.files import sha256_file
 

@@ -10,8 +10,8 @@ from tokenizers import AddedToken, Regex, decoders, pre_tokenizers
 
 from medlora.data.chat.chat import Chat, ChatRules, Tokens, ensure_template
 from medlora.data.chat.template import PLAIN_TEMPLATE
+from medlora.data.conversation_record import Message, Record
 from medlora.data.problems import Problem
-from medlora.data.records import Message, Record
 from medlora.errors import ConfigError, DataError, MissingPartError
 
 CHAT = Record(

@@ -3,8 +3,8 @@
 import pytest
 
 from medlora.data.chat.chat import Chat, ChatRules
+from medlora.data.conversation_record import Message, Record
 from medlora.data.problems import Problem
-from medlora.data.records import Message, Record
 from medlora.errors import ConfigError
 
 LOOP = "{% for m in messages %}"

@@ -12,7 +12,7 @@ from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FactMaker
 from medlora.data.data_files import locate
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.forms.read import read_records
 from medlora.data.privacy.files import scan_file
 from medlora.errors import DataError

@@ -10,7 +10,7 @@ from medlora.config import ColumnsConfig
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FactMaker
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.errors import DataError
 from tests.data.formats.malformed import MALFORMED, SECRET, SOUND, Malformed
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from medlora.config import ColumnsConfig
+from medlora.data.conversation_record import Message
 from medlora.data.forms.read import read_records
 from medlora.data.jsonl import read_pieces, rows_in, wrong_file
 from medlora.data.problems import Problems
-from medlora.data.records import Message
 from medlora.errors import DataError
 
 SECRET = "Jane Roe, MRN 4711"

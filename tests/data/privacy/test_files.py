@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.privacy import files
 from medlora.data.privacy.files import Finding, scan_file
 from medlora.data.privacy.redact import redact_text

@@ -17,7 +17,7 @@ from medlora.jobs.checks.memory import duration
 from medlora.plan import quick_checks
 from medlora.plan.device import Device
 from medlora.plan.disk import look_at_disk
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.trainer import build
 
 Make = Callable[..., Plan]

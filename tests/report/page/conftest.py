@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from medlora.report.evidence import document
 from medlora.report.page.run import Run
+from medlora.report.sourced_numbers import document
 
 ADAPTER = "adapter_model.safetensors"
 

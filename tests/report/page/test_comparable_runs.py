@@ -91,7 +91,7 @@ def test_a_suite_that_was_asked_in_part_has_a_table_of_its_own(
     """The same file with another number of rows asked is another measure."""
     import json
 
-    from medlora.report.evidence import document
+    from medlora.report.sourced_numbers import document
 
     one, two = make_run("a"), make_run("b")
     evaluation["suites"]["safety"]["asked"] = 7

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from medlora.report.evidence import document
 from medlora.report.page.render import page
 from medlora.report.page.run import Run
+from medlora.report.sourced_numbers import document
 
 
 def series(text: str) -> list[dict[str, Any]]:

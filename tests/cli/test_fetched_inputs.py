@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from medlora.cli.prepared import prepared
+from medlora.cli.fetched_inputs import prepared
 from medlora.config import Resolved
 from medlora.errors import ConfigError, DataError
-from medlora.plan.resolve import Options
+from medlora.plan.resolve_run import Options
 from medlora.runtime import Environment
 from tests.storage.conftest import S3
 

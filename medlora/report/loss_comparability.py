@@ -1,6 +1,6 @@
 """Which tokens a loss was measured on: losses on other ones are no comparison."""
 
-from medlora.report.schema import RunFacts
+from medlora.report.manifest_schema import RunFacts
 
 TRAINING = "train_loss"
 _TOKENIZER = ("base.tokenizer.json", "base.tokenizer_config.json", "base.chat_template.jinja")

@@ -14,7 +14,7 @@ from medlora.errors import ConfigError
 from medlora.files import sha256_files
 from medlora.plan.quick_checks import LATEST
 from medlora.runs.folder import run_folder, set_aside
-from medlora.runs.old_runs import delete_old_runs, point_to_latest
+from medlora.runs.latest_run import delete_old_runs, point_to_latest
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from medlora.model.file_names import CONFIG, DESCRIPTION, WEIGHTS
 from medlora.model.folder import check_adapter_folder
 from medlora.plan.device import half_of, this_device
 from medlora.plan.quick_checks import look_for_base
-from medlora.plan.resolve import Plan
-from medlora.report.schema import BaseFacts, RunFacts, as_run
+from medlora.plan.resolve_run import Plan
+from medlora.report.manifest_schema import BaseFacts, RunFacts, as_run
 from medlora.runs.finished import result_with, whole_manifest
 from medlora.runtime.library_errors import ran_out_of_memory
 from medlora.runtime.library_guards import no_input

@@ -7,7 +7,7 @@ from torch._dynamo.utils import counters
 
 from medlora.data.micro_batches import Collate
 from medlora.data.token_rows import Row
-from medlora.model.kernels import compile_layers
+from medlora.model.compiled_kernels import compile_layers
 from medlora.model.linear import lean_linears
 from medlora.model.packed_attention import attend_by_record
 from medlora.train.forward import Forward

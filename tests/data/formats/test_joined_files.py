@@ -18,11 +18,11 @@ from medlora.config import ColumnsConfig
 from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FactMaker
+from medlora.data.conversation_record import Record
 from medlora.data.formats import pyarrow_import
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.forms.read import read_records
 from medlora.data.problems import Problems
-from medlora.data.records import Record
 from medlora.errors import DataError, MissingPartError, StorageError
 from medlora.files import sha256_file
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medlora.data.huggingface_features import PadFeatures
+from medlora.data.huggingface_batches import PadFeatures
 from medlora.data.micro_batches import padded
 from medlora.data.token_rows import Row
 from medlora.errors import DataError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from medlora.config import Resolved
-    from medlora.plan.resolve import Options, Plan
+    from medlora.plan.resolve_run import Options, Plan
     from medlora.runtime import Environment, Topology
 
 
@@ -36,8 +36,8 @@ def prepared(
         MedloraError: the config or a part of the run cannot be used, or cannot be fetched.
     """
     from medlora.plan.local_copies import leave, localise, with_local_config
-    from medlora.plan.resolve import resolve
-    from medlora.plan.worker_processes import workers_of
+    from medlora.plan.resolve_run import resolve
+    from medlora.plan.training_workers import workers_of
     from medlora.runtime import seal_network
 
     options = with_local_config(options, environment)

@@ -18,7 +18,7 @@ from medlora.errors import ConfigError, MissingPartError
 from medlora.evaluate.loss import HeldOut
 from medlora.evaluate.writing_quality import response_quality
 from medlora.model.base import load_base
-from medlora.report.history import History
+from medlora.report.metrics_jsonl import History
 from medlora.train.loop import StepResult
 
 pytestmark = pytest.mark.usefixtures("pictures")
@@ -127,7 +127,7 @@ def test_model_performance_has_no_text_in_any_file_or_output(
     monitor = medlora.TrainingMonitor(config(tmp_path, report_to="tensorboard"))
     answers = []
     monkeypatch.setattr(
-        "medlora.report.metrics_log.response_quality",
+        "medlora.report.metrics_recorder.response_quality",
         lambda text: answers.append(text) or response_quality(text),
     )
     state = torch.get_rng_state()
@@ -171,7 +171,7 @@ def test_a_finished_run_does_not_fail_for_want_of_a_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever asks for it gets the fix; the end of a run goes on without."""
-    monkeypatch.setattr("medlora.report.curves.find_spec", lambda _: None)
+    monkeypatch.setattr("medlora.report.curves_png.find_spec", lambda _: None)
     monitor = medlora.TrainingMonitor(config(tmp_path))
     monitor.record_step(step(1))
     monitor.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medlora.errors import ConfigError, MissingPartError
-from medlora.plan.resolve import Options, Plan, resolve
+from medlora.plan.resolve_run import Options, Plan, resolve
 from medlora.runtime import Environment
 
 

@@ -10,14 +10,14 @@ from transformers import PreTrainedTokenizerBase
 from medlora.config import Machine, RunConfig, from_mapping, refuse_conflicts
 from medlora.data.chat.chat import Chat
 from medlora.errors import MissingPartError
-from medlora.evaluate.answer_metrics import performance
+from medlora.evaluate.answer_behaviour import performance
 from medlora.evaluate.generate import Poll
 from medlora.evaluate.loss import HeldOut
 from medlora.evaluate.writing_quality import response_quality
 from medlora.files import make_folder, write_bytes
 from medlora.logs import logger, say
-from medlora.report.curves import draw
-from medlora.report.history import History, MetricsLine, read_lines
+from medlora.report.curves_png import draw
+from medlora.report.metrics_jsonl import History, MetricsLine, read_lines
 from medlora.report.trackers import Tracker, start_trackers
 from medlora.train.loop import StepResult
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from medlora.config import Resolved
 from medlora.files import sha256_file
-from medlora.report.schema import Hardware, Image, StatedSetting
+from medlora.report.manifest_schema import Hardware, Image, StatedSetting
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
 from medlora.runtime.machine import machine_memory
 from medlora.runtime.packages import library_versions

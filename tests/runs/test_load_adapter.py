@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from medlora.plan.resolve import Plan
-from medlora.runs.adapters import Adapter, trained_config
+from medlora.plan.resolve_run import Plan
+from medlora.runs.load_adapter import Adapter, trained_config
 
 Make = Callable[..., Plan]
 

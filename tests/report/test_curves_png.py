@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from medlora.errors import MissingPartError
-from medlora.report import curves
+from medlora.report import curves_png
 
 pytestmark = pytest.mark.usefixtures("pictures")
 
@@ -34,14 +34,14 @@ def curve_pixels(picture: bytes) -> list[int]:
 def test_each_metric_has_its_panel_of_four(names, quarters: list[bool]) -> None:
     """A panel without numbers stays empty."""
     metrics = {name: [(n, 1 / n) for n in range(1, 40)] for name in names}
-    drawn = curve_pixels(curves.draw(metrics, title="run"))
+    drawn = curve_pixels(curves_png.draw(metrics, title="run"))
     assert [count > 200 for count in drawn] == quarters
 
 
 def test_without_the_library_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """69, not a traceback."""
-    monkeypatch.setattr(curves, "find_spec", lambda _: None)
-    assert not curves.can_draw()
+    monkeypatch.setattr(curves_png, "find_spec", lambda _: None)
+    assert not curves_png.can_draw()
     with pytest.raises(MissingPartError, match=r"fix: install medlora\[plots\]") as error:
-        curves.draw({}, title="run")
+        curves_png.draw({}, title="run")
     assert error.value.exit_code == 69

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data import parallel_pieces, stream
+from medlora.data import parallel_pieces, token_blocks
 from medlora.data.chat.chat import Chat
-from medlora.data.formats.source import Source
+from medlora.data.formats.joined_files import Source
 from medlora.data.piece_encoder import Block, BlockMaker, id_type
 from medlora.errors import DataError, StorageError
 from medlora.files import sha256_file
@@ -42,7 +42,7 @@ def blocks(tokenizer, file: Path, *, workers: int | None, sha256: str = "") -> l
     """All blocks of a file."""
     maker = BlockMaker(Chat(tokenizer), id_type(tokenizer), "auto", ColumnsConfig())
     return list(
-        stream.token_blocks(
+        token_blocks.token_blocks(
             Source.of(file), maker, sha256=sha256 or sha256_file(file), workers=workers
         )
     )

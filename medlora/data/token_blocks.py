@@ -5,12 +5,12 @@ from contextlib import closing
 from typing import Protocol, TypeVar
 
 from medlora.config import ColumnsConfig
-from medlora.data.formats.source import Source
+from medlora.data.conversation_record import Record
+from medlora.data.formats.joined_files import Source
 from medlora.data.forms.read import read_records
 from medlora.data.parallel_pieces import PIECE_BYTES, PieceWork, replies
 from medlora.data.piece_encoder import Block, BlockMaker, from_reply
 from medlora.data.problems import Problem, Problems
-from medlora.data.records import Record
 
 
 class Part(Protocol):

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from medlora.checkpoint.contents_check import is_proven
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, is_ours
-from medlora.checkpoint.proof import is_proven
 from medlora.errors import MedloraError
 from medlora.files import (
     LOCK,
@@ -23,7 +23,7 @@ from medlora.files import (
 )
 from medlora.logs import logger
 from medlora.plan.quick_checks import LATEST
-from medlora.plan.resolve import Plan
+from medlora.plan.resolve_run import Plan
 from medlora.report.facts import REPRODUCED
 from medlora.runs.folder import old_runs
 from medlora.runs.written import RECORD

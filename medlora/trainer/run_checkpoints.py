@@ -18,9 +18,9 @@ from medlora.errors import ConfigError, MedloraError, StoppedError
 from medlora.logs import logger
 from medlora.model.adapter import described_files, saved_files
 from medlora.model.file_names import WEIGHTS
-from medlora.report.history import METRICS, releasable
-from medlora.report.schema import RunFacts
-from medlora.runs.saves import Save, checkpoint, is_saved, write_all
+from medlora.report.manifest_schema import RunFacts
+from medlora.report.metrics_jsonl import METRICS, releasable
+from medlora.runs.folder_contents import Save, checkpoint, is_saved, write_all
 from medlora.trainer.context import RunContext
 from medlora.trainer.engine import Engine
 

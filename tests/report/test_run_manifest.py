@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from medlora.config import load
-from medlora.report.manifest import config_facts, hardware, lock_digest, software
+from medlora.report.run_manifest import config_facts, hardware, lock_digest, software
 
 
 def test_the_lock_beside_the_environment_is_digested(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import DataError
-from medlora.evaluate.answer_metrics import performance
+from medlora.evaluate.answer_behaviour import performance
 from medlora.evaluate.safety.degenerate import degenerate
 from medlora.model.adapter import attach
 from medlora.model.base import load_base

@@ -11,7 +11,7 @@ import pytest
 
 from medlora.errors import NetworkRefusedError
 from medlora.runtime import Environment
-from medlora.runtime.network import _Guard, allowed_hosts
+from medlora.runtime.network_policy import _Guard, allowed_hosts
 
 # Each way that a library could call home by; addresses are of the blocks for documentation.
 ATTEMPTS = """

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from medlora.checkpoint.contents_check import is_proven, read_progress
 from medlora.checkpoint.folder_format import write_checkpoint
-from medlora.checkpoint.proof import is_proven, read_progress
 from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import Progress
 from medlora.files import TakenError
 from medlora.logs import logger
-from medlora.report.schema import RunFacts
+from medlora.report.manifest_schema import RunFacts
 from medlora.runs.cards import with_papers
 
 _log = logger(__name__)

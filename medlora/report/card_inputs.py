@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medlora.report.evidence import (
+from medlora.report.human_statements import NOT_PROVIDED, Statements
+from medlora.report.sourced_numbers import (
     Document,
     Figure,
     data_figures,
@@ -13,7 +14,6 @@ from medlora.report.evidence import (
     loss_figures,
     training_figures,
 )
-from medlora.report.human_statements import NOT_PROVIDED, Statements
 
 THIRD = 1 / 3  # of the base's compute: beyond it, who modifies a model is its provider too
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from medlora.config import KEYS, Resolved, Setting, from_yaml, load
 from medlora.config.sagemaker_hyperparameters import from_hyperparameters
-from medlora.config.setting import PREFIX, from_options, from_variables
+from medlora.config.sourced_value import PREFIX, from_options, from_variables
 from medlora.config.suggestions import is_one_edit, nearest_key
 from medlora.errors import ConfigError, MissingPartError
 from medlora.runtime import PLACES, Environment, PlaceValue, batch_service, given_places, job_facts

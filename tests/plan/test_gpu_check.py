@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from medlora.config import load
-from medlora.config.setting import from_options
+from medlora.config.sourced_value import from_options
 from medlora.errors import ConfigError, MissingPartError
-from medlora.plan import gpu
+from medlora.plan import gpu_check
 from medlora.runtime import Environment
 from medlora.runtime.driver import Driver, driver_version, find_driver
 from medlora.runtime.image import cuda_of_torch, image_facts, oldest_driver
@@ -77,10 +77,10 @@ def test_a_driver_that_cannot_do_it_is_named_with_what_it_can(
     """Both versions and what to do, whether a GPU was asked for or is just there."""
     monkeypatch.setenv("FAKE_CUDA", answer)
     with pytest.raises(MissingPartError) as refused:
-        gpu.check_gpu(surroundings(tmp_path), config(), library=library)
+        gpu_check.check_gpu(surroundings(tmp_path), config(), library=library)
     assert [word for word in words if word not in str(refused.value)] == []
     assert str(refused.value).count("\n") == 1
-    gpu.check_gpu(surroundings(tmp_path, MEDLORA_DEVICE="cpu"), config(), library=library)
+    gpu_check.check_gpu(surroundings(tmp_path, MEDLORA_DEVICE="cpu"), config(), library=library)
 
 
 @pytest.mark.parametrize("answer", ["13000 0 1 7 5", "13020 0 8 9 0", "13000 100 0 0 0"])
@@ -89,7 +89,7 @@ def test_a_driver_that_will_do_is_no_error(
 ) -> None:
     """New enough; or no GPU on a machine where nobody asked for one."""
     monkeypatch.setenv("FAKE_CUDA", answer)
-    gpu.check_gpu(surroundings(tmp_path), config(), library=library)
+    gpu_check.check_gpu(surroundings(tmp_path), config(), library=library)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_no_gpu_where_the_config_or_the_variable_asks_for_one(
     ):
         for driver in (library, "libno-such-driver.so.1"):
             with pytest.raises(MissingPartError, match="--gpus all") as refused:
-                gpu.check_gpu(surroundings(tmp_path, **where), cfg, library=driver)
+                gpu_check.check_gpu(surroundings(tmp_path, **where), cfg, library=driver)
             assert str(refused.value).startswith(wish)
-    gpu.check_gpu(surroundings(tmp_path), config(), library="libno-such-driver.so.1")
+    gpu_check.check_gpu(surroundings(tmp_path), config(), library="libno-such-driver.so.1")
 
 
 def test_a_device_of_another_name_is_refused(tmp_path: Path) -> None:
     """A typo must not compute on whatever is there."""
     with pytest.raises(ConfigError, match="gpu is not a device"):
-        gpu.check_gpu(surroundings(tmp_path, MEDLORA_DEVICE="gpu"))
+        gpu_check.check_gpu(surroundings(tmp_path, MEDLORA_DEVICE="gpu"))
 
 
 def test_the_driver_and_torch_are_read_without_torch(
