@@ -88,8 +88,8 @@ def our_likelihoods(model: Path, suite: Path, batch_size: int) -> list[list[floa
     """Return the log-likelihood of each choice of each question, in nats."""
     from medlora.config import ModelConfig
     from medlora.data.chat.chat import Chat
+    from medlora.evaluate.ask_suite import Asking
     from medlora.evaluate.kinds.choices import choice_likelihoods
-    from medlora.evaluate.suite_answers import Asking
     from medlora.evaluate.suite_files import read_suite
     from medlora.model.base import load_base, load_tokenizer
 

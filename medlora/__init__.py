@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from medlora.config.schema import RECOMMENDED_CONFIG
     from medlora.data.privacy.scan import scan_text
     from medlora.evaluate.evaluation import evaluate_suites
-    from medlora.evaluate.huggingface_callback import MedicalSafetyCallback
+    from medlora.evaluate.huggingface_safety_callback import MedicalSafetyCallback
     from medlora.evaluate.safety import SafetyChecker
     from medlora.evaluate.statistics import mcnemar, paired_difference, wilson
     from medlora.evaluate.suite_files import read_suite
@@ -49,7 +49,7 @@ _HOMES = {
     "EarlyStopping": "medlora.train.stopping",
     "Example": "medlora.jobs.render",
     "MedicalLoRATrainer": "medlora.trainer.medical_lora_trainer",
-    "MedicalSafetyCallback": "medlora.evaluate.huggingface_callback",
+    "MedicalSafetyCallback": "medlora.evaluate.huggingface_safety_callback",
     "SafetyChecker": "medlora.evaluate.safety",
     "StepResult": "medlora.train.loop",
     "TrainResult": "medlora.trainer.train_result",

@@ -248,7 +248,7 @@ def test_resuming_needs_no_option() -> None:
     for option in (["--resume"], ["--resume", "--fresh"], ["--resume-from-checkpoint=x"]):
         done = run("train", *option)
         assert done.returncode == 2
-        assert "goes on from the newest checkpoint by itself" in done.stderr
+        assert "resumes from the newest checkpoint by itself" in done.stderr
         assert "Did you mean" not in done.stderr
     assert "--resume" not in run("train", "--help").stdout
 

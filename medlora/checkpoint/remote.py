@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from medlora.checkpoint.contents_check import prove
+from medlora.checkpoint.beyond_digests import prove
 from medlora.checkpoint.names import step_of, surplus
 from medlora.errors import StorageError
 from medlora.files import MANIFEST, DamagedError, received_folder

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from medlora.checkpoint.contents_check import prove
+from medlora.checkpoint.beyond_digests import prove
 from medlora.checkpoint.names import ENDS, is_resumable, step_of, surplus
 from medlora.checkpoint.schema import Manifest
 from medlora.files import MANIFEST, DamagedError, ForbiddenError, read_stated, remove, rename

@@ -20,7 +20,7 @@ from medlora.checkpoint.names import PROGRESS
 from medlora.files import json_bytes
 from medlora.model.adapter import adapter_bytes, adapter_parameters
 from medlora.model.file_names import WEIGHTS
-from medlora.train.budget import LedgerState
+from medlora.train.privacy_budget import LedgerState
 from medlora.train.stopping import EarlyStoppingState
 
 OPTIMIZER = "optimizer.safetensors"

@@ -100,13 +100,13 @@ def audit_memory() -> None:
     type=click.IntRange(0),
     multiple=True,
     default=(0, 1, 4, 16),
-    help="How many rows get the same canary; 0 makes controls, which are in no row; may be "
-    "repeated.",
+    help="Number of rows that each canary is put into; may be repeated for several numbers.  0: "
+    "control canaries, which are put into no row.",
 )
 @click.option(
     "--each",
     type=click.IntRange(1),
-    help="Canaries per number of copies.  [default: as many as fit, 8 at most]",
+    help="Canaries for each value of --copies.  [default: as many as fit, 8 at most]",
 )
 @click.option("--seed", type=options.SEED, default=0, help="Seed for choosing canaries and rows.")
 def plant(

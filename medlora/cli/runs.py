@@ -31,8 +31,9 @@ def verify(run: Path) -> None:
 def reproduce(stop: "Stop", /, *, run: Path, data: str | None, model: str | None) -> None:
     """Repeat the training of RUN from its manifest and compare the SHA-256 of the two adapters.
 
-    It trains in a new folder next to RUN, which is removed if the adapters are the same.  Exits
-    with 77 if they differ, with 78 if the data or the base model are not those that RUN used.
+    It trains in a new folder next to RUN.  If the adapters are the same, the new folder is
+    deleted; RUN is never changed.  Exits with 77 if they differ, with 78 if the data or the base
+    model are not those that RUN used.
     """
     from medlora.plan.gpu_check import check_gpu
     from medlora.runtime import snapshot

@@ -20,8 +20,8 @@ def _goes_on_by_itself(context: click.Context, option: click.Parameter, value: o
     """Answer what other programs want to be told, which is no option here."""
     if value is not None:
         raise click.UsageError(
-            f"no option {option.opts[0]} is needed: the same command goes on from the newest "
-            "checkpoint by itself (--fresh would start over)",
+            f"there is no option {option.opts[0]}, and none is needed: the same command resumes "
+            "from the newest checkpoint by itself (--fresh would start over)",
             context,
         )
 
@@ -46,7 +46,8 @@ def _goes_on_by_itself(context: click.Context, option: click.Parameter, value: o
     "allow",
     multiple=True,
     metavar="NAME",
-    help="Resume from a checkpoint even though this config key, or `data` or `base`, has changed.",
+    help="Resume from a checkpoint even though NAME has changed since: a config key, `data` or "
+    "`base`; may be repeated.",
 )
 @click.option(
     "--statements",
@@ -138,8 +139,8 @@ def check(
 ) -> None:
     """Check everything that `train` needs: data, model, memory, disk, folders; trains nothing.
 
-    Takes the options of `train`, and shows no row's text.  Without a base model, tokens and memory
-    are not checked.
+    Takes most options of `train`, and never shows a row's text.  Without a base model, tokens and
+    memory are not checked.
 
     Exits with the code of the first problem, as `train` would: 65 invalid data, 77 refused,
     e.g. for identifiers, 69 something is missing, 74 folders or disk, 78 config, 80 not enough

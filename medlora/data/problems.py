@@ -7,7 +7,7 @@ from typing import Protocol
 
 from medlora.errors import MOST_LISTED, DataError, listed
 
-_FIX = "correct these lines; the row's text is not shown on purpose"
+_FIX = "correct these lines; rows' text is withheld, as it may be confidential"
 
 
 class Places(Protocol):

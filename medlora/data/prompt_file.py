@@ -17,7 +17,7 @@ from medlora.files import storage_errors
 
 Turn = dict[str, str]  # role, content
 _ROLES = ("system", "user", "assistant")
-_FIX = "correct these lines; the text is not shown on purpose"
+_FIX = "correct these lines; the text is withheld, as it may be confidential"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from medlora.data.chat.chat import Chat, chat_of
+from medlora.evaluate.ask_suite import Asking, Observed
 from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.safety_flags import ruleset, shipped_checker
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking, Observed
 from medlora.evaluate.suite_results import summarise
 
 

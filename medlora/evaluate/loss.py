@@ -14,7 +14,7 @@ from medlora.distributed.team import Team
 from medlora.errors import DataError
 from medlora.train.forward import Forward, evaluation_mode
 from medlora.train.loss import count_targets
-from medlora.train.out_of_memory import RowLimit, is_out_of_memory, pieces_of
+from medlora.train.step_in_pieces import RowLimit, is_out_of_memory, pieces_of
 
 
 @dataclass(frozen=True, slots=True)

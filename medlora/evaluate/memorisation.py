@@ -14,7 +14,7 @@ from statistics import fmean, median
 from typing import NamedTuple, TypedDict
 
 from medlora.data.token_rows import Row
-from medlora.evaluate.continuation_scores import Ending, Score
+from medlora.evaluate.row_ending_scores import Ending, Score
 from medlora.evaluate.statistics import wilson
 
 

@@ -7,7 +7,7 @@ import torch
 
 from medlora.errors import OutOfMemoryError
 from medlora.logs import logger
-from medlora.train.out_of_memory import is_out_of_memory
+from medlora.train.step_in_pieces import is_out_of_memory
 
 _log = logger(__name__)
 T = TypeVar("T")

@@ -60,7 +60,7 @@ def read_suites(values: Sequence[str | Path], *, folder: Path = Path()) -> list[
     if problems:
         raise DataError(
             listed(problems, what="the suites cannot be used"),
-            fix="correct these lines; the row's text is not shown on purpose",
+            fix="correct these lines; rows' text is withheld, as it may be confidential",
         )
     return suites
 

@@ -1,10 +1,10 @@
 """What a suite comes to: rates with their intervals, and the adapter against its base, in JSON."""
 
+from medlora.evaluate.ask_suite import Flags, Observed
 from medlora.evaluate.figures import MOST_DEGENERATE, rate
 from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Flags, Observed
 
 
 def summarise(suite: Suite, base: Observed | None, adapter: Observed | None) -> SuiteSummary:

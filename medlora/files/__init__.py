@@ -22,7 +22,7 @@ from medlora.files.file import (
 from medlora.files.folder import NewFolder, make_folder, new_folder, received_folder, write_folder
 from medlora.files.json_text import json_bytes, json_line, sha256_json
 from medlora.files.lock import LOCK, Lock, locked
-from medlora.files.proven import (
+from medlora.files.self_proving_json import (
     MANIFEST,
     DamagedError,
     UnreadableError,

@@ -16,12 +16,12 @@ from medlora.data.cache import Entry, key_of, open_tokens
 from medlora.data.chat.chat import Chat
 from medlora.data.conversation_record import Record
 from medlora.data.data_files import DataFiles, locate
+from medlora.data.encoded_stream import records_at, token_blocks
 from medlora.data.formats.joined_files import Source
 from medlora.data.formats.lines import LINES
 from medlora.data.linked_rows import Keys
 from medlora.data.piece_encoder import KEYS, BlockMaker, id_type
 from medlora.data.split import Split, hold_out
-from medlora.data.token_blocks import records_at, token_blocks
 from medlora.data.token_rows import Rows, fit_rows
 from medlora.data.token_store import TokenTable, TokenWriter
 from medlora.errors import DataError

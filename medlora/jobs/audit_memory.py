@@ -14,11 +14,10 @@ from medlora.config import DataConfig, RunConfig
 from medlora.data.canaries import CANARIES, SENTENCE, Canary, decoys, secret
 from medlora.data.chat.chat import Chat
 from medlora.data.conversation_record import Record
+from medlora.data.encoded_stream import records_at
 from medlora.data.problems import Problem
-from medlora.data.token_blocks import records_at
 from medlora.data.token_rows import Rows
 from medlora.errors import DataError
-from medlora.evaluate.continuation_scores import Ending, Score, score_endings, score_variants
 from medlora.evaluate.memorisation import (
     ExposedCanary,
     ExposureOfCopies,
@@ -28,6 +27,7 @@ from medlora.evaluate.memorisation import (
     exposure,
     extraction,
 )
+from medlora.evaluate.row_ending_scores import Ending, Score, score_endings, score_variants
 from medlora.files import json_bytes, read_named, write_bytes
 from medlora.inputs.audit import prepare_as_trained
 from medlora.inputs.prepare import InputFiles, describe, find_inputs
@@ -36,7 +36,7 @@ from medlora.model.base import load_base
 from medlora.model.file_names import WEIGHTS
 from medlora.model.kinds import position_limit
 from medlora.plan.device import half_of, this_device
-from medlora.report.interval_rule import TOO_FEW, bounds
+from medlora.report.too_few_for_interval import TOO_FEW, bounds
 from medlora.runs.cards import MEMORY
 from medlora.runs.finished import (
     final_of,
@@ -46,7 +46,7 @@ from medlora.runs.finished import (
     refuse_other_inputs,
 )
 from medlora.runs.load_adapter import put_on
-from medlora.train.budget import Guarantee
+from medlora.train.privacy_budget import Guarantee
 
 _log = logger(__name__)
 SCHEMA = 1

@@ -64,8 +64,8 @@ from medlora.report.human_statements import read_statements
 from medlora.runs.delivery import check_output
 from medlora.runs.folder import change_checker, check_finished
 from medlora.train.memory_estimate import CannotTellError
+from medlora.trainer.final_or_rejected import check_prompts, check_rejected
 from medlora.trainer.questions import choose_questions
-from medlora.trainer.release import check_prompts, check_rejected
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from typing import TypedDict
 
 import click
 
+from medlora.evaluate.ask_suite import Asking
 from medlora.evaluate.evaluation import evaluate_suites
 from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking
 from medlora.files import json_line, sha256_file, sha256_json, write_bytes
 from medlora.inputs.suites import choose_suites
 from medlora.logs import logger, show
@@ -27,7 +27,7 @@ from medlora.runs.load_adapter import (
     read_adapter,
     trained_config,
 )
-from medlora.trainer.release import evaluation_facts, refuse
+from medlora.trainer.final_or_rejected import evaluation_facts, refuse
 
 _log = logger(__name__)
 

@@ -27,7 +27,7 @@ from medlora.runs.load_adapter import (
     read_adapter,
     trained_config,
 )
-from medlora.train.out_of_memory import memory_errors
+from medlora.train.step_in_pieces import memory_errors
 
 _log = logger(__name__)
 _INPUT = Path("-")
@@ -91,7 +91,7 @@ def run(folder: Path, plan: Plan, options: GenerateOptions) -> None:
     asked = _asked(options)
     adapter = read_adapter(folder)
     if adapter.is_rejected:
-        _log.warning("its gate rejected this adapter")
+        _log.warning("this adapter was rejected by its run's gate")
     base, cfg = base_of(adapter, plan), trained_config(adapter, plan)
     check_quantizer(cfg.model)
     errors = memory_errors(

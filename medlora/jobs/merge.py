@@ -67,7 +67,7 @@ from medlora.runs.load_adapter import (
     trained_config,
 )
 from medlora.runtime import Stop
-from medlora.train.out_of_memory import memory_errors
+from medlora.train.step_in_pieces import memory_errors
 
 _log = logger(__name__)
 KIND = "merged"
@@ -132,7 +132,7 @@ def _sources(folder: Path, plan: Plan) -> _Sources:
                 f"{folder}: its gate rejected the adapter",
                 fix=f"name {folder / REJECTED} itself to merge it all the same",
             )
-        _log.warning("its gate rejected this adapter")
+        _log.warning("this adapter was rejected by its run's gate")
     base = base_of(adapter, plan)
     dtype = base_dtype(base)
     if is_quantized(base) or dtype is None:

@@ -61,8 +61,11 @@ def pack(source: Path, target: Path) -> None:
         if name not in carried and not (name == TEMPLATES and inner):
             show(f"left out  {name}")
     show(f"packed {len(carried)} files of {source} into {target}")
-    show(f"SHA-256 of the list: {sha256_bytes(sums)}")
-    show(f"verify it there: medlora model-verify {target.name} --expect {sha256_bytes(sums)}")
+    show(f"SHA-256 of SHA256SUMS: {sha256_bytes(sums)}")
+    show(
+        f"at the destination, verify it: medlora model-verify {target.name} "
+        f"--expect {sha256_bytes(sums)}"
+    )
 
 
 def verify(folder: Path, *, expect: str | None = None) -> None:
@@ -99,7 +102,7 @@ def verify(folder: Path, *, expect: str | None = None) -> None:
             listed(problems, what=f"{folder} is not what was packed"),
             fix="do not use it; transfer it again",
         )
-    show(f"SHA-256 of the list: {digest}{', as expected' if expect else ''}")
+    show(f"SHA-256 of SHA256SUMS: {digest}{', as expected' if expect else ''}")
 
 
 def _is_carried(path: Path) -> bool:

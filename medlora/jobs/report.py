@@ -11,7 +11,7 @@ from medlora.jobs.card import read_evaluation
 from medlora.logs import show
 from medlora.model.file_names import WEIGHTS
 from medlora.report.page.render import PAGE, page
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.runs.finished import home_of
 from medlora.runs.page import read_run
 

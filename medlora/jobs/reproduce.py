@@ -53,7 +53,8 @@ def run(
     if theirs != ours:
         raise IntegrityError(
             f"the adapter differs: SHA-256 {ours}; the run has {theirs}",
-            fix=f"compare hardware and software in the two manifests; the copy is {copy}",
+            fix="compare hardware and software in the two manifests; the repeated run is kept in "
+            f"{copy}",
         )
     remove(copy)
     show(f"reproduced: the adapter has the same SHA-256, {ours}")

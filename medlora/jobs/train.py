@@ -26,13 +26,13 @@ from medlora.report.manifest_schema import DataFacts, RunFacts, StatementFacts
 from medlora.report.run_manifest import SCHEMA, config_facts, hardware, image, software
 from medlora.runs.folder import run_folder
 from medlora.runtime import Stop
-from medlora.trainer import demo_text
+from medlora.trainer import embedded_demo
 from medlora.trainer.attempt import Attempt, begin_attempt
 from medlora.trainer.auto_batch_size import settle_batch
 from medlora.trainer.build import TRAINERS, build_model
 from medlora.trainer.context import RunContext
+from medlora.trainer.final_or_rejected import Release, check_prompts, judge_adapter
 from medlora.trainer.questions import Questions, choose_questions
-from medlora.trainer.release import Release, check_prompts, judge_adapter
 from medlora.trainer.train_result import TrainResult
 from medlora.trainer.trainer_interface import RunTrainer
 
@@ -77,7 +77,9 @@ def run(
             # Others would read the whole base once more, to state what the first one does.
             facts = _run_facts(attempt, ready, model, statements) if team.leads else RunFacts()
             context = attempt.context(RunContext(facts=facts, stop=stop or Stop(), team=team))
-            before = demo_text.ask(model, ready.prepared.chat) if plan.demo and team.leads else []
+            before = (
+                embedded_demo.ask(model, ready.prepared.chat) if plan.demo and team.leads else []
+            )
             trainer = TRAINERS[cfg.training.engine](model, ready.prepared, cfg, context)
             attempt.start_over(ready.audit)
             trainer.resume(check=attempt.check_manifest)
@@ -96,7 +98,7 @@ def run(
                     files=release.files,
                 )
             if before and not team.in_step:  # or the others would be needed to answer
-                demo_text.show(before, demo_text.ask(model, ready.prepared.chat))
+                embedded_demo.show(before, embedded_demo.ask(model, ready.prepared.chat))
             if team.leads:
                 _tell(result, is_demo=plan.demo)
             attempt.conclude(release)
@@ -111,7 +113,7 @@ def _checked(plan: Plan, team: Team, *, fresh: bool) -> Plan:
     plan = settle_batch(plan, team=team, fresh=fresh)
     if team.leads:
         if plan.demo:
-            demo_text.announce()
+            embedded_demo.announce()
         _log.info("run %s, device %s", plan.resolved.config.run_name, device_type())
         for line in cache_warnings(plan):
             _log.warning("%s", line)

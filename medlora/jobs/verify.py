@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from medlora.checkpoint.contents_check import is_proven, prove
+from medlora.checkpoint.beyond_digests import is_proven, prove
 from medlora.checkpoint.names import BEST, ENDS, is_ours, is_resumable
 from medlora.checkpoint.resume import newest_proven
 from medlora.errors import IntegrityError, MissingPartError, StorageError, listed

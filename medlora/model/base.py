@@ -31,8 +31,8 @@ from medlora.model.kinds import (
 )
 from medlora.model.quantize import keep_trainable, quantization
 from medlora.model.skeleton import skeleton
+from medlora.runtime.library_call_limits import no_input
 from medlora.runtime.library_errors import in_our_words, ran_out_of_memory
-from medlora.runtime.library_guards import no_input
 
 _log = logger(__name__)
 # Families that the conformance suite found to differ from plain transformers, for no known cause.

@@ -14,8 +14,8 @@ from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.model.file_names import CONFIG
 from medlora.model.folder import read_object
+from medlora.runtime.library_call_limits import no_input, time_limit
 from medlora.runtime.library_errors import ran_out_of_memory
-from medlora.runtime.library_guards import no_input, time_limit
 
 # What the families call the cap on attention's scores, which `sdpa` leaves out.
 _SOFT_CAPS = ("attn_logit_softcapping", "attention_logits_soft_cap", "logits_soft_cap")

@@ -16,7 +16,7 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from medlora.model.autocast import autocast_dtype
+from medlora.model.autocast_dtype import autocast_dtype
 from medlora.model.onednn_linear import FrozenLinear, product
 
 _ADAPTER = "default"

@@ -20,7 +20,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from medlora.model.autocast import HALVES
+from medlora.model.autocast_dtype import HALVES
 
 NAME = "medlora"
 _LARGEST_HEAD = 256  # of flash attention

@@ -16,8 +16,8 @@ from transformers import AttentionInterface, PreTrainedModel
 from medlora.config import ModelConfig
 from medlora.errors import MissingPartError
 from medlora.model.kinds import attention_of, model_class, no_such_class, read_config
+from medlora.runtime.library_call_limits import TooSlowError, no_input, time_limit
 from medlora.runtime.library_errors import ran_out_of_memory
-from medlora.runtime.library_guards import TooSlowError, no_input, time_limit
 
 _NAME = "medlora-shapes"
 _BUILD_S = 60.0  # the largest that are published take five

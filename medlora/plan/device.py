@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from medlora.config import Machine, TrainingConfig
-from medlora.model.autocast import HALVES
+from medlora.model.autocast_dtype import HALVES
 from medlora.runtime.machine import machine_memory
 from medlora.runtime.memory import container_limit
 from medlora.train.precision import Precision, choose_precision

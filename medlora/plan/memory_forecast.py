@@ -10,7 +10,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from medlora.config import RunConfig
 from medlora.model.adapter import attach
-from medlora.model.autocast import HALVES
+from medlora.model.autocast_dtype import HALVES
 from medlora.model.kinds import position_limit, read_config
 from medlora.model.skeleton import skeleton
 from medlora.plan.device import Device, half_of, precision_of

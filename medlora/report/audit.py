@@ -11,8 +11,8 @@ from medlora.data.audit.schema import (
     Lengths,
     Notice,
 )
+from medlora.data.overlooked_in_rows import notice_line
 from medlora.data.privacy.schema import PrivacyFacts
-from medlora.data.row_warnings import notice_line
 from medlora.errors import MOST_LISTED
 from medlora.escape import escaped
 

@@ -11,9 +11,9 @@ import yaml
 
 from medlora.report.card_inputs import SECURITY, THIRD, Field, Subject
 from medlora.report.human_statements import NOT_PROVIDED
-from medlora.report.interval_rule import TOO_FEW
 from medlora.report.markdown import Marked, cell, code, number, page, printable, prose, table
 from medlora.report.sourced_numbers import Figure
+from medlora.report.too_few_for_interval import TOO_FEW
 
 CARD = "README.md"
 _STATED = {

@@ -10,10 +10,10 @@ from typing import Any, Generic, TypedDict, TypeVar
 
 from medlora.evaluate.schema import Rate, Verdict
 from medlora.report.human_statements import NOT_PROVIDED, Statements
-from medlora.report.interval_rule import Interval, bounds
 from medlora.report.loss_comparability import loss_inputs
 from medlora.report.manifest_schema import RunManifest, StatedSetting
 from medlora.report.sourced_numbers import Document
+from medlora.report.too_few_for_interval import Interval, bounds
 
 SCHEMA = 1
 _LOSSES = ("train_loss", "base_eval_loss", "eval_loss", "best_eval_loss")

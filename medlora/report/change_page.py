@@ -11,9 +11,9 @@ from medlora.escape import escaped
 from medlora.evaluate.schema import Rate
 from medlora.report.change import ChangeRecord, Identity, MeasureChange, RateDifference
 from medlora.report.human_statements import NOT_PROVIDED
-from medlora.report.interval_rule import TOO_FEW, bounds
 from medlora.report.manifest_schema import StatedSetting
 from medlora.report.markdown import cell, number, page, prose, table
+from medlora.report.too_few_for_interval import TOO_FEW, bounds
 
 Row = tuple[str, str, str]
 _WIDTH = 60

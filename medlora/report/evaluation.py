@@ -21,8 +21,8 @@ from medlora.evaluate.schema import (
     rates_of,
 )
 from medlora.files import json_bytes
-from medlora.report.interval_rule import TOO_FEW, bounds
 from medlora.report.manifest_schema import EvaluationReport
+from medlora.report.too_few_for_interval import TOO_FEW, bounds
 
 SCHEMA = 1
 # First, for what collapsed answers say means nothing.

@@ -9,7 +9,7 @@ from medlora.checkpoint.schema import Facts, Manifest
 from medlora.data.audit.schema import DataAudit, SplitFacts
 from medlora.data.privacy.schema import PrivacyFacts
 from medlora.evaluate.schema import GateResult, SuiteSummary
-from medlora.train.budget import Guarantee
+from medlora.train.privacy_budget import Guarantee
 
 
 class StatedSetting(TypedDict):

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 from medlora.evaluate.kinds.registry import kind_named
 from medlora.files import sha256_bytes
-from medlora.report.interval_rule import bounds
+from medlora.report.too_few_for_interval import bounds
 
 Number = int | float | str
 Group = str  # of the Applied Model Card: usefulness or safety

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medlora.checkpoint.contents_check import prove
+from medlora.checkpoint.beyond_digests import prove
 from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.checkpoint.names import BEST, PROGRESS
 from medlora.checkpoint.resume import set_aside

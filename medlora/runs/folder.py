@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from medlora.checkpoint.contents_check import prove
+from medlora.checkpoint.beyond_digests import prove
 from medlora.checkpoint.names import ENDS
 from medlora.checkpoint.resume import set_aside as put_aside
 from medlora.checkpoint.schema import Manifest

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from medlora.checkpoint.contents_check import is_proven, read_progress
+from medlora.checkpoint.beyond_digests import is_proven, read_progress
 from medlora.checkpoint.folder_format import write_checkpoint
 from medlora.checkpoint.resume import prune
 from medlora.checkpoint.state import Progress

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.contents_check import is_proven
+from medlora.checkpoint.beyond_digests import is_proven
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import FINAL, is_ours
 from medlora.errors import MedloraError

@@ -22,8 +22,8 @@ from medlora.plan.quick_checks import look_for_base
 from medlora.plan.resolve_run import Plan
 from medlora.report.manifest_schema import BaseFacts, RunFacts, as_run
 from medlora.runs.finished import result_with, whole_manifest
+from medlora.runtime.library_call_limits import no_input
 from medlora.runtime.library_errors import ran_out_of_memory
-from medlora.runtime.library_guards import no_input
 
 _log = logger(__name__)
 # What decides how a base and its chat are loaded.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlora.checkpoint.contents_check import prove, read_progress
+from medlora.checkpoint.beyond_digests import prove, read_progress
 from medlora.checkpoint.names import BEST, ENDS
 from medlora.checkpoint.resume import checkpoints, newest_proven
 from medlora.errors import IntegrityError

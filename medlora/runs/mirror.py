@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medlora.checkpoint import remote
-from medlora.checkpoint.contents_check import is_proven, prove
+from medlora.checkpoint.beyond_digests import is_proven, prove
 from medlora.checkpoint.lock import only_writer
 from medlora.checkpoint.names import BEST, ENDS, EPOCH, FINAL, REJECTED, is_ours, is_resumable
 from medlora.checkpoint.resume import checkpoints, newest_valid

@@ -10,7 +10,7 @@ from medlora.model.file_names import WEIGHTS
 from medlora.report.manifest_schema import RunManifest, as_run
 from medlora.report.metrics_jsonl import METRICS, PRIVATE, releasable
 from medlora.report.page.render import PAGE, page
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.sourced_numbers import Document, document
 from medlora.runs.cards import MEMORY, gate_reports
 from medlora.runs.finished import final_of, finished_manifest, home_of
@@ -78,7 +78,10 @@ def _memory(home: Path, adapter: str) -> Document | None:
     with storage_errors(file):
         report = document(MEMORY, file.read_bytes())
     if not isinstance(report.at("/extraction"), dict):
-        raise DataError(f"{file}: no report of a memory audit", fix="measure again, or delete it")
+        raise DataError(
+            f"{file}: is not a report of `audit-memory measure`",
+            fix="measure again, or delete this file",
+        )
     if report.at("/adapter_sha256") != adapter:
         _log.warning("%s is about another adapter: it is left out", file)
         return None

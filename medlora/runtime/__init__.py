@@ -18,7 +18,7 @@ from medlora.runtime.environment import (
     variable,
 )
 from medlora.runtime.failure_file import LONGEST_CAUSE, report_failure
-from medlora.runtime.gpus import visible_gpus
+from medlora.runtime.gpu_count import visible_gpus
 from medlora.runtime.network_policy import (
     allow_hosts,
     close_network,

@@ -11,7 +11,7 @@ from itertools import combinations
 from medlora.errors import ConfigError, MissingPartError
 from medlora.runtime.environment import Environment, Fact
 from medlora.runtime.external_worker import from_worker
-from medlora.runtime.gpus import visible_gpus
+from medlora.runtime.gpu_count import visible_gpus
 from medlora.runtime.launchers import from_pet, from_rank
 from medlora.runtime.own_address import LOOPBACK
 from medlora.runtime.platforms.registry import PLATFORMS

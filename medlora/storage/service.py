@@ -156,7 +156,8 @@ def _explained(error: Exception, location: Location, *, opening: bool) -> Medlor
         return kind(f"{location}: {missing[0]}", fix=missing[1])
     return StorageError(
         f"{location}: {location.service} failed ({_code(error)})",
-        fix="run it again: what is complete, here and there, is reused",
+        fix="run it again: files that are complete already, on this machine or in the store, "
+        "are reused",
     )
 
 

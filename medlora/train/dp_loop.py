@@ -32,13 +32,13 @@ from torch.utils.data import DataLoader
 from medlora.data.batches import micro_batches
 from medlora.data.micro_batches import IGNORE, Batch, count_rows, count_tokens, move
 from medlora.logs import logger
-from medlora.train.budget import Budget
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, Drive, StepResult, steps_in_epoch, total_steps
 from medlora.train.loss import count_targets
 from medlora.train.optim import learning_rate, set_learning_rate
-from medlora.train.out_of_memory import is_out_of_memory, pieces_of
+from medlora.train.privacy_budget import Budget
 from medlora.train.rowgrads import RowGradients
+from medlora.train.step_in_pieces import is_out_of_memory, pieces_of
 
 _log = logger(__name__)
 RowGrads = dict[Tensor, Tensor]

@@ -12,10 +12,10 @@ from medlora.config import RunConfig
 from medlora.data.poisson import PoissonSteps
 from medlora.errors import ConfigError
 from medlora.logs import logger
-from medlora.train.budget import Ledger, LedgerState, plan_budget
 from medlora.train.dp_loop import Mechanism, private_steps, system_entropy
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, Drive, StepResult, total_steps
+from medlora.train.privacy_budget import Ledger, LedgerState, plan_budget
 from medlora.train.rowgrads import RowGradients, check_rows_apart
 
 _log = logger(__name__)

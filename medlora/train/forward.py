@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from medlora.data.micro_batches import LENGTHS, Batch
 from medlora.errors import ConfigError, MissingPartError, reason_of
-from medlora.model.autocast import HALVES
+from medlora.model.autocast_dtype import HALVES
 from medlora.model.kinds import CAUSAL_LM_HINT, is_chunked, sliding_layers
 from medlora.model.onednn_linear import FrozenLinear
 from medlora.model.packed_attention import records, windows_seen

@@ -33,7 +33,7 @@ from medlora.logs import logger
 from medlora.train.forward import Forward
 from medlora.train.loss import count_targets
 from medlora.train.optim import learning_rate, set_learning_rate
-from medlora.train.out_of_memory import RowLimit, is_out_of_memory, pieces_of
+from medlora.train.step_in_pieces import RowLimit, is_out_of_memory, pieces_of
 
 _log = logger(__name__)
 

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy, linear, pad
 
 from medlora.data.micro_batches import IGNORE
-from medlora.model.autocast import autocast_dtype
+from medlora.model.autocast_dtype import autocast_dtype
 from medlora.model.onednn_linear import FrozenLinear, product
 
 # Logits of so many numbers exist at once, or of so few targets: on a CPU they stay in its caches,

@@ -13,7 +13,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from medlora.errors import MissingPartError
-from medlora.model.autocast import autocast_shapes
+from medlora.model.autocast_dtype import autocast_shapes
 from medlora.model.linear import lean_linears
 from medlora.model.onednn_linear import ROWS
 from medlora.model.skeleton import attend_by_shape

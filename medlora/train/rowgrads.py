@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from medlora.data.micro_batches import IGNORE, Batch, cut
 from medlora.errors import ConfigError
-from medlora.model.autocast import HALVES
+from medlora.model.autocast_dtype import HALVES
 from medlora.train.forward import Forward, evaluation_mode
 
 _PROBE = (5, 9, 3)  # tokens of three rows

@@ -18,7 +18,7 @@ from medlora.files import sweep
 from medlora.inputs.audit import keep
 from medlora.inputs.chat import dated
 from medlora.inputs.prepare import InputFiles, describe, find_inputs
-from medlora.inputs.watch import Steady
+from medlora.inputs.watch_base import Steady
 from medlora.logs import logger, say
 from medlora.plan.resolve_run import Plan
 from medlora.report.fingerprint import Inputs
@@ -31,7 +31,7 @@ from medlora.runs.latest_run import delete_old_runs, point_to_latest
 from medlora.runs.lost_files import lost_best, stated_best
 from medlora.runs.mirror import open_mirror
 from medlora.trainer.context import RunContext
-from medlora.trainer.release import Release, check_rejected, settle
+from medlora.trainer.final_or_rejected import Release, check_rejected, settle
 
 _log = logger(__name__)
 
@@ -142,7 +142,7 @@ class LeadingAttempt(Attempt):
         held.enter_context(self._lock)
         self._lock.enter_context(only_writer(self._folder))
         for line in sweep(self._folder):
-            _log.warning("what an interrupted write left could not be cleaned up: %s", line)
+            _log.warning("the remains of an interrupted write could not be deleted: %s", line)
         # Meanwhile: by the run that held the lock until now.
         self.is_due = fresh or not self._is_finished()
 

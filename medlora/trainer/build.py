@@ -16,7 +16,7 @@ from medlora.model.base import load_base
 from medlora.plan.device import device_type, half_of, this_device
 from medlora.plan.disk import refuse_full
 from medlora.train.optim import warmup_steps
-from medlora.train.out_of_memory import memory_errors
+from medlora.train.step_in_pieces import memory_errors
 from medlora.trainer.context import RunContext
 from medlora.trainer.huggingface import HuggingFaceTrainer
 from medlora.trainer.loaders import make_loaders

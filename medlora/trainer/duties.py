@@ -12,11 +12,11 @@ from medlora.evaluate.loss import HeldOut
 from medlora.plan.device import memory_in_use
 from medlora.runs.folder_contents import adapter, checkpoint
 from medlora.train.loop import Drive, StepResult
-from medlora.train.out_of_memory import RowLimit
+from medlora.train.step_in_pieces import RowLimit
 from medlora.trainer import train_result
+from medlora.trainer.compute_engine import Engine
 from medlora.trainer.context import RunContext
 from medlora.trainer.due import Due, due_after
-from medlora.trainer.engine import Engine
 from medlora.trainer.learning_check import nothing_learnt
 from medlora.trainer.observer import Observer
 from medlora.trainer.run_checkpoints import Commits

@@ -25,7 +25,7 @@ from medlora.data.huggingface_batches import PadFeatures
 from medlora.data.micro_batches import IGNORE, Collate
 from medlora.data.token_rows import Row, Rows
 from medlora.evaluate.checker_protocols import ResponseChecker
-from medlora.evaluate.huggingface_callback import MedicalSafetyCallback
+from medlora.evaluate.huggingface_safety_callback import MedicalSafetyCallback
 from medlora.evaluate.loss import held_out_loss
 from medlora.files import TEMPORARY
 from medlora.inputs.prepare import Prepared

@@ -22,9 +22,9 @@ from medlora.runs.folder import check_local
 from medlora.runs.folder_contents import adapter
 from medlora.train.garbage import uncollected
 from medlora.train.loop import StepResult
+from medlora.trainer.compute_engine import build_engine
 from medlora.trainer.context import RunContext
 from medlora.trainer.duties import Duties
-from medlora.trainer.engine import build_engine
 from medlora.trainer.observer import Observer
 from medlora.trainer.questions import check_questions
 from medlora.trainer.run_checkpoints import CheckManifest, Commits

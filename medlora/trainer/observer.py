@@ -18,8 +18,8 @@ from medlora.plan.device import memory_in_use
 from medlora.report.metrics_recorder import TrainingMonitor
 from medlora.report.progress_display import ProgressView
 from medlora.train.loop import StepResult
-from medlora.train.out_of_memory import is_out_of_memory
-from medlora.trainer.engine import Engine
+from medlora.train.step_in_pieces import is_out_of_memory
+from medlora.trainer.compute_engine import Engine
 
 _log = logger(__name__)
 

@@ -100,7 +100,8 @@ def _lines(file: Path, content: bytes, chat: Chat, limit: int | None) -> tuple[s
     """Return the questions of a file; its errors name the line and never quote it."""
     if file.suffix in (".json", ".jsonl"):
         raise DataError(
-            f"{file}: training.generation_prompts is plain text, one question a line",
+            f"{file}: training.generation_prompts must name a plain text file with one question "
+            "a line",
             fix="write the questions into a .txt file; rows with answers belong to data.eval_file",
         )
     try:

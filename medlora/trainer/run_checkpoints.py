@@ -21,8 +21,8 @@ from medlora.model.file_names import WEIGHTS
 from medlora.report.manifest_schema import RunFacts
 from medlora.report.metrics_jsonl import METRICS, releasable
 from medlora.runs.folder_contents import Save, checkpoint, is_saved, write_all
+from medlora.trainer.compute_engine import Engine
 from medlora.trainer.context import RunContext
-from medlora.trainer.engine import Engine
 
 _log = logger(__name__)
 _RESUMED = (WEIGHTS, OPTIMIZER, PROGRESS, METRICS)

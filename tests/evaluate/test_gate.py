@@ -6,11 +6,11 @@ import pytest
 
 from medlora.config import GateConfig
 from medlora.errors import ConfigError
+from medlora.evaluate.ask_suite import Observed
 from medlora.evaluate.gate import apply_gate, check_gate, decide
 from medlora.evaluate.kinds.choices import Choice
 from medlora.evaluate.kinds.generation import Prompt
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Observed
 from medlora.evaluate.suite_results import summarise
 from medlora.report.evaluation import gate_lines, table
 

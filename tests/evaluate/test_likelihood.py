@@ -8,14 +8,14 @@ import torch
 from medlora.config import ModelConfig
 from medlora.data.conversation_record import Message, Record
 from medlora.errors import OutOfMemoryError
+from medlora.evaluate.ask_suite import Asking
+from medlora.evaluate.item_tokens import choice_rows, conversation_rows
 from medlora.evaluate.kinds.choices import Choice, choice_likelihoods, question_text
 from medlora.evaluate.kinds.perplexity import Text, scored_parts
 from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.likelihood import log_likelihoods
-from medlora.evaluate.rows import choice_rows, conversation_rows
 from medlora.evaluate.shrinking_batches import in_batches
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking
 from medlora.model.base import load_base
 from medlora.train.forward import Forward
 

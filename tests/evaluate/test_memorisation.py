@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from medlora.data.token_rows import Row
-from medlora.evaluate.continuation_scores import Ending, Score
 from medlora.evaluate.memorisation import by_copies, ending_of, exposure, extraction
+from medlora.evaluate.row_ending_scores import Ending, Score
 
 
 def scores(*nats: float) -> list[Score]:

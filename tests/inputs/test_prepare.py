@@ -12,7 +12,7 @@ import pytest
 
 from medlora import logs
 from medlora.checkpoint.folder_format import read_manifest
-from medlora.data import parallel_pieces, token_blocks
+from medlora.data import encoded_stream, parallel_pieces
 from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, StorageError
 from medlora.inputs.prepare import TOKENS, Prepared, describe, find_inputs, prepare
@@ -130,13 +130,13 @@ def test_a_signal_ends_tokenizing_at_once(
             os.dup2(descriptor, 2)
             sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
             Stop().listen()
-            original = token_blocks.from_reply
+            original = encoded_stream.from_reply
 
             def begun(*arguments: object) -> object:
                 os.write(writer, b".")
                 return original(*arguments)
 
-            token_blocks.from_reply, parallel_pieces.usable_cpus = begun, lambda: 2
+            encoded_stream.from_reply, parallel_pieces.usable_cpus = begun, lambda: 2
             prepared(plan)
         finally:
             os._exit(1)

@@ -67,7 +67,7 @@ def test_what_was_measured_later_is_shown(saved_run: Callable[..., Path], tmp_pa
     report.run([folder], ReportOptions())
     assert "0 of 5" not in (folder / "report.html").read_text()
     memory.write_text("[]")
-    with pytest.raises(DataError, match="no report of a memory audit"):
+    with pytest.raises(DataError, match="is not a report of `audit-memory measure`"):
         report.run([folder], ReportOptions())
     memory.unlink()
     stated["adapter"] = {"files": {ADAPTER: "b" * 64}}

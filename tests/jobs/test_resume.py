@@ -323,7 +323,7 @@ def test_going_on_with_other_versions_is_said(
     train.run(tough_plan("cut"))
     said = [line for line in capsys.readouterr().err.splitlines() if "bits may differ" in line]
     assert len(said) == 1
-    assert said[0].startswith("warning: torch is 1.0, it was ")
+    assert said[0].startswith("warning: torch is 1.0 here and ")
 
 
 @pytest.mark.parametrize("odd", [{"unheard_of": 1}, {"best": 3}])

@@ -18,7 +18,7 @@ from medlora.jobs import train
 from medlora.model.base import load_base
 from medlora.plan.resolve_run import Plan
 from medlora.report.manifest_schema import RunManifest
-from medlora.train import out_of_memory
+from medlora.train import step_in_pieces
 from medlora.train.forward import Forward
 from tests.schema import mismatches
 from tests.tiny import resolved, run_plan, twelve_rows, write_rows
@@ -230,7 +230,7 @@ def test_recomputation_changes_no_bit_and_is_chosen_by_memory(
     digests = set()
     for name, recomputes in wanted.items():
         if name == "short":
-            monkeypatch.setattr(out_of_memory, "free_memory", lambda _: 1000)
+            monkeypatch.setattr(step_in_pieces, "free_memory", lambda _: 1000)
         value = name if name != "short" else "auto"
         train.run(
             make_plan(

@@ -23,7 +23,7 @@ from medlora.model import kinds, skeleton
 from medlora.model.adapter import saved_files
 from medlora.model.base import check_base, digest_base, load_base, load_tokenizer
 from medlora.model.folder import check_adapter_folder, loaded_files
-from medlora.runtime.library_guards import no_input
+from medlora.runtime.library_call_limits import no_input
 from tests.hostile import CODE, hostile_bases
 
 INDEX = "model.safetensors.index.json"

@@ -4,11 +4,11 @@ import json
 import math
 from pathlib import Path
 
+from medlora.evaluate.ask_suite import Observed
 from medlora.evaluate.figures import change
 from medlora.evaluate.kinds.perplexity import Text
 from medlora.evaluate.schema import SuiteSummary
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Observed
 from medlora.evaluate.suite_results import summarise
 from medlora.report.evaluation import report_bytes, table
 

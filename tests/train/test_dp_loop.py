@@ -20,13 +20,13 @@ from medlora.model.base import load_base
 from medlora.model.linear import lean_linears
 from medlora.model.onednn_linear import frozen_linears
 from medlora.train import dp_loop
-from medlora.train.budget import Budget
 from medlora.train.dp_loop import clipped_sum, private_steps
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, Drive
 from medlora.train.optim import build_optimizer
-from medlora.train.out_of_memory import RowLimit
+from medlora.train.privacy_budget import Budget
 from medlora.train.rowgrads import RowGradients, check_rows_apart
+from medlora.train.step_in_pieces import RowLimit
 from tests.tiny import enliven
 
 LENGTHS = (12, 5, 9, 7)

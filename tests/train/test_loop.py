@@ -21,7 +21,7 @@ from medlora.model.base import load_base
 from medlora.train.forward import Forward
 from medlora.train.loop import Computation, Drive, StepResult, train_steps
 from medlora.train.optim import build_optimizer
-from medlora.train.out_of_memory import pieces_of
+from medlora.train.step_in_pieces import pieces_of
 
 LORA = LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0)
 

@@ -13,10 +13,10 @@ from medlora.data.audit.overlap import EQUAL, Hits, Prompts
 from medlora.data.audit.row_facts import FACT, FactMaker, FactPart, Facts, from_reply
 from medlora.data.audit.schema import LineCount, Overlap
 from medlora.data.audit.word_hashes import Hashes, words_of
+from medlora.data.encoded_stream import parts_of
 from medlora.data.formats.joined_files import Source
 from medlora.data.jsonl import Piece
 from medlora.data.parallel_pieces import PieceWork
-from medlora.data.token_blocks import parts_of
 from medlora.errors import MOST_LISTED, StorageError
 
 _MOST_KNOWN = 1 << 15  # rows: of medium length, 64 MiB

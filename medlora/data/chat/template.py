@@ -20,7 +20,7 @@ from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from medlora.errors import ConfigError
 from medlora.runtime.fork import fork
-from medlora.runtime.library_guards import TooSlowError, time_limit
+from medlora.runtime.library_call_limits import TooSlowError, time_limit
 
 Turns = Sequence[Mapping[str, Any]]  # messages as templates read them: role, content, more
 _MARK = re.compile(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})")

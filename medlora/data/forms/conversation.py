@@ -38,7 +38,14 @@ def conversation(row: Row, columns: ColumnsConfig, name: str, line: int) -> tupl
         raise RowError(Problem(line, "the last turn is not the assistant's", fix, column))
     if not any(message.learn for message in messages):
         fix = "give an assistant's turn weight 1"
-        raise RowError(Problem(line, "nothing to learn from: every weight is 0", fix, column))
+        raise RowError(
+            Problem(
+                line,
+                "nothing to learn from: the field weight is 0 in every assistant turn",
+                fix,
+                column,
+            )
+        )
     return messages
 
 

@@ -9,8 +9,8 @@ from medlora.data.forms.conversation import tools_of
 from medlora.data.forms.form import Row, RowError, RowForm, column_of, missing
 from medlora.data.forms.registry import BY_NAME, FIRST_FORMS, FORMS
 from medlora.data.jsonl import Piece, rows_in
+from medlora.data.overlooked_in_rows import notices
 from medlora.data.problems import Problem, kind
-from medlora.data.row_warnings import notices
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from medlora.data.forms.form import Row, RowError, checked_text
 from medlora.data.problems import Problem, kind
+from medlora.evaluate.ask_suite import Asking, Flags, Observed, likelihoods_of
 from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.item_outcomes import Measure
 from medlora.evaluate.kinds.kind import SuiteKind, each_row, field_text, rate_changes, rates
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking, Flags, Observed, likelihoods_of
 
 if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat
@@ -69,7 +69,7 @@ def choice_likelihoods(
     asking: Asking,
 ) -> list[list[float]]:
     """Return the log-likelihood of each choice of each question, in nats."""
-    from medlora.evaluate.rows import choice_rows
+    from medlora.evaluate.item_tokens import choice_rows
     from medlora.model.kinds import position_limit
 
     limit = position_limit(model.config)

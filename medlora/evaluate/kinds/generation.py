@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from medlora.data.forms.form import Row, RowError, checked_text
 from medlora.data.problems import Problem, kind
+from medlora.evaluate.ask_suite import Asking, Flags, Observed
 from medlora.evaluate.checker_protocols import Checker, Expect
 from medlora.evaluate.figures import MOST_DEGENERATE, rate
 from medlora.evaluate.item_outcomes import Measure
@@ -17,7 +18,6 @@ from medlora.evaluate.kinds.kind import SuiteKind, each_row, field_text, rate_ch
 from medlora.evaluate.safety_flags import MEASURES, judge
 from medlora.evaluate.schema import Rate, Rates
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking, Flags, Observed
 
 if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from medlora.data.forms.form import Row, RowError, checked_text
 from medlora.data.jsonl import Piece
 from medlora.data.problems import Problem
+from medlora.evaluate.ask_suite import Asking, Flags, Observed
 from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.figures import change, rate
 from medlora.evaluate.item_outcomes import Measure
 from medlora.evaluate.schema import Change, ModelSummary, Rates
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking, Flags, Observed
 
 if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat

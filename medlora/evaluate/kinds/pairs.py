@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medlora.data.conversation_record import Message, Record
 from medlora.data.forms.form import Row, RowError
 from medlora.data.problems import Problem
+from medlora.evaluate.ask_suite import Asking, Flags, Observed, likelihoods_of
 from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.figures import mean_change, rate
 from medlora.evaluate.item_outcomes import Measure
@@ -15,7 +16,6 @@ from medlora.evaluate.kinds.kind import SuiteKind, each_row, field_text
 from medlora.evaluate.schema import Change
 from medlora.evaluate.statistics import bootstrap
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking, Flags, Observed, likelihoods_of
 
 if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat
@@ -47,7 +47,7 @@ def _observe(
     checker: Checker | None,
 ) -> Observed:
     """Return the better response's log-likelihood a token minus the worse one's, of each pair."""
-    from medlora.evaluate.rows import conversation_rows
+    from medlora.evaluate.item_tokens import conversation_rows
     from medlora.model.kinds import position_limit
 
     del checker

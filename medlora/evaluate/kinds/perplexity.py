@@ -11,13 +11,13 @@ from medlora.data.forms.form import Row, RowError
 from medlora.data.forms.read import read_records
 from medlora.data.forms.registry import BY_NAME
 from medlora.data.jsonl import Piece
+from medlora.evaluate.ask_suite import Asking, Flags, Observed, likelihoods_of
 from medlora.evaluate.checker_protocols import Checker
 from medlora.evaluate.figures import finite, mean_change, significant
 from medlora.evaluate.kinds.kind import Figure, Items, SuiteKind, field_text
 from medlora.evaluate.schema import Change, Figures
 from medlora.evaluate.statistics import bootstrap
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking, Flags, Observed, likelihoods_of
 
 if TYPE_CHECKING:  # it imports transformers
     from medlora.data.chat.chat import Chat
@@ -60,7 +60,7 @@ def _observe(
     checker: Checker | None,
 ) -> Observed:
     """Return each item's nats and how many tokens they are the sum over."""
-    from medlora.evaluate.rows import conversation_rows
+    from medlora.evaluate.item_tokens import conversation_rows
     from medlora.model.kinds import position_limit
 
     del checker

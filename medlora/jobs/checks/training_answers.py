@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medlora.config import DataConfig
 from medlora.data.conversation_record import Record
-from medlora.data.token_blocks import records_at
+from medlora.data.encoded_stream import records_at
 from medlora.data.workers import in_order
 from medlora.errors import MOST_LISTED
 from medlora.evaluate.safety import SafetyChecker

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from medlora.files import sha256_json
 from medlora.report.loss_comparability import TRAINING, loss_inputs
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 
 HELD_OUT = "eval_loss"
 OTHER_ROWS = "of other rows"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from medlora.report.page.memorisation import privacy_bound
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.table import Cell, Section, Table, facts, say
 
 _SPLITS = ("train", "eval")

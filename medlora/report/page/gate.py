@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from medlora.evaluate.schema import GateRule, JudgedRate, Unscored
 from medlora.report.page.rate_cells import change_cell, rate_cell, run_cell, run_header
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.table import Cell, Section, Table, say, verdict
 
 

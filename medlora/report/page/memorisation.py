@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from medlora.report.markdown import number
 from medlora.report.metrics_jsonl import PRIVATE
 from medlora.report.page.rate_cells import MODELS, rate_cell, run_cell, run_header
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.table import Cell, Section, Table, code, facts, say
 
 if TYPE_CHECKING:  # the page is drawn where torch takes longer to import than it does

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from medlora.config import KEYS, about
 from medlora.report.metrics_jsonl import PRIVATE
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.table import Cell, Section, Table, code, facts, say
 
 # A folder of the machine that ran it: in the manifest, and nobody else's business.

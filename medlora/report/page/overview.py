@@ -7,7 +7,7 @@ from typing import Any
 from medlora.report.loss_comparability import TRAINING
 from medlora.report.markdown import number
 from medlora.report.page.comparable_runs import HELD_OUT, OTHER_ROWS, apart, are_apart, sets_of
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.series import GIB, points_of
 from medlora.report.page.table import Cell, Section, facts, say, verdict
 

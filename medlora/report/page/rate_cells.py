@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medlora.evaluate.schema import MeanChange, Rate, RateChange
-from medlora.report.interval_rule import TOO_FEW, bounds
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.table import Cell, say
+from medlora.report.too_few_for_interval import TOO_FEW, bounds
 
 MODELS = ("base", "adapter")
 

@@ -21,7 +21,7 @@ from medlora.report.page.gate import gate
 from medlora.report.page.memorisation import memorisation
 from medlora.report.page.origin import origin, reproduction, settings
 from medlora.report.page.overview import heads, overview
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.series import curves_of
 from medlora.report.page.suites import evaluation, safety
 from medlora.report.page.table import Section

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from medlora.report.loss_comparability import TRAINING
 from medlora.report.metrics_jsonl import read_lines
 from medlora.report.page.comparable_runs import HELD_OUT, sets_of
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 
 GIB = float(1 << 30)
 # Points of all curves of a page together: about a third of a megabyte.

@@ -7,7 +7,7 @@ from medlora.evaluate.kinds.registry import KINDS, MEASURES, kind_named
 from medlora.evaluate.schema import SuiteSummary
 from medlora.report.markdown import number
 from medlora.report.page.rate_cells import MODELS, at, change_cell, rate_cell, run_cell, run_header
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.series import points_of
 from medlora.report.page.table import Cell, Section, Table, say
 from medlora.report.sourced_numbers import Document

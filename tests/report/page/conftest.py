@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.sourced_numbers import document
 
 ADAPTER = "adapter_model.safetensors"

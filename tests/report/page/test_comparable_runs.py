@@ -7,7 +7,7 @@ import pytest
 
 from medlora.report.page.comparable_runs import sets_of
 from medlora.report.page.render import page
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.series import curves_of
 
 Make = Callable[..., Run]

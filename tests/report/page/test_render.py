@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from medlora.report.page.render import page
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.sourced_numbers import document
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from medlora.report.page.run import Run
+from medlora.report.page.run_facts import Run
 from medlora.report.page.series import Point, curves_of, points_of, thin
 
 

@@ -11,9 +11,9 @@ from medlora.report.card import interval_words
 from medlora.report.change import Side, change_record
 from medlora.report.change_page import as_page
 from medlora.report.evaluation import table
-from medlora.report.interval_rule import TOO_FEW, bounds
 from medlora.report.page.rate_cells import change_cell, rate_cell
 from medlora.report.sourced_numbers import document, evaluation_figures
+from medlora.report.too_few_for_interval import TOO_FEW, bounds
 
 
 @pytest.mark.parametrize(

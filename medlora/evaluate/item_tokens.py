@@ -66,7 +66,7 @@ def conversation_rows(
         lines = [problem.text(suite.file) for problem in problems]
         raise DataError(
             listed(lines, what=f"{suite.file} cannot be used"),
-            fix="correct these lines; the row's text is not shown on purpose",
+            fix="correct these lines; rows' text is withheld, as it may be confidential",
         )
 
 

@@ -10,7 +10,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 import medlora
 from medlora.config import LoraConfig, ModelConfig
-from medlora.evaluate.huggingface_callback import PROMPTS
+from medlora.evaluate.huggingface_safety_callback import PROMPTS
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medlora.config import ColumnsConfig
-from medlora.data import parallel_pieces, token_blocks
+from medlora.data import encoded_stream, parallel_pieces
 from medlora.data.chat.chat import Chat
 from medlora.data.formats.joined_files import Source
 from medlora.data.piece_encoder import Block, BlockMaker, id_type
@@ -42,7 +42,7 @@ def blocks(tokenizer, file: Path, *, workers: int | None, sha256: str = "") -> l
     """All blocks of a file."""
     maker = BlockMaker(Chat(tokenizer), id_type(tokenizer), "auto", ColumnsConfig())
     return list(
-        token_blocks.token_blocks(
+        encoded_stream.token_blocks(
             Source.of(file), maker, sha256=sha256 or sha256_file(file), workers=workers
         )
     )

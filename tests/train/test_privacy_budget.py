@@ -8,7 +8,7 @@ import pytest
 
 from medlora.config import DpConfig
 from medlora.errors import ConfigError
-from medlora.train.budget import Budget, Ledger, plan_budget
+from medlora.train.privacy_budget import Budget, Ledger, plan_budget
 
 # Not imported here: that takes a second wherever tests are collected.
 pytestmark = pytest.mark.skipif(

@@ -36,8 +36,8 @@ from medlora.train.loop import (
     train_steps,
 )
 from medlora.train.optim import build_optimizer, loraplus
-from medlora.train.out_of_memory import plan_activations
 from medlora.train.precision import Precision
+from medlora.train.step_in_pieces import plan_activations
 from medlora.trainer.stop_rules import check_base_computes
 
 _log = logger(__name__)

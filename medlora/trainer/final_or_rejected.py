@@ -12,13 +12,13 @@ from medlora.checkpoint.names import FINAL, REJECTED
 from medlora.config import RunConfig
 from medlora.data.chat.chat import Chat
 from medlora.errors import DataError, RejectedError, below, listed
+from medlora.evaluate.ask_suite import Asking
 from medlora.evaluate.evaluation import Evaluation, evaluate_suites
 from medlora.evaluate.gate import apply_gate
 from medlora.evaluate.generate import encode_prompt
 from medlora.evaluate.kinds.registry import kind_of
 from medlora.evaluate.schema import GateResult
 from medlora.evaluate.suite import Suite
-from medlora.evaluate.suite_answers import Asking
 from medlora.files import remove
 from medlora.inputs.prepare import InputFiles, positions
 from medlora.inputs.suites import gate_names

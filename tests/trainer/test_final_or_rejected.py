@@ -21,7 +21,7 @@ from medlora.evaluate.generate import generate
 from medlora.files import sha256_file
 from medlora.jobs import reproduce, train, verify
 from medlora.runtime import Stop
-from medlora.trainer import release
+from medlora.trainer import final_or_rejected
 from medlora.trainer.medical_lora_trainer import MedicalLoRATrainer
 
 pytestmark = pytest.mark.slow
@@ -116,7 +116,9 @@ def test_an_adapter_that_fails_is_rejected_and_stays_so(
     manifest = read_manifest(run / "rejected")
     assert (manifest["status"], manifest["gate"]["verdict"]) == ("rejected", "FAIL")
 
-    monkeypatch.setattr(release, "judge_adapter", None)  # nothing is judged or trained again
+    monkeypatch.setattr(
+        final_or_rejected, "judge_adapter", None
+    )  # nothing is judged or trained again
     monkeypatch.setattr(MedicalLoRATrainer, "train", None)
     capsys.readouterr()
     with pytest.raises(RejectedError, match=r"min_escalation 0\.7 .*0/10"):

@@ -9,9 +9,9 @@ from medlora.config import LoraConfig, ModelConfig
 from medlora.errors import OutOfMemoryError
 from medlora.model.adapter import attach
 from medlora.model.base import load_base
-from medlora.train import out_of_memory
+from medlora.train import step_in_pieces
 from medlora.train.forward import Forward
-from medlora.train.out_of_memory import (
+from medlora.train.step_in_pieces import (
     Activations,
     RowLimit,
     free_memory,
@@ -86,7 +86,7 @@ def test_the_plan_is_what_a_micro_batch_keeps(base_folder: Path) -> None:
     state = torch.get_rng_state()
     plan = plan_activations(model, forward, positions=300, device=device)
     assert loss.requires_grad
-    assert plan.needed == pytest.approx(sum(kept.values()) * out_of_memory._TEMPORARY, rel=0.03)
+    assert plan.needed == pytest.approx(sum(kept.values()) * step_in_pieces._TEMPORARY, rel=0.03)
     assert torch.equal(torch.get_rng_state(), state)
     assert plan.fit == (plan.needed < 0.9 * plan.free)
 
@@ -101,7 +101,7 @@ def test_a_containers_limit_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The machine may have far more than this process is allowed."""
     cpu = torch.device("cpu")
     monkeypatch.setattr(
-        out_of_memory, "Path", lambda path: tmp_path if path == "/sys/fs/cgroup" else Path(path)
+        step_in_pieces, "Path", lambda path: tmp_path if path == "/sys/fs/cgroup" else Path(path)
     )
     assert free_memory(cpu) > 2**20
     (tmp_path / "memory.max").write_text("max\n")

@@ -10,7 +10,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from medlora.errors import OutOfMemoryError
-from medlora.evaluate.continuation_scores import Ending, score_endings, score_variants
+from medlora.evaluate.row_ending_scores import Ending, score_endings, score_variants
 
 
 @pytest.fixture(scope="module")

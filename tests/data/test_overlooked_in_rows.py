@@ -10,7 +10,7 @@ from medlora.data.audit.overlap import Prompts
 from medlora.data.audit.read import DataFile, read_facts
 from medlora.data.audit.row_facts import FactMaker
 from medlora.data.formats.joined_files import Source
-from medlora.data.row_warnings import ANSWER, notice_line, notices
+from medlora.data.overlooked_in_rows import ANSWER, notice_line, notices
 
 KNOWN = set(ColumnsConfig().model_dump().values())
 

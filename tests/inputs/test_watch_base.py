@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medlora.errors import StorageError
-from medlora.inputs.watch import Steady
+from medlora.inputs.watch_base import Steady
 from medlora.train.loop import StepResult
 
 
