@@ -321,7 +321,9 @@ def test_going_on_with_other_versions_is_said(
     then = {**folder.software(), "torch": "1.0"}
     monkeypatch.setattr(folder, "software", lambda: then)
     train.run(tough_plan("cut"))
-    said = [line for line in capsys.readouterr().err.splitlines() if "may not be bit-identical" in line]
+    said = [
+        line for line in capsys.readouterr().err.splitlines() if "may not be bit-identical" in line
+    ]
     assert len(said) == 1
     assert said[0].startswith("warning: torch is 1.0 here and ")
 
