@@ -134,7 +134,7 @@ def _spells_controls(case: _Case, _: re.Match[str]) -> bool:
 
 # Words of a refusal -> whether it is so; the first that fit count.
 _CAUSES: Mapping[str, Callable[[_Case, re.Match[str]], bool]] = {
-    r"does not end|asks for more than|cannot be read": _always,
+    r"does not finish|asks for more than|cannot be read": _always,
     r"refuses the conversation|fails at line": _refuses,
     r"leaves out the row's tools": _has_no_tools,
     r"leaves out (?:the|a) tool calls? of message": _has_no_calls,
